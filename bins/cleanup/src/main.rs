@@ -1,0 +1,2 @@
+//! `preview-cleanup`.
+fn main() {}

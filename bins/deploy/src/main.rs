@@ -1,0 +1,2 @@
+//! `preview-deploy`.
+fn main() {}

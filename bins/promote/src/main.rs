@@ -1,0 +1,2 @@
+//! `preview-promote`.
+fn main() {}

@@ -1,0 +1,46 @@
+//! `cargo xtask …`: everything a developer does here.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a developer's tool talks to a terminal"
+)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod counterparts;
+mod images;
+mod openapi;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Everything a developer does here")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// The real Kubernetes node and registry that tests run against.
+    Counterparts(counterparts::Arguments),
+    /// Makes the OCI layouts of the example application and of PostgreSQL.
+    Images(images::Arguments),
+    /// Cuts GitHub's OpenAPI description down to what the sandbox judges by.
+    Openapi(openapi::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Counterparts(arguments) => counterparts::run(arguments),
+        Verb::Images(arguments) => images::run(arguments),
+        Verb::Openapi(arguments) => openapi::run(arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
