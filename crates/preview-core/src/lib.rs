@@ -1,1 +1,11 @@
-//! preview-core
+//! The rules of previews and of promotion.
+//!
+//! Pure: no async, no IO, no environment, no clock, no randomness. Adapters observe facts and put them into the types
+//! of this crate; its functions decide, and the binaries carry out what was decided.
+
+pub mod names;
+
+pub use names::{
+    CommitSha, ComponentName, Digest, Fence, Host, ImageName, NamespaceName, NotA, PinnedImage,
+    PrNumber, RepositoryId, RepositorySlug, Subject, TreeSha, Uid,
+};
