@@ -3,10 +3,12 @@
 //! Pure: no async, no IO, no environment, no clock, no randomness. Adapters observe facts and put them into the types
 //! of this crate; its functions decide, and the binaries carry out what was decided.
 
+pub mod commits;
 pub mod health;
 pub mod names;
 pub mod objects;
 pub mod ownership;
+pub mod pulls;
 
 pub use names::{
     CommitSha, ComponentName, Digest, Fence, Host, ImageName, NamespaceName, NotA, PinnedImage,
