@@ -1,0 +1,106 @@
+//! What the registry holds: repositories with their content and tags, uploads under way, and tokens given out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+/// User name and password of an account that may push.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The user's name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account")
+            .field("user", &self.user)
+            .field("password", &"***")
+            .finish()
+    }
+}
+
+/// A manifest as it was put.
+#[derive(Clone, Debug)]
+pub(super) struct Manifest {
+    pub(super) media_type: String,
+    pub(super) bytes: Bytes,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Repository {
+    /// By digest; after a corruption the digest is no longer that of the bytes.
+    pub(super) blobs: BTreeMap<String, Bytes>,
+    /// By digest, as with blobs.
+    pub(super) manifests: BTreeMap<String, Manifest>,
+    /// From tag to digest.
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+impl Repository {
+    /// The digest that a tag or a digest means here.
+    pub(super) fn digest_of(&self, reference: &str) -> Option<String> {
+        let digest = self.tags.get(reference).map_or(reference, String::as_str);
+        self.manifests
+            .contains_key(digest)
+            .then(|| digest.to_owned())
+    }
+
+    /// Removes a manifest with all its tags, as both ghcr's Packages API and docker-registry do.
+    pub(super) fn remove_manifest(&mut self, digest: &str) -> bool {
+        self.tags.retain(|_, target| target != digest);
+        self.manifests.remove(digest).is_some()
+    }
+}
+
+/// What the bearer of a token may do.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Grant {
+    /// Empty for the anonymous.
+    pub(super) user: Option<String>,
+    pub(super) pull: BTreeSet<String>,
+    pub(super) push: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) repository: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) repositories: BTreeMap<String, Repository>,
+    pub(super) uploads: BTreeMap<String, Upload>,
+    pub(super) account: Account,
+    pub(super) private: BTreeSet<String>,
+    pub(super) tokens: BTreeMap<String, Grant>,
+    pub(super) deletes: bool,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            repositories: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            account: Account {
+                user: "robot".to_owned(),
+                password: secret(),
+            },
+            private: BTreeSet::new(),
+            tokens: BTreeMap::new(),
+            deletes: false,
+        }
+    }
+
+    pub(super) fn repository(&mut self, name: &str) -> &mut Repository {
+        self.repositories.entry(name.to_owned()).or_default()
+    }
+}
+
+/// An opaque text that nobody guesses.
+pub(super) fn secret() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
