@@ -1,10 +1,201 @@
-//! counterparts.
+//! The real servers that tests run against: a Kubernetes node with real containers, and an OCI registry.
+//!
+//! Everything runs in one enclosure (a mount and a network namespace, see [`enclosure`]) joined to the host by a veth
+//! pair, so that the host reaches the API server, the registry, services and pods, and keeps nothing of them.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+
+mod build;
+mod certificates;
+mod cgroups;
+mod command;
+mod components;
+mod enclosure;
+mod images;
+mod needs;
+mod network;
+mod processes;
+mod state;
+mod up;
+mod wait;
+
+/// The registry's name on host and node alike.
+const REGISTRY: &str = "198.51.100.10:5000";
+const TOKENS: &str = "198.51.100.10:5001";
+/// The one account that may push. No secret: the registry is reached from this machine only, and ends with the tests.
+const USER: &str = "preview";
+const PASSWORD: &str = "only-for-tests";
 
 /// Arguments of `cargo xtask counterparts`.
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Builds the servers from pinned Go modules, where the cache lacks them.
+    Build,
+    /// Builds what is missing, and starts all of it unless it runs.
+    Up,
+    /// Ends all of it and leaves nothing behind but the built binaries.
+    Down,
+    /// Prints what runs and where; fails when it is not up.
+    Status,
+}
+
+/// Counterparts that answer: where they are and who they are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Running {
+    /// An administrator's kubeconfig.
+    pub(crate) kubeconfig: PathBuf,
+    /// A kubectl of the cluster's version.
+    pub(crate) kubectl: PathBuf,
+    /// The registry as images name it, `HOST:PORT`. Plain HTTP.
+    pub(crate) registry: String,
+    /// The account that may push; empty where anybody may.
+    pub(crate) registry_user: String,
+    /// Its password.
+    pub(crate) registry_password: String,
+    /// The node's container runtime, where it is ours.
+    pub(crate) containerd: Option<Containerd>,
+    /// What runs or was built, by name, with its version.
+    pub(crate) versions: Vec<(String, String)>,
+}
+
+/// How to look at containers from the host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Containerd {
+    /// containerd's own client.
+    pub(crate) ctr: PathBuf,
+    /// Its socket. The pods' containers are in containerd's namespace `k8s.io`.
+    pub(crate) socket: PathBuf,
+}
 
 /// Runs `cargo xtask counterparts`.
-pub(crate) fn run(_arguments: Arguments) -> anyhow::Result<()> {
-    anyhow::bail!("not written yet")
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.verb {
+        Verb::Build => {
+            needs::to_build()?;
+            let _lock = state::lock()?;
+            build::build().map(drop)
+        }
+        Verb::Up => {
+            let running = up()?;
+            println!("{}", summary(&running));
+            Ok(())
+        }
+        Verb::Down => down(),
+        Verb::Status => status(),
+    }
+}
+
+/// Starts the counterparts unless they run. Where `PREVIEW_TEST_KUBECONFIG` and `PREVIEW_TEST_REGISTRY` are set,
+/// nothing is started and those are used.
+///
+/// Must not be called on a thread that drives an async runtime: it has one of its own.
+///
+/// # Errors
+/// When something is missing (root, a package; said with the command that installs it), an address range is routed
+/// by somebody else, or a component does not become ready (with the end of its log).
+pub(crate) fn up() -> anyhow::Result<Running> {
+    if let Some(given) = given(|name| env::var(name).ok())? {
+        return Ok(given);
+    }
+    needs::to_start()?;
+    let _lock = state::lock()?;
+    up::up()
+}
+
+/// Ends the counterparts and clears whatever is left of them, in whatever state they are.
+///
+/// # Errors
+/// When a process cannot be killed or a cgroup not be removed.
+pub(crate) fn down() -> anyhow::Result<()> {
+    needs::root()?;
+    let _lock = state::lock()?;
+    up::down()
+}
+
+fn status() -> anyhow::Result<()> {
+    let running = match given(|name| env::var(name).ok())? {
+        Some(given) => given,
+        None => {
+            needs::root()?;
+            up::running().map_err(|reason| anyhow::anyhow!("not up: {reason}; start it: cargo xtask counterparts up"))?
+        }
+    };
+    println!("{}", summary(&running));
+    Ok(())
+}
+
+/// Servers of somebody else, named by the environment.
+fn given(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<Running>> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let (kubeconfig, registry) = match (set("PREVIEW_TEST_KUBECONFIG"), set("PREVIEW_TEST_REGISTRY")) {
+        (None, None) => return Ok(None),
+        (Some(kubeconfig), Some(registry)) => (kubeconfig, registry),
+        _ => bail!("PREVIEW_TEST_KUBECONFIG and PREVIEW_TEST_REGISTRY belong together: set both or neither"),
+    };
+    if !Path::new(&kubeconfig).exists() {
+        bail!("PREVIEW_TEST_KUBECONFIG names {kubeconfig}, which does not exist");
+    }
+    let kubectl = "kubectl".into();
+    let versions = vec![("kube-apiserver".to_owned(), server_version(&kubeconfig)?)];
+    Ok(Some(Running {
+        kubeconfig: kubeconfig.into(),
+        kubectl,
+        registry,
+        registry_user: set("PREVIEW_TEST_REGISTRY_USER").unwrap_or_default(),
+        registry_password: set("PREVIEW_TEST_REGISTRY_PASSWORD").unwrap_or_default(),
+        containerd: None,
+        versions,
+    }))
+}
+
+fn server_version(kubeconfig: &str) -> anyhow::Result<String> {
+    let mut kubectl = std::process::Command::new("kubectl");
+    let answer = command::output(kubectl.args(["--kubeconfig", kubeconfig, "get", "--raw=/version"]))
+        .context("ask the cluster of PREVIEW_TEST_KUBECONFIG for its version")?;
+    let answer: serde_json::Value = serde_json::from_str(&answer).context("read the cluster's version")?;
+    Ok(answer["gitVersion"].as_str().unwrap_or("unknown").to_owned())
+}
+
+fn summary(running: &Running) -> String {
+    let mut lines = vec![
+        format!("kubeconfig  {}", running.kubeconfig.display()),
+        format!("kubectl     {}", running.kubectl.display()),
+        format!("registry    {} (plain HTTP; pull: anybody, push: {})", running.registry, account(running)),
+    ];
+    if let Some(containerd) = &running.containerd {
+        let (ctr, socket) = (containerd.ctr.display(), containerd.socket.display());
+        lines.push(format!("containers  {ctr} --address {socket} --namespace k8s.io containers list"));
+        lines.push(format!("logs        {}", state::path("log").display()));
+        lines.push(format!(
+            "addresses   host {}, node {}, pods {}, services {}",
+            network::HOST,
+            network::NODE,
+            network::PODS.name,
+            network::SERVICES.name
+        ));
+    }
+    for (name, version) in &running.versions {
+        lines.push(format!("  {name:24} {version}"));
+    }
+    lines.join("\n")
+}
+
+fn account(running: &Running) -> String {
+    match (running.registry_user.as_str(), running.registry_password.as_str()) {
+        ("", _) => "anybody".to_owned(),
+        (USER, PASSWORD) => format!("{USER} with {PASSWORD}"),
+        (user, _) => user.to_owned(),
+    }
 }

@@ -1,0 +1,3 @@
+module counterparts/token
+
+go 1.26.0

@@ -1,0 +1,234 @@
+//! Starts everything, in the order in which one needs the other, and waits until it serves.
+
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Containerd, PASSWORD, REGISTRY, Running, TOKENS, USER,
+    build::{self, Binary},
+    certificates, cgroups, command, components,
+    components::Component,
+    enclosure::Enclosure,
+    images, network,
+    processes::{self, Process},
+    state, wait,
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Written last: what has no record did not start to the end.
+const RECORD: &str = "up.json";
+
+type Built = [(&'static Binary, PathBuf)];
+
+/// What was started, kept in the state folder.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    fingerprint: String,
+    processes: Vec<Process>,
+    running: Running,
+}
+
+fn record() -> Option<Record> {
+    serde_json::from_slice(&fs::read(state::path(RECORD)).ok()?).ok()
+}
+
+/// What runs, if all of it runs and answers; else the first thing that does not.
+pub(super) fn running() -> Result<Running, String> {
+    let Some(record) = record() else {
+        let remains = Path::new(state::STATE).exists() || processes::ours().is_ok_and(|pids| !pids.is_empty());
+        return Err(if remains { "there are remains of an `up` that did not finish" } else { "down" }.to_owned());
+    };
+    if let Some(process) = record.processes.iter().find(|process| !process.is_alive()) {
+        return Err(format!("{} has ended; its log: {}", process.name, process.log().display()));
+    }
+    let ready = Kubectl::of(&record.running).run(&["get", "--raw=/readyz"]);
+    ready.map(|_| record.running).map_err(|error| format!("the API server does not answer: {error:#}"))
+}
+
+/// Starts the counterparts, unless just these run already.
+pub(super) fn up() -> anyhow::Result<Running> {
+    let built = build::build()?;
+    let fingerprint = components::fingerprint(&built);
+    match running() {
+        Ok(running) if record().is_some_and(|record| record.fingerprint == fingerprint) => return Ok(running),
+        Ok(_) => eprintln!("other versions or settings run: replacing them"),
+        Err(reason) if reason == "down" => {}
+        Err(reason) => eprintln!("starting afresh: {reason}"),
+    }
+    down()?;
+    let start = Instant::now();
+    let record = start_all(&built, fingerprint).inspect_err(|_| {
+        eprintln!("not up; the logs stay in {} until the next `up` or `down`", state::path("log").display());
+    })?;
+    state::write(RECORD, serde_json::to_vec_pretty(&record)?)?;
+    eprintln!("up in {:.1?}", start.elapsed());
+    Ok(record.running)
+}
+
+/// Ends what runs and clears what is left of it, whatever state it is in.
+pub(super) fn down() -> anyhow::Result<()> {
+    processes::end_all()?;
+    network::part()?;
+    cgroups::remove()?;
+    unmount()?;
+    match fs::remove_dir_all(state::STATE) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", state::STATE))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Ours are in a namespace of their own and gone with it. Should anybody have mounted something below our folder,
+/// its content must not be removed with the folder.
+fn unmount() -> anyhow::Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
+    let below = mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|at| Path::new(at).starts_with(state::STATE));
+    for at in below.collect::<Vec<_>>().into_iter().rev() {
+        command::output(Command::new("umount").arg("--lazy").arg(at))?;
+    }
+    Ok(())
+}
+
+fn start_all(built: &Built, fingerprint: String) -> anyhow::Result<Record> {
+    network::check_free()?;
+    furnish(built)?;
+    cgroups::create()?;
+    let enclosure = Enclosure::open()?;
+    network::join(&enclosure)?;
+    let running = describe(built)?;
+    let mut node = Node { enclosure, kubectl: Kubectl::of(&running), processes: Vec::new() };
+    node.start_servers(&running)?;
+    node.start_kubernetes()?;
+    let mut processes = node.processes;
+    processes.insert(0, node.enclosure.holder().clone());
+    Ok(Record { fingerprint, processes, running })
+}
+
+/// Fills the state folder.
+fn furnish(built: &Built) -> anyhow::Result<()> {
+    for folder in ["bin", "log", "registry"] {
+        fs::create_dir_all(state::path(folder)).with_context(|| format!("create {folder} in {}", state::STATE))?;
+    }
+    for (binary, path) in built {
+        let to = state::path("bin").join(binary.name);
+        // The cache may be in a folder that the node does not see.
+        if fs::hard_link(path, &to).is_err() {
+            fs::copy(path, &to).with_context(|| format!("copy {} to {}", path.display(), to.display()))?;
+        }
+    }
+    for (name, text) in components::files() {
+        state::write(name, text)?;
+    }
+    certificates::write()
+}
+
+fn describe(built: &Built) -> anyhow::Result<Running> {
+    let mut versions = Vec::new();
+    for (binary, _) in built {
+        if !matches!(binary.name, "containerd-shim-runc-v2" | "ctr" | "token") {
+            versions.push((binary.name.to_owned(), binary.version()?));
+        }
+    }
+    let registry = command::output(Command::new("docker-registry").arg("--version"))?;
+    let registry = registry.split_whitespace().last().unwrap_or_default();
+    versions.push(("registry".to_owned(), registry.to_owned()));
+    Ok(Running {
+        kubeconfig: state::path("admin.kubeconfig"),
+        kubectl: state::path("bin/kubectl"),
+        registry: REGISTRY.to_owned(),
+        registry_user: USER.to_owned(),
+        registry_password: PASSWORD.to_owned(),
+        containerd: Some(Containerd { ctr: state::path("bin/ctr"), socket: state::path("containerd.sock") }),
+        versions,
+    })
+}
+
+/// `kubectl` as the cluster's administrator.
+struct Kubectl {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Kubectl {
+    fn of(running: &Running) -> Self {
+        Self { program: running.kubectl.clone(), kubeconfig: running.kubeconfig.clone() }
+    }
+
+    fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut kubectl = Command::new(&self.program);
+        kubectl.arg("--kubeconfig").arg(&self.kubeconfig).arg("--request-timeout=5s").args(arguments);
+        // Its cache of API kinds would otherwise be written to the home folder.
+        kubectl.env("KUBECACHEDIR", state::path("kubectl-cache"));
+        command::output(&mut kubectl)
+    }
+}
+
+struct Node {
+    enclosure: Enclosure,
+    kubectl: Kubectl,
+    processes: Vec<Process>,
+}
+
+impl Node {
+    fn start(&mut self, component: &Component) -> anyhow::Result<Process> {
+        let process = self.enclosure.start(component.name, &component.program(), &component.arguments)?;
+        self.processes.push(process.clone());
+        Ok(process)
+    }
+
+    /// Those that need nobody, and the images that the node itself needs.
+    fn start_servers(&mut self, running: &Running) -> anyhow::Result<()> {
+        self.start(&components::etcd())?;
+        self.start(&components::apiserver())?;
+        self.start(&components::containerd())?;
+        let tokens = self.start(&components::tokens())?;
+        // The registry reads the certificate of the tokens' key once, when it starts.
+        wait::until("the token server answers", &tokens, LIMIT, || TcpStream::connect(TOKENS).ok())?;
+        let registry = self.start(&components::registry())?;
+        wait::until("the registry answers", &registry, LIMIT, || TcpStream::connect(REGISTRY).ok())?;
+        images::push(running)
+    }
+
+    fn start_kubernetes(&mut self) -> anyhow::Result<()> {
+        let [apiserver, containerd] = ["kube-apiserver", "containerd"].map(|name| self.process(name));
+        let (apiserver, containerd) = (apiserver?, containerd?);
+        wait::until("the API server is ready", &apiserver, LIMIT, || self.kubectl.run(&["get", "--raw=/readyz"]).ok())?;
+        let controller_manager = self.start(&components::controller_manager())?;
+        self.start(&components::scheduler())?;
+        // A kubelet that finds no socket gives up.
+        wait::until("containerd listens", &containerd, LIMIT, || {
+            state::path("containerd.sock").exists().then_some(())
+        })?;
+        let kubelet = self.start(&components::kubelet())?;
+        let proxy = self.start(&components::proxy())?;
+        wait::until("the base manifests are applied", &controller_manager, LIMIT, || self.apply_base().ok())?;
+        self.await_condition(&kubelet, "node/node-1", "Ready")?;
+        self.await_condition(&proxy, "deployment/coredns", "Available")
+    }
+
+    fn process(&self, name: &str) -> anyhow::Result<Process> {
+        let found = self.processes.iter().find(|process| process.name == name);
+        found.cloned().with_context(|| format!("{name} was not started"))
+    }
+
+    fn apply_base(&self) -> anyhow::Result<()> {
+        let file = state::path("base.yaml").display().to_string();
+        self.kubectl.run(&["apply", "--filename", &file]).map(drop)
+    }
+
+    fn await_condition(&self, process: &Process, object: &str, condition: &str) -> anyhow::Result<()> {
+        let path = format!("--output=jsonpath={{.status.conditions[?(@.type==\"{condition}\")].status}}");
+        let arguments = ["--namespace=kube-system", "get", object, &path];
+        let what = format!("{object} is {condition}");
+        wait::until(&what, process, LIMIT, || self.kubectl.run(&arguments).is_ok_and(|status| status == "True").then_some(()))
+    }
+}
