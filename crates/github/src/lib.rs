@@ -1,1 +1,34 @@
-//! github
+//! The adapter to GitHub: pull requests, commits, the comment, labels, deployments, statuses, and event payloads.
+//!
+//! [octocrab] is the transport and nothing more: what is asked, how answers are read, and when a request is repeated
+//! is decided here. Its models demand dozens of fields; ours are the few that we read. Its retry repeats POSTs blindly;
+//! ours never does (see [`GitHub`]). No type of octocrab is public.
+//!
+//! A client needs a rustls crypto provider: call `rustls::crypto::ring::default_provider().install_default()` once in
+//! `main`.
+//!
+//! [octocrab]: https://docs.rs/octocrab
+
+mod answer;
+mod call;
+mod client;
+mod comments;
+mod commits;
+mod deployments;
+mod error;
+pub mod event;
+mod labels;
+mod pulls;
+mod statuses;
+mod text;
+mod transport;
+
+pub use client::{GitHub, Repository, Settings};
+pub use comments::{COMMENT_BUDGET, Change, Comment, CommentOutcome};
+pub use deployments::{
+    Deployment, DeploymentFilter, DeploymentId, DeploymentRequest, DeploymentState,
+    DeploymentStatus, NewDeploymentStatus,
+};
+pub use error::{Error, Problem};
+pub use labels::{ImageLabel, LabelChanges};
+pub use statuses::{CommitState, CommitStatus};

@@ -1,0 +1,294 @@
+//! The one comment on a pull request that is kept up to date.
+
+use preview_core::names::PrNumber;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::call::Call;
+use crate::client::GitHub;
+use crate::error::Error;
+use crate::text::head_of;
+
+/// Bytes a comment may have; GitHub refuses more than 65,536 characters.
+pub const COMMENT_BUDGET: usize = 60_000;
+
+/// Comments of a pull request belong to the issue of the same number.
+const NEEDS: &str = "pull-requests: write";
+
+/// A comment of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// Its id.
+    pub id: u64,
+    /// Its page for people.
+    pub url: String,
+    /// Its Markdown, marker included.
+    pub body: String,
+}
+
+/// What became of the comment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was not there.
+    Created,
+    /// It said something else.
+    Updated,
+    /// It says this already.
+    Unchanged,
+}
+
+/// The comment as it is now, and what was done for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommentOutcome {
+    /// The comment.
+    pub comment: Comment,
+    /// What was done.
+    pub change: Change,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    id: u64,
+    html_url: String,
+    #[serde(default)]
+    body: Option<String>,
+    user: Option<Author>,
+}
+
+#[derive(Deserialize)]
+struct Author {
+    login: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Author {
+    /// Whether this is the account that GraphQL calls `viewer`. GraphQL names a bot with or without the suffix that
+    /// REST always gives it.
+    fn is(&self, viewer: &str) -> bool {
+        let bot_of_that_name =
+            || self.kind == "Bot" && self.login.strip_suffix("[bot]") == Some(viewer);
+        self.login == viewer || bot_of_that_name()
+    }
+}
+
+impl From<Wire> for Comment {
+    fn from(wire: Wire) -> Self {
+        Self {
+            id: wire.id,
+            url: wire.html_url,
+            body: wire.body.unwrap_or_default(),
+        }
+    }
+}
+
+impl GitHub {
+    /// Our comment with this hidden marker on a pull request, looked for on all pages; the oldest, should there be two.
+    ///
+    /// Ours is one that this token's account wrote: others can copy the marker.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn comment(&self, pr: PrNumber, marker: &str) -> Result<Option<Comment>, Error> {
+        let viewer = self.login().await?;
+        let operation = format!("read the comments of pull request #{pr} of {}", self.slug);
+        let call = Call::get(
+            self.path(format_args!("/issues/{pr}/comments")),
+            operation,
+            "pull-requests: read",
+        );
+        let comments: Vec<Wire> = self.transport.pages(&call).await?;
+        let ours = comments.into_iter().find(|comment| {
+            comment
+                .user
+                .as_ref()
+                .is_some_and(|author| author.is(viewer))
+                && comment
+                    .body
+                    .as_ref()
+                    .is_some_and(|body| body.contains(marker))
+        });
+        Ok(ours.map(Comment::from))
+    }
+
+    /// Makes our comment with this hidden marker say `body`: creates it, changes it, or leaves it when it says so
+    /// already (a change notifies nobody).
+    ///
+    /// The marker is put before the body where the body does not hold it. A body beyond [`COMMENT_BUDGET`] is cut, and
+    /// says so.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn upsert_comment(
+        &self,
+        pr: PrNumber,
+        marker: &str,
+        body: &str,
+    ) -> Result<CommentOutcome, Error> {
+        let body = fitted(marker, body);
+        let Some(old) = self.comment(pr, marker).await? else {
+            let comment = self.create_comment(pr, marker, &body).await?;
+            return Ok(CommentOutcome {
+                comment,
+                change: Change::Created,
+            });
+        };
+        if same_text(&old.body, &body) {
+            return Ok(CommentOutcome {
+                comment: old,
+                change: Change::Unchanged,
+            });
+        }
+        let operation = format!(
+            "update comment {} on pull request #{pr} of {}",
+            old.id, self.slug
+        );
+        let call = Call::patch(
+            self.path(format_args!("/issues/comments/{}", old.id)),
+            operation,
+            NEEDS,
+        )
+        .with(&json!({ "body": body }))?;
+        let wire: Wire = self.transport.json(&call).await?;
+        Ok(CommentOutcome {
+            comment: wire.into(),
+            change: Change::Updated,
+        })
+    }
+
+    async fn create_comment(
+        &self,
+        pr: PrNumber,
+        marker: &str,
+        body: &str,
+    ) -> Result<Comment, Error> {
+        let operation = format!("comment on pull request #{pr} of {}", self.slug);
+        let call = Call::post(
+            self.path(format_args!("/issues/{pr}/comments")),
+            operation,
+            NEEDS,
+        )
+        .with(&json!({ "body": body }))?;
+        self.transport
+            .create::<Wire, _>(&call, async || self.comment(pr, marker).await)
+            .await
+    }
+
+    /// The login of the token's account. Installation tokens, `GITHUB_TOKEN` among them, may not ask `GET /user`.
+    async fn login(&self) -> Result<&str, Error> {
+        #[derive(Deserialize)]
+        struct Data {
+            viewer: Viewer,
+        }
+        #[derive(Deserialize)]
+        struct Viewer {
+            login: String,
+        }
+        let ask = async || {
+            let data: Data = self
+                .transport
+                .graphql(
+                    "query { viewer { login } }",
+                    "ask GitHub whose token this is",
+                )
+                .await?;
+            Ok(data.viewer.login)
+        };
+        Ok(self.login.get_or_try_init(ask).await?)
+    }
+}
+
+/// Whether two bodies read the same: GitHub may store other line ends and no blank ends.
+fn same_text(a: &str, b: &str) -> bool {
+    a.trim_end().lines().eq(b.trim_end().lines())
+}
+
+/// The body with its marker first and within the budget.
+fn fitted(marker: &str, body: &str) -> String {
+    let whole = if body.contains(marker) {
+        body.to_owned()
+    } else {
+        format!("{marker}\n{body}")
+    };
+    if whole.len() <= COMMENT_BUDGET {
+        return whole;
+    }
+    let bytes = whole.len();
+    // The marker might stand in the part that is cut off.
+    let rest = whole.replacen(marker, "", 1);
+    let note = format!(
+        "\n\n*Cut here: the whole has {bytes} bytes, more than fit in a comment. See the job summary.*\n"
+    );
+    // Room for the marker, the note, and what closes open blocks.
+    let kept = head_of(
+        rest.trim_start(),
+        COMMENT_BUDGET - marker.len() - note.len() - 200,
+    );
+    format!("{marker}\n{kept}{}{note}", closing(kept))
+}
+
+/// What closes the code block and the folded sections that the cut left open, lest they swallow the note.
+fn closing(kept: &str) -> String {
+    let fences = kept
+        .lines()
+        .filter(|line| line.trim_start().starts_with("```"))
+        .count();
+    let open = kept
+        .matches("<details")
+        .count()
+        .saturating_sub(kept.matches("</details>").count());
+    let fence = if fences % 2 == 1 { "\n```" } else { "" };
+    format!("{fence}{}", "\n</details>".repeat(open.min(10)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKER: &str = "<!-- preview -->";
+
+    fn author(login: &str, kind: &str) -> Author {
+        Author {
+            login: login.into(),
+            kind: kind.into(),
+        }
+    }
+
+    #[test]
+    fn a_bot_is_recognised_under_either_of_its_names_and_nobody_else() {
+        assert!(author("github-actions[bot]", "Bot").is("github-actions[bot]"));
+        assert!(author("github-actions[bot]", "Bot").is("github-actions"));
+        assert!(author("maria", "User").is("maria"));
+        assert!(!author("maria[bot]", "User").is("maria"));
+        assert!(!author("mallory", "User").is("maria"));
+    }
+
+    #[test]
+    fn a_comment_that_is_too_long_keeps_its_marker_and_closes_what_it_opened() {
+        let body = format!(
+            "<details>\n\n```\n{}\n```\n</details>\n{MARKER}",
+            "ä".repeat(40_000)
+        );
+        let cut = fitted(MARKER, &body);
+        assert!(cut.len() <= COMMENT_BUDGET, "{}", cut.len());
+        assert!(cut.starts_with(MARKER));
+        let end = &cut[cut.find("\n```\n</details>").unwrap()..];
+        insta::assert_snapshot!(end.trim(), @r"
+        ```
+        </details>
+
+        *Cut here: the whole has 80043 bytes, more than fit in a comment. See the job summary.*
+        ");
+    }
+
+    #[test]
+    fn a_comment_that_fits_is_left_alone_but_for_its_marker() {
+        assert_eq!(fitted(MARKER, "hello"), "<!-- preview -->\nhello");
+        assert_eq!(
+            fitted(MARKER, "<!-- preview -->\nhello"),
+            "<!-- preview -->\nhello"
+        );
+        assert!(same_text("a\r\nb\n", "a\nb"));
+        assert!(!same_text("a\nb", "a\n\nb"));
+    }
+}

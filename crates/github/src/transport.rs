@@ -1,0 +1,336 @@
+//! Sending requests: how long, how often, and over how many pages.
+//!
+//! octocrab adds the token and speaks HTTP. It joins its base address and a path by a guess (a path that happens to
+//! start like the base is not joined), so it gets only the host as base, and whole paths from us.
+
+use std::error::Error as _;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use backon::{ExponentialBuilder, Retryable as _};
+use http::Uri;
+use http_body_util::BodyExt as _;
+use octocrab::Octocrab;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::client::Settings;
+use crate::error::{Error, Problem};
+
+/// Repeats after the first try; with the default first pause they spread over about 15 seconds.
+const REPEATS: usize = 5;
+
+/// The most pauses of our own grow to; GitHub may ask for longer ones.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Transport {
+    octocrab: Octocrab,
+    /// Host and port of the API: the only place the token may go.
+    authority: String,
+    /// What all paths start with: nothing at github.com, `/api/v3` on an Enterprise server.
+    prefix: String,
+    token: SecretString,
+    deadline: Instant,
+    request_timeout: Duration,
+    first_pause: Duration,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("authority", &self.authority)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    /// Must be called within a tokio runtime: octocrab starts a task.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
+        let invalid = |why: String| Error::new("connect to GitHub", Problem::Invalid(why));
+        let url = &settings.api_url;
+        let bad_url = || {
+            invalid(format!(
+                "{url:?} is not the address of GitHub's API; set GITHUB_API_URL to one such as https://api.github.com"
+            ))
+        };
+        let uri: Uri = url.parse().map_err(|_| bad_url())?;
+        let (Some(scheme @ ("http" | "https")), Some(authority)) =
+            (uri.scheme_str(), uri.authority())
+        else {
+            return Err(bad_url());
+        };
+        let token = settings.token.expose_secret();
+        // octocrab panics on a token that is no header value.
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(invalid(
+                "the token is empty or holds a blank or control character; check how GITHUB_TOKEN is set".to_owned(),
+            ));
+        }
+        let octocrab = Octocrab::builder()
+            .base_uri(format!("{scheme}://{authority}/"))
+            .and_then(|builder| {
+                builder
+                    .personal_token(settings.token.clone())
+                    .add_header(
+                        http::header::ACCEPT,
+                        "application/vnd.github+json".to_owned(),
+                    )
+                    .set_connect_timeout(Some(settings.request_timeout))
+                    .build()
+            })
+            .map_err(|why| {
+                invalid(format!(
+                    "no HTTP client: {}; is the package ca-certificates installed?",
+                    chain(&why)
+                ))
+            })?;
+        Ok(Self {
+            octocrab,
+            authority: authority.to_string(),
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            token: settings.token.clone(),
+            deadline: settings.deadline,
+            request_timeout: settings.request_timeout,
+            first_pause: settings.first_pause,
+        })
+    }
+
+    /// The path of GraphQL below the host: beside the REST API, not under it.
+    /// <https://docs.github.com/en/enterprise-server/graphql/guides/forming-calls-with-graphql#the-graphql-endpoint>
+    fn graphql_path(&self) -> String {
+        format!("{}/graphql", self.prefix.trim_end_matches("/v3"))
+    }
+
+    /// Asks `query`, which must be a query: it is repeated like any read.
+    pub(crate) async fn graphql<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        operation: &str,
+    ) -> Result<T, Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(bound = "T: DeserializeOwned")]
+        struct Reply<T> {
+            data: Option<T>,
+            #[serde(default)]
+            errors: serde_json::Value,
+        }
+        let call = Call::post("", operation, "metadata: read")
+            .with(&serde_json::json!({ "query": query }))?;
+        let path = self.graphql_path();
+        let reply: Reply<T> = self
+            .repeated(async || self.once(&call, &path).await?.json(&call))
+            .await?;
+        reply.data.ok_or_else(|| {
+            call.fails(Problem::Refused {
+                status: 200,
+                message: format!("GraphQL says {}", self.redacted(&reply.errors.to_string())),
+            })
+        })
+    }
+
+    /// Sends a read or an idempotent write, repeating it while that may help, and reads its answer.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        self.repeated(async || self.send(call).await?.json(call))
+            .await
+    }
+
+    /// As [`Self::json`]; none where the object does not exist.
+    pub(crate) async fn json_if_found<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+    ) -> Result<Option<T>, Error> {
+        found(self.json(call).await)
+    }
+
+    /// Sends an idempotent write whose answer says nothing; `false` where there is no such object (any more).
+    pub(crate) async fn done(&self, call: &Call) -> Result<bool, Error> {
+        let answer = self.repeated(async || self.send(call).await).await;
+        Ok(found(answer)?.is_some())
+    }
+
+    /// All items of a list, over all pages.
+    pub(crate) async fn pages<T: DeserializeOwned>(&self, call: &Call) -> Result<Vec<T>, Error> {
+        let mut items = Vec::new();
+        let separator = if call.path.contains('?') { '&' } else { '?' };
+        let mut path = format!("{}{}{separator}per_page=100", self.prefix, call.path);
+        let mut seen = vec![path.clone()];
+        loop {
+            let (page, next): (Vec<T>, Option<String>) = self
+                .repeated(async || {
+                    let answer = self.once(call, &path).await?;
+                    let next = answer
+                        .next_page()
+                        .map(|address| self.own_path(call, address))
+                        .transpose()?;
+                    Ok((answer.json(call)?, next))
+                })
+                .await?;
+            items.extend(page);
+            let Some(next) = next else { return Ok(items) };
+            if seen.contains(&next) {
+                return Err(call.fails(Problem::Unreadable {
+                    message: format!("its pages go in a circle at {next}"),
+                    passing: false,
+                }));
+            }
+            seen.push(next.clone());
+            path = next;
+        }
+    }
+
+    /// Sends a POST that makes something new. It is not repeated before `read_back` has looked whether the earlier
+    /// one was carried out although its answer was lost.
+    pub(crate) async fn create<W: DeserializeOwned, T: From<W>>(
+        &self,
+        call: &Call,
+        read_back: impl AsyncFn() -> Result<Option<T>, Error>,
+    ) -> Result<T, Error> {
+        let unsure = AtomicBool::new(false);
+        self.repeated(async || {
+            if unsure.load(Ordering::Relaxed)
+                && let Some(landed) = read_back().await?
+            {
+                return Ok(landed);
+            }
+            let created = match self.send(call).await {
+                Ok(answer) => answer.json::<W>(call),
+                Err(error) => Err(error),
+            };
+            if created.as_ref().is_err_and(Error::may_have_landed) {
+                unsure.store(true, Ordering::Relaxed);
+            }
+            created.map(T::from)
+        })
+        .await
+    }
+
+    /// The path and query of another page; refused where it leads to another host.
+    fn own_path(&self, call: &Call, address: &str) -> Result<String, Error> {
+        let uri: Option<Uri> = address.parse().ok();
+        uri.filter(|uri| {
+            uri.authority()
+                .is_none_or(|host| host.as_str() == self.authority)
+        })
+        .and_then(|uri| Some(uri.path_and_query()?.to_string()))
+        .ok_or_else(|| {
+            call.fails(Problem::Unreadable {
+                message: format!("its next page is said to be at {address:?}"),
+                passing: false,
+            })
+        })
+    }
+
+    async fn repeated<T>(&self, operation: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+        let pauses = ExponentialBuilder::default()
+            .with_jitter()
+            .with_min_delay(self.first_pause)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(REPEATS);
+        (|| operation())
+            .retry(pauses)
+            .when(Error::is_passing)
+            .adjust(|error, pause| self.pause(error, pause?))
+            .notify(|error, pause| {
+                tracing::warn!(pause_ms = pause.as_millis(), "{error}; trying again");
+            })
+            .await
+    }
+
+    /// How long to wait before the next try; none where that would pass the deadline.
+    fn pause(&self, error: &Error, planned: Duration) -> Option<Duration> {
+        let pause = error.asked_to_wait().unwrap_or(planned);
+        (Instant::now() + pause < self.deadline).then_some(pause)
+    }
+
+    async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        self.once(call, &format!("{}{}", self.prefix, call.path))
+            .await
+    }
+
+    async fn once(&self, call: &Call, path: &str) -> Result<Answer, Error> {
+        let started = Instant::now();
+        let time = self
+            .request_timeout
+            .min(self.deadline.saturating_duration_since(started));
+        let answer = tokio::time::timeout(time, self.exchange(call, path)).await;
+        let ms = started.elapsed().as_millis();
+        let unavailable = |message: String| {
+            tracing::debug!(method = %call.method, path, ms, error = message, "no answer from GitHub");
+            call.fails(Problem::Unavailable { message })
+        };
+        let answer = match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(why)) => {
+                return Err(unavailable(
+                    self.redacted(&format!("no answer from GitHub: {}", chain(&why))),
+                ));
+            }
+            Err(_) => {
+                return Err(unavailable(format!(
+                    "no answer from GitHub within {} s",
+                    time.as_secs_f32()
+                )));
+            }
+        };
+        tracing::debug!(method = %call.method, path, status = answer.status.as_u16(), ms, "GitHub");
+        answer.checked(call)
+    }
+
+    async fn exchange(&self, call: &Call, path: &str) -> octocrab::Result<Answer> {
+        let builder = http::Request::builder()
+            .method(call.method.clone())
+            .uri(path);
+        let request = self.octocrab.build_request(builder, call.body.as_ref())?;
+        let (parts, body) = self.octocrab.execute(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: if contains(&body, self.token.expose_secret()) {
+                self.redacted(&String::from_utf8_lossy(&body)).into()
+            } else {
+                body
+            },
+        })
+    }
+
+    /// `text` without the token, should a proxy or a debugging server send it back.
+    fn redacted(&self, text: &str) -> String {
+        text.replace(self.token.expose_secret(), "***")
+    }
+}
+
+fn contains(body: &[u8], token: &str) -> bool {
+    body.windows(token.len())
+        .any(|window| window == token.as_bytes())
+}
+
+/// None for 404, which only a caller that asks for something uncertain may read so.
+fn found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(Error {
+            problem: Problem::NotFound { .. },
+            ..
+        }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An error with its causes on one line: the outer ones of an HTTP client say next to nothing.
+fn chain(error: &octocrab::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(why) = cause {
+        let why_text = why.to_string();
+        if !text.contains(&why_text) {
+            text = format!("{text}: {why_text}");
+        }
+        cause = why.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
