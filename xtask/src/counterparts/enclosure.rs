@@ -52,22 +52,23 @@ impl Enclosure {
         fs::create_dir_all(state::path("var-log")).context("create var-log")?;
         fs::create_dir_all(state::path("tmp")).context("create tmp")?;
         for step in [
-            "mount -t tmpfs tmpfs /run".to_owned(),
+            // -n: the first of them would otherwise make /run/mount while /run is still the host's.
+            "mount -n -t tmpfs tmpfs /run".to_owned(),
             // The state folder must stay visible below the tmpfs that hides its parent.
             "mkdir -p /run/state /run/lock".to_owned(),
-            format!("mount --bind {state} /run/state"),
-            "mount -t tmpfs tmpfs /var/lib".to_owned(),
+            format!("mount -n --bind {state} /run/state"),
+            "mount -n -t tmpfs tmpfs /var/lib".to_owned(),
             format!("mkdir {state}"),
-            format!("mount --move /run/state {state}"),
-            format!("mount --bind {state}/tmp /tmp"),
-            format!("mount --bind {state}/var-log /var/log"),
+            format!("mount -n --move /run/state {state}"),
+            format!("mount -n --bind {state}/tmp /tmp"),
+            format!("mount -n --bind {state}/var-log /var/log"),
         ] {
             self.run(&step)?;
         }
         for (setting, value) in KERNEL_SETTINGS {
             let file = format!("kernel/{}", setting.replace('/', "."));
             state::write(&file, format!("{value}\n"))?;
-            self.run(&format!("mount --bind {state}/{file} /proc/sys/{setting}"))?;
+            self.run(&format!("mount -n --bind {state}/{file} /proc/sys/{setting}"))?;
         }
         // Among themselves containerd, kubelet and containers share mounts as on any node.
         self.run("mount --make-rshared /")

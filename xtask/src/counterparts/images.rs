@@ -54,17 +54,18 @@ impl Image<'_> {
             "architecture": "amd64", "os": "linux", "config": {"Entrypoint": self.entrypoint},
             "rootfs": {"type": "layers", "diff_ids": [layer_digest]}, "history": [],
         }))?;
+        let config_digest = digest(&config);
         let manifest = serde_json::to_vec(&json!({
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": {
-                "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(&config), "size": config.len(),
+                "mediaType": "application/vnd.oci.image.config.v1+json", "digest": config_digest, "size": config.len(),
             },
             "layers": [{
                 "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer_digest, "size": layer_size,
             }],
         }))?;
-        to.blob(layer).await?;
-        to.blob(config).await?;
+        to.blob(&layer_digest, layer).await?;
+        to.blob(&config_digest, config).await?;
         let request = to.request(Method::PUT, &format!("{}/manifests/1", to.base)).header(header::CONTENT_TYPE, MANIFEST);
         accepted(request.body(manifest).send().await?).await.map(drop)
     }
@@ -121,8 +122,7 @@ impl Repository {
         self.client.request(method, url).bearer_auth(&self.token)
     }
 
-    async fn blob(&self, bytes: Vec<u8>) -> anyhow::Result<()> {
-        let digest = digest(&bytes);
+    async fn blob(&self, digest: &str, bytes: Vec<u8>) -> anyhow::Result<()> {
         let known = self.request(Method::HEAD, &format!("{}/blobs/{digest}", self.base)).send().await?;
         if known.status() == StatusCode::OK {
             return Ok(());

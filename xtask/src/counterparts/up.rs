@@ -5,6 +5,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -106,8 +107,14 @@ fn start_all(built: &Built, fingerprint: String) -> anyhow::Result<Record> {
     network::join(&enclosure)?;
     let running = describe(built)?;
     let mut node = Node { enclosure, kubectl: Kubectl::of(&running), processes: Vec::new() };
-    node.start_servers(&running)?;
-    node.start_kubernetes()?;
+    node.start_servers()?;
+    // The API server needs some seconds to be ready: time to push the images that the node itself needs.
+    thread::scope(|scope| {
+        let pushed = scope.spawn(|| images::push(&running));
+        node.start_kubernetes()?;
+        pushed.join().map_err(|_| anyhow::anyhow!("pushing the node's images panicked"))??;
+        node.await_dns()
+    })?;
     let mut processes = node.processes;
     processes.insert(0, node.enclosure.holder().clone());
     Ok(Record { fingerprint, processes, running })
@@ -185,8 +192,8 @@ impl Node {
         Ok(process)
     }
 
-    /// Those that need nobody, and the images that the node itself needs.
-    fn start_servers(&mut self, running: &Running) -> anyhow::Result<()> {
+    /// Those that need nobody.
+    fn start_servers(&mut self) -> anyhow::Result<()> {
         self.start(&components::etcd())?;
         self.start(&components::apiserver())?;
         self.start(&components::containerd())?;
@@ -194,8 +201,7 @@ impl Node {
         // The registry reads the certificate of the tokens' key once, when it starts.
         wait::until("the token server answers", &tokens, LIMIT, || TcpStream::connect(TOKENS).ok())?;
         let registry = self.start(&components::registry())?;
-        wait::until("the registry answers", &registry, LIMIT, || TcpStream::connect(REGISTRY).ok())?;
-        images::push(running)
+        wait::until("the registry answers", &registry, LIMIT, || TcpStream::connect(REGISTRY).ok()).map(drop)
     }
 
     fn start_kubernetes(&mut self) -> anyhow::Result<()> {
@@ -209,10 +215,13 @@ impl Node {
             state::path("containerd.sock").exists().then_some(())
         })?;
         let kubelet = self.start(&components::kubelet())?;
-        let proxy = self.start(&components::proxy())?;
+        self.start(&components::proxy())?;
         wait::until("the base manifests are applied", &controller_manager, LIMIT, || self.apply_base().ok())?;
-        self.await_condition(&kubelet, "node/node-1", "Ready")?;
-        self.await_condition(&proxy, "deployment/coredns", "Available")
+        self.await_condition(&kubelet, "node/node-1", "Ready")
+    }
+
+    fn await_dns(&self) -> anyhow::Result<()> {
+        self.await_condition(&self.process("kubelet")?, "deployment/coredns", "Available")
     }
 
     fn process(&self, name: &str) -> anyhow::Result<Process> {
