@@ -90,7 +90,7 @@ fn user(state: &State, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(header) = headers.get(AUTHORIZATION) else {
         return Ok(None);
     };
-    let denied = || Refusal::denied("denied");
+    let denied = || Refusal::denied("requested access to the resource is denied");
     let encoded = header.to_str().ok().and_then(|h| h.strip_prefix("Basic "));
     let decoded = encoded.and_then(|text| STANDARD.decode(text).ok());
     let pair = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
