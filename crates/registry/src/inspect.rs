@@ -6,7 +6,6 @@ use std::fmt;
 use futures::future::try_join_all;
 use oci_client::manifest::{ImageIndexEntry, OciDescriptor, OciImageManifest};
 use preview_core::names::{CommitSha, Digest};
-use reqwest::Method;
 use serde::Deserialize;
 
 use crate::error::{Error, Operation};
@@ -294,7 +293,7 @@ impl Walk<'_> {
 
     /// The config of this digest, its bytes hashed.
     async fn config(&self, digest: &Digest) -> Result<Option<Config>, Error> {
-        let ask = Ask::blob(Method::GET, digest.as_str(), LARGEST_CONFIG);
+        let ask = Ask::get_blob(digest.as_str(), LARGEST_CONFIG);
         let Some(reply) = self.transport.find(self.operation, ask).await? else {
             return Ok(None);
         };
@@ -308,10 +307,14 @@ impl Walk<'_> {
     /// Says when the layer is missing. Its bytes are not fetched: a node hashes them when it pulls.
     async fn layer(&self, layer: &OciDescriptor) -> Result<Option<Missing>, Error> {
         let digest = self.digest(&layer.digest)?;
-        let ask = Ask::blob(Method::HEAD, digest.as_str(), 0);
-        let Some(reply) = self.transport.find(self.operation, ask).await? else {
-            return Ok(Some(missing(Kind::Layer, &digest)));
-        };
+        let ask = Ask::head_blob(digest.as_str());
+        let reply = self.transport.send(self.operation, ask).await?;
+        if !reply.status.is_success() {
+            // An answer to HEAD has no words, so it cannot say that the layer is missing: a GET can.
+            let ask = Ask::get_blob(digest.as_str(), LARGEST_CONFIG);
+            let found = self.transport.find(self.operation, ask).await?;
+            return Ok(found.is_none().then(|| missing(Kind::Layer, &digest)));
+        }
         let served = reply
             .header("content-length")
             .and_then(|l| l.parse::<i64>().ok());

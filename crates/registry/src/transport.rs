@@ -70,12 +70,19 @@ impl Ask {
         }
     }
 
-    pub(crate) fn blob(method: Method, digest: &str, limit: usize) -> Self {
+    pub(crate) fn get_blob(digest: &str, limit: usize) -> Self {
         Self {
-            method,
+            method: Method::GET,
             path: format!("blobs/{digest}"),
             content: None,
             limit,
+        }
+    }
+
+    pub(crate) fn head_blob(digest: &str) -> Self {
+        Self {
+            method: Method::HEAD,
+            ..Self::get_blob(digest, 0)
         }
     }
 
@@ -106,10 +113,11 @@ impl Reply {
             .is_some_and(|e| e.errors.iter().any(|error| error.code == *code))
     }
 
-    /// Whether a registry says that something is not there. A page of a proxy says nothing of the kind.
+    /// Whether a registry says that something is not there. A proxy's 404, which may well have no body at all, says
+    /// only that the registry could not be asked.
     pub(crate) fn says_absent(&self) -> bool {
-        let envelope = || self.envelope().is_some_and(|e| !e.errors.is_empty());
-        self.status == StatusCode::NOT_FOUND && (self.body.is_empty() || envelope())
+        let words = || self.envelope().is_some_and(|e| !e.errors.is_empty());
+        self.status == StatusCode::NOT_FOUND && words()
     }
 
     /// Status and words, cut to a line.
