@@ -3,10 +3,7 @@
 //! Everything runs in one enclosure (a mount and a network namespace, see [`enclosure`]) joined to the host by a veth
 //! pair, so that the host reaches the API server, the registry, services and pods, and keeps nothing of them.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::{env, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
@@ -31,6 +28,9 @@ const TOKENS: &str = "198.51.100.10:5001";
 /// The one account that may push. No secret: the registry is reached from this machine only, and ends with the tests.
 const USER: &str = "preview";
 const PASSWORD: &str = "only-for-tests";
+
+/// Built with the rest, and run by nobody here.
+const IDLE: &[&str] = &["kubectl", "kustomize", "kwok"];
 
 /// Arguments of `cargo xtask counterparts`.
 #[derive(clap::Args)]
@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// When something is missing (root, a package; said with the command that installs it), an address range is routed
 /// by somebody else, or a component does not become ready (with the end of its log).
 pub(crate) fn up() -> anyhow::Result<Running> {
-    if let Some(given) = given(|name| env::var(name).ok())? {
+    if let Some(given) = asked()? {
         return Ok(given);
     }
     needs::to_start()?;
@@ -125,11 +125,13 @@ pub(crate) fn down() -> anyhow::Result<()> {
 }
 
 fn status() -> anyhow::Result<()> {
-    let running = match given(|name| env::var(name).ok())? {
+    let running = match asked()? {
         Some(given) => given,
         None => {
             needs::root()?;
-            up::running().map_err(|reason| anyhow::anyhow!("not up: {reason}; start it: cargo xtask counterparts up"))?
+            up::running().map_err(|reason| {
+                anyhow::anyhow!("not up: {reason}; start it: cargo xtask counterparts up")
+            })?
         }
     };
     println!("{}", summary(&running));
@@ -139,44 +141,86 @@ fn status() -> anyhow::Result<()> {
 /// Servers of somebody else, named by the environment.
 fn given(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<Running>> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let (kubeconfig, registry) = match (set("PREVIEW_TEST_KUBECONFIG"), set("PREVIEW_TEST_REGISTRY")) {
+    let (kubeconfig, registry) = match (
+        set("PREVIEW_TEST_KUBECONFIG"),
+        set("PREVIEW_TEST_REGISTRY"),
+    ) {
         (None, None) => return Ok(None),
-        (Some(kubeconfig), Some(registry)) => (kubeconfig, registry),
-        _ => bail!("PREVIEW_TEST_KUBECONFIG and PREVIEW_TEST_REGISTRY belong together: set both or neither"),
+        (Some(kubeconfig), Some(registry)) => (PathBuf::from(kubeconfig), registry),
+        _ => bail!(
+            "PREVIEW_TEST_KUBECONFIG and PREVIEW_TEST_REGISTRY belong together: set both or neither"
+        ),
     };
-    if !Path::new(&kubeconfig).exists() {
-        bail!("PREVIEW_TEST_KUBECONFIG names {kubeconfig}, which does not exist");
+    if !kubeconfig.exists() {
+        bail!(
+            "PREVIEW_TEST_KUBECONFIG names {}, which does not exist",
+            kubeconfig.display()
+        );
     }
-    let kubectl = "kubectl".into();
-    let versions = vec![("kube-apiserver".to_owned(), server_version(&kubeconfig)?)];
     Ok(Some(Running {
-        kubeconfig: kubeconfig.into(),
-        kubectl,
+        kubeconfig,
+        kubectl: "kubectl".into(),
         registry,
         registry_user: set("PREVIEW_TEST_REGISTRY_USER").unwrap_or_default(),
         registry_password: set("PREVIEW_TEST_REGISTRY_PASSWORD").unwrap_or_default(),
         containerd: None,
-        versions,
+        versions: Vec::new(),
     }))
 }
 
-fn server_version(kubeconfig: &str) -> anyhow::Result<String> {
-    let mut kubectl = std::process::Command::new("kubectl");
-    let answer = command::output(kubectl.args(["--kubeconfig", kubeconfig, "get", "--raw=/version"]))
-        .context("ask the cluster of PREVIEW_TEST_KUBECONFIG for its version")?;
-    let answer: serde_json::Value = serde_json::from_str(&answer).context("read the cluster's version")?;
-    Ok(answer["gitVersion"].as_str().unwrap_or("unknown").to_owned())
+/// The servers that the environment names, once they answer.
+fn asked() -> anyhow::Result<Option<Running>> {
+    let Some(mut running) = given(|name| env::var(name).ok())? else {
+        return Ok(None);
+    };
+    let ask = |arguments: &[&str]| {
+        let mut kubectl = Command::new(&running.kubectl);
+        kubectl
+            .arg("--kubeconfig")
+            .arg(&running.kubeconfig)
+            .arg("--request-timeout=10s");
+        command::output(kubectl.args(arguments))
+            .context("ask the cluster of PREVIEW_TEST_KUBECONFIG for its versions")
+    };
+    let version: serde_json::Value = serde_json::from_str(&ask(&["get", "--raw=/version"])?)?;
+    let version = version["gitVersion"]
+        .as_str()
+        .unwrap_or("unknown")
+        .to_owned();
+    let runtime = "--output=jsonpath={.items[0].status.nodeInfo.containerRuntimeVersion}";
+    let runtime = ask(&["get", "nodes", runtime])?;
+    let (runtime, runtime_version) = runtime
+        .split_once("://")
+        .unwrap_or(("container runtime", &runtime));
+    running.versions.extend([
+        ("kube-apiserver".to_owned(), version),
+        (runtime.to_owned(), runtime_version.to_owned()),
+        (
+            "registry".to_owned(),
+            format!(
+                "{} (its version is its operator's to say)",
+                running.registry
+            ),
+        ),
+    ]);
+    Ok(Some(running))
 }
 
 fn summary(running: &Running) -> String {
     let mut lines = vec![
         format!("kubeconfig  {}", running.kubeconfig.display()),
         format!("kubectl     {}", running.kubectl.display()),
-        format!("registry    {} (plain HTTP; pull: anybody, push: {})", running.registry, account(running)),
+        format!(
+            "registry    {} (plain HTTP; pull: anybody, push: {})",
+            running.registry,
+            account(running)
+        ),
     ];
     if let Some(containerd) = &running.containerd {
         let (ctr, socket) = (containerd.ctr.display(), containerd.socket.display());
-        lines.push(format!("containers  {ctr} --address {socket} --namespace k8s.io containers list"));
+        lines.push(format!(
+            "containers  {ctr} --address {socket} --namespace k8s.io containers list"
+        ));
         lines.push(format!("logs        {}", state::path("log").display()));
         lines.push(format!(
             "addresses   host {}, node {}, pods {}, services {}",
@@ -187,15 +231,60 @@ fn summary(running: &Running) -> String {
         ));
     }
     for (name, version) in &running.versions {
-        lines.push(format!("  {name:24} {version}"));
+        let idle = if IDLE.contains(&name.as_str()) {
+            " (built, for those who need it)"
+        } else {
+            ""
+        };
+        lines.push(format!("  {name:24} {version}{idle}"));
     }
     lines.join("\n")
 }
 
 fn account(running: &Running) -> String {
-    match (running.registry_user.as_str(), running.registry_password.as_str()) {
+    match (
+        running.registry_user.as_str(),
+        running.registry_password.as_str(),
+    ) {
         ("", _) => "anybody".to_owned(),
         (USER, PASSWORD) => format!("{USER} with {PASSWORD}"),
         (user, _) => user.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn without_settings_the_servers_are_our_own() {
+        assert!(given(|_| None).unwrap().is_none());
+        assert!(given(|_| Some(String::new())).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_cluster_without_its_registry_is_refused() {
+        let only = |name: &str| (name == "PREVIEW_TEST_KUBECONFIG").then(|| "/dev/null".to_owned());
+        assert_snapshot!(given(only).unwrap_err(), @"PREVIEW_TEST_KUBECONFIG and PREVIEW_TEST_REGISTRY belong together: set both or neither");
+    }
+
+    #[test]
+    fn servers_of_somebody_else_are_taken_as_named_and_their_password_is_not_shown() {
+        let set = |name: &str| match name {
+            "PREVIEW_TEST_KUBECONFIG" => Some("/dev/null".to_owned()),
+            "PREVIEW_TEST_REGISTRY" => Some("registry.example:5000".to_owned()),
+            "PREVIEW_TEST_REGISTRY_USER" => Some("pusher".to_owned()),
+            "PREVIEW_TEST_REGISTRY_PASSWORD" => Some("hunter2".to_owned()),
+            _ => None,
+        };
+        let running = given(set).unwrap().unwrap();
+        assert_eq!(running.registry_password, "hunter2");
+        assert_snapshot!(summary(&running), @r"
+        kubeconfig  /dev/null
+        kubectl     kubectl
+        registry    registry.example:5000 (plain HTTP; pull: anybody, push: pusher)
+        ");
     }
 }

@@ -44,21 +44,48 @@ const CONTAINERD: Binary = Binary {
     stamp: |version| format!("-X github.com/containerd/containerd/v2/version.Version={version}"),
     ..PLAIN
 };
-const PLAIN: Binary =
-    Binary { name: "", tool: "", package: "", module: "", tags: "", cgo: false, stamp: |_| String::new() };
+const PLAIN: Binary = Binary {
+    name: "",
+    tool: "",
+    package: "",
+    module: "",
+    tags: "",
+    cgo: false,
+    stamp: |_| String::new(),
+};
 
 /// Everything that is built. The versions are in the `go.mod` files, and nowhere else.
 pub(super) const BINARIES: &[Binary] = &[
-    Binary { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver", ..KUBERNETES },
+    Binary {
+        name: "kube-apiserver",
+        package: "k8s.io/kubernetes/cmd/kube-apiserver",
+        ..KUBERNETES
+    },
     Binary {
         name: "kube-controller-manager",
         package: "k8s.io/kubernetes/cmd/kube-controller-manager",
         ..KUBERNETES
     },
-    Binary { name: "kube-scheduler", package: "k8s.io/kubernetes/cmd/kube-scheduler", ..KUBERNETES },
-    Binary { name: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet", ..KUBERNETES },
-    Binary { name: "kube-proxy", package: "k8s.io/kubernetes/cmd/kube-proxy", ..KUBERNETES },
-    Binary { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl", ..KUBERNETES },
+    Binary {
+        name: "kube-scheduler",
+        package: "k8s.io/kubernetes/cmd/kube-scheduler",
+        ..KUBERNETES
+    },
+    Binary {
+        name: "kubelet",
+        package: "k8s.io/kubernetes/cmd/kubelet",
+        ..KUBERNETES
+    },
+    Binary {
+        name: "kube-proxy",
+        package: "k8s.io/kubernetes/cmd/kube-proxy",
+        ..KUBERNETES
+    },
+    Binary {
+        name: "kubectl",
+        package: "k8s.io/kubernetes/cmd/kubectl",
+        ..KUBERNETES
+    },
     Binary {
         name: "etcd",
         tool: "etcd",
@@ -66,13 +93,21 @@ pub(super) const BINARIES: &[Binary] = &[
         module: "go.etcd.io/etcd/server/v3",
         ..PLAIN
     },
-    Binary { name: "containerd", package: "github.com/containerd/containerd/v2/cmd/containerd", ..CONTAINERD },
+    Binary {
+        name: "containerd",
+        package: "github.com/containerd/containerd/v2/cmd/containerd",
+        ..CONTAINERD
+    },
     Binary {
         name: "containerd-shim-runc-v2",
         package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
         ..CONTAINERD
     },
-    Binary { name: "ctr", package: "github.com/containerd/containerd/v2/cmd/ctr", ..CONTAINERD },
+    Binary {
+        name: "ctr",
+        package: "github.com/containerd/containerd/v2/cmd/ctr",
+        ..CONTAINERD
+    },
     Binary {
         name: "runc",
         tool: "runc",
@@ -104,14 +139,22 @@ pub(super) const BINARIES: &[Binary] = &[
         stamp: |version| format!("-X sigs.k8s.io/kustomize/api/provenance.version={version}"),
         ..PLAIN
     },
-    Binary { name: "token", tool: "token", package: ".", ..PLAIN },
+    Binary {
+        name: "token",
+        tool: "token",
+        package: ".",
+        ..PLAIN
+    },
 ];
 
 /// Without it the API server calls itself v0.0.0, and clients that look at its version misbehave.
 fn kubernetes_version(version: &str) -> String {
     let package = "k8s.io/component-base/version";
     let mut parts = version.trim_start_matches('v').split('.');
-    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let (major, minor) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
     format!(
         "-X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
     )
@@ -119,7 +162,9 @@ fn kubernetes_version(version: &str) -> String {
 
 impl Binary {
     fn folder(&self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("counterparts").join(self.tool)
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("counterparts")
+            .join(self.tool)
     }
 
     /// The version in `go.mod`, such as `v1.36.3`; empty for our own.
@@ -130,11 +175,15 @@ impl Binary {
         let file = self.folder().join("go.mod");
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         let version = required(&text, self.module);
-        version.map(str::to_owned).with_context(|| format!("{} does not require {}", file.display(), self.module))
+        version
+            .map(str::to_owned)
+            .with_context(|| format!("{} does not require {}", file.display(), self.module))
     }
 
     fn ldflags(&self) -> anyhow::Result<String> {
-        Ok(format!("-s -w {}", (self.stamp)(&self.version()?)).trim_end().to_owned())
+        Ok(format!("-s -w {}", (self.stamp)(&self.version()?))
+            .trim_end()
+            .to_owned())
     }
 
     /// Where the built binary is kept: a folder named by everything that decides what is in it.
@@ -148,9 +197,22 @@ impl Binary {
         for source in sources {
             hash.update(fs::read(&source).with_context(|| format!("read {}", source.display()))?);
         }
-        hash.update(format!("{go} {} {} {} {}", self.package, self.tags, self.cgo, self.ldflags()?));
-        let key: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        Ok(state::cache().join(format!("{}-{key}", self.name)).join(self.name))
+        hash.update(format!(
+            "{go} {} {} {} {}",
+            self.package,
+            self.tags,
+            self.cgo,
+            self.ldflags()?
+        ));
+        let key: String = hash
+            .finalize()
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(state::cache()
+            .join(format!("{}-{key}", self.name))
+            .join(self.name))
     }
 
     fn build(&self, to: &Path) -> anyhow::Result<()> {
@@ -159,34 +221,64 @@ impl Binary {
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         let unfinished = to.with_extension(std::process::id().to_string());
         let mut go = go_command();
-        go.arg("build").arg("-trimpath").arg("-buildvcs=false").arg("-o").arg(&unfinished);
-        go.args(["-tags", self.tags, "-ldflags", &self.ldflags()?, self.package]);
-        go.current_dir(self.folder()).env("CGO_ENABLED", if self.cgo { "1" } else { "0" });
+        go.arg("build")
+            .arg("-trimpath")
+            .arg("-buildvcs=false")
+            .arg("-o")
+            .arg(&unfinished);
+        go.args([
+            "-tags",
+            self.tags,
+            "-ldflags",
+            &self.ldflags()?,
+            self.package,
+        ]);
+        go.current_dir(self.folder())
+            .env("CGO_ENABLED", if self.cgo { "1" } else { "0" });
         command::output(&mut go)?;
         // A half-written binary must never be taken for a whole one.
-        fs::rename(&unfinished, to).with_context(|| format!("put {} in its place", to.display()))?;
-        eprintln!("  {} {} in {:.0?}", self.name, self.version()?, start.elapsed());
+        fs::rename(&unfinished, to)
+            .with_context(|| format!("put {} in its place", to.display()))?;
+        eprintln!(
+            "  {} {} in {:.0?}",
+            self.name,
+            self.version()?,
+            start.elapsed()
+        );
         Ok(())
     }
 }
 
 /// The version that a `go.mod` requires of a module.
 fn required<'a>(text: &'a str, module: &str) -> Option<&'a str> {
-    let mut lines = text.lines().map(|line| line.trim().trim_start_matches("require "));
-    lines.find_map(|line| line.strip_prefix(module)?.strip_prefix(' ')?.split(' ').next())
+    let mut lines = text
+        .lines()
+        .map(|line| line.trim().trim_start_matches("require "));
+    lines.find_map(|line| {
+        line.strip_prefix(module)?
+            .strip_prefix(' ')?
+            .split(' ')
+            .next()
+    })
 }
 
 /// `go` that never fetches another toolchain and never changes what is pinned.
 fn go_command() -> Command {
     let mut go = Command::new("go");
-    go.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly").env("GOWORK", "off");
-    go.env_remove("GOOS").env_remove("GOARCH").env_remove("GOEXPERIMENT");
+    go.env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "-mod=readonly")
+        .env("GOWORK", "off");
+    go.env_remove("GOOS")
+        .env_remove("GOARCH")
+        .env_remove("GOEXPERIMENT");
     go
 }
 
 /// The Go that builds, such as `go1.26.8`.
 pub(super) fn go_version() -> anyhow::Result<String> {
-    Ok(command::output(go_command().args(["env", "GOVERSION"]))?.trim().to_owned())
+    Ok(command::output(go_command().args(["env", "GOVERSION"]))?
+        .trim()
+        .to_owned())
 }
 
 /// Builds what the cache lacks, and gives every binary with its place in the cache.
@@ -201,10 +293,16 @@ pub(super) fn build() -> anyhow::Result<Vec<(&'static Binary, PathBuf)>> {
     }
     let missing: Vec<_> = built.iter().filter(|(_, path)| !path.exists()).collect();
     if !missing.is_empty() {
-        eprintln!("building {} binaries with {go} into {}", missing.len(), state::cache().display());
+        eprintln!(
+            "building {} binaries with {go} into {}",
+            missing.len(),
+            state::cache().display()
+        );
     }
     for (binary, path) in missing {
-        binary.build(path).with_context(|| format!("build {}", binary.name))?;
+        binary
+            .build(path)
+            .with_context(|| format!("build {}", binary.name))?;
     }
     Ok(built)
 }
@@ -243,11 +341,32 @@ mod tests {
 
     #[test]
     fn flags_are_part_of_the_place_in_the_cache() {
-        let runc = || Binary { name: "runc", tool: "runc", package: "p", ..PLAIN };
+        let runc = || Binary {
+            name: "runc",
+            tool: "runc",
+            package: "p",
+            ..PLAIN
+        };
         let plain = runc().path("go1").unwrap();
         assert_eq!(plain, runc().path("go1").unwrap());
         assert_ne!(plain, runc().path("go2").unwrap());
-        assert_ne!(plain, Binary { tags: "seccomp", ..runc() }.path("go1").unwrap());
-        assert_ne!(plain, Binary { stamp: |_| "-X a.b=c".to_owned(), ..runc() }.path("go1").unwrap());
+        assert_ne!(
+            plain,
+            Binary {
+                tags: "seccomp",
+                ..runc()
+            }
+            .path("go1")
+            .unwrap()
+        );
+        assert_ne!(
+            plain,
+            Binary {
+                stamp: |_| "-X a.b=c".to_owned(),
+                ..runc()
+            }
+            .path("go1")
+            .unwrap()
+        );
     }
 }

@@ -5,8 +5,8 @@ use std::{fs::File, io::Read as _};
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 
 use super::{network::NODE, state};
@@ -25,9 +25,19 @@ pub(super) fn write() -> anyhow::Result<()> {
     let authority = Authority::new()?;
     state::write("pki/ca.crt", authority.certificate.pem())?;
     let node = NODE.to_string();
-    authority.issue("apiserver", "kube-apiserver", None, &[&node, "127.0.0.1", "198.19.0.1", "kubernetes.default.svc"])?;
+    authority.issue(
+        "apiserver",
+        "kube-apiserver",
+        None,
+        &[&node, "127.0.0.1", "198.19.0.1", "kubernetes.default.svc"],
+    )?;
     authority.issue("kubelet", "node-1", None, &[&node, "node-1"])?;
-    authority.issue("kubelet-client", "apiserver-kubelet-client", Some("system:masters"), &[])?;
+    authority.issue(
+        "kubelet-client",
+        "apiserver-kubelet-client",
+        Some("system:masters"),
+        &[],
+    )?;
     let key = key()?;
     state::write("pki/service-accounts.key", key.serialize_pem())?;
     state::write("pki/service-accounts.pub", key.public_key_pem())?;
@@ -50,7 +60,9 @@ fn accounts(authority: &str) -> anyhow::Result<()> {
 
 fn random_token() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
-    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).context("read /dev/urandom")?;
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .context("read /dev/urandom")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -77,19 +89,35 @@ impl Authority {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name = name("preview-counterparts", None);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        parameters.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let key = key()?;
-        let certificate = parameters.self_signed(&key).context("sign the authority's certificate")?;
-        Ok(Self { certificate, issuer: Issuer::new(parameters, key) })
+        let certificate = parameters
+            .self_signed(&key)
+            .context("sign the authority's certificate")?;
+        Ok(Self {
+            certificate,
+            issuer: Issuer::new(parameters, key),
+        })
     }
 
     /// Writes `pki/FILE.crt` and `pki/FILE.key`.
-    fn issue(&self, file: &str, common: &str, organization: Option<&str>, names: &[&str]) -> anyhow::Result<()> {
+    fn issue(
+        &self,
+        file: &str,
+        common: &str,
+        organization: Option<&str>,
+        names: &[&str],
+    ) -> anyhow::Result<()> {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names).context("name the certificate")?;
         parameters.distinguished_name = name(common, organization);
         let key = key()?;
-        let certificate = parameters.signed_by(&key, &self.issuer).context("sign a certificate")?;
+        let certificate = parameters
+            .signed_by(&key, &self.issuer)
+            .context("sign a certificate")?;
         state::write(format!("pki/{file}.crt"), certificate.pem())?;
         state::write(format!("pki/{file}.key"), key.serialize_pem())
     }

@@ -49,7 +49,9 @@ fn parse(text: &str) -> Vec<Hierarchy> {
 }
 
 fn roots() -> anyhow::Result<Vec<PathBuf>> {
-    let roots = hierarchies()?.into_iter().map(|hierarchy| hierarchy.at.join(ROOT));
+    let roots = hierarchies()?
+        .into_iter()
+        .map(|hierarchy| hierarchy.at.join(ROOT));
     Ok(roots.filter(|root| root.exists()).collect())
 }
 
@@ -61,7 +63,8 @@ pub(super) fn create() -> anyhow::Result<()> {
             switch_on(&hierarchy.at)?;
         }
         let root = hierarchy.at.join(ROOT);
-        fs::create_dir_all(&root).with_context(|| format!("create the cgroup {}", root.display()))?;
+        fs::create_dir_all(&root)
+            .with_context(|| format!("create the cgroup {}", root.display()))?;
     }
     Ok(())
 }
@@ -71,9 +74,11 @@ fn switch_on(hierarchy: &Path) -> anyhow::Result<()> {
     let there = words(&hierarchy.join("cgroup.controllers"));
     let control = hierarchy.join("cgroup.subtree_control");
     let already = words(&control);
-    let lacking = |name: &&&str| there.iter().any(|t| t == *name) && !already.iter().any(|a| a == *name);
+    let lacking =
+        |name: &&&str| there.iter().any(|t| t == *name) && !already.iter().any(|a| a == *name);
     for name in WANTED.iter().filter(lacking) {
-        fs::write(&control, format!("+{name}")).with_context(|| format!("+{name} in {}", control.display()))?;
+        fs::write(&control, format!("+{name}"))
+            .with_context(|| format!("+{name} in {}", control.display()))?;
         let noted = fs::read_to_string(state::path(SWITCHED)).unwrap_or_default();
         state::write(SWITCHED, format!("{noted}{} {name}\n", control.display()))?;
     }
@@ -89,7 +94,13 @@ fn words(file: &Path) -> Vec<String> {
 pub(super) fn processes() -> anyhow::Result<Vec<u32>> {
     let mut pids = Vec::new();
     for root in roots()? {
-        walk(&root, &mut |folder| pids.extend(words(&folder.join("cgroup.procs")).iter().flat_map(|pid| pid.parse::<u32>())));
+        walk(&root, &mut |folder| {
+            pids.extend(
+                words(&folder.join("cgroup.procs"))
+                    .iter()
+                    .flat_map(|pid| pid.parse::<u32>()),
+            )
+        });
     }
     // 0 is a process of a namespace that we cannot see into.
     pids.retain(|pid| *pid != 0);
@@ -129,7 +140,10 @@ pub(super) fn remove() -> anyhow::Result<()> {
 
 /// Best effort: what somebody else has begun to use meanwhile stays on.
 fn switch_off() {
-    for line in fs::read_to_string(state::path(SWITCHED)).unwrap_or_default().lines() {
+    for line in fs::read_to_string(state::path(SWITCHED))
+        .unwrap_or_default()
+        .lines()
+    {
         if let Some((control, name)) = line.split_once(' ') {
             let _ = fs::write(control, format!("-{name}"));
         }
@@ -147,7 +161,16 @@ mod tests {
              26 25 0:23 / /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu\n\
              27 25 0:24 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n",
         );
-        let at = |path: &str, v2| Hierarchy { at: path.into(), v2 };
-        assert_eq!(found, [at("/sys/fs/cgroup/cpu", false), at("/sys/fs/cgroup/unified", true)]);
+        let at = |path: &str, v2| Hierarchy {
+            at: path.into(),
+            v2,
+        };
+        assert_eq!(
+            found,
+            [
+                at("/sys/fs/cgroup/cpu", false),
+                at("/sys/fs/cgroup/unified", true)
+            ]
+        );
     }
 }

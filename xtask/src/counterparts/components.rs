@@ -21,12 +21,20 @@ impl Component {
     /// The program's path, or its name to be looked up.
     pub(super) fn program(&self) -> String {
         let built = state::path("bin").join(self.program);
-        if built.exists() { built.display().to_string() } else { self.program.to_owned() }
+        if built.exists() {
+            built.display().to_string()
+        } else {
+            self.program.to_owned()
+        }
     }
 }
 
 fn component(name: &'static str, program: &'static str, arguments: &[&str]) -> Component {
-    Component { name, program, arguments: arguments.iter().map(|argument| fill(argument)).collect() }
+    Component {
+        name,
+        program,
+        arguments: arguments.iter().map(|argument| fill(argument)).collect(),
+    }
 }
 
 /// Puts paths and addresses in the place of `${STATE}` and its like.
@@ -44,13 +52,34 @@ pub(super) fn fill(template: &str) -> String {
 /// Configuration files, by their place in the state folder.
 pub(super) fn files() -> Vec<(String, String)> {
     [
-        ("cni/10-counterparts.conflist", include_str!("../../counterparts/node/cni.conflist")),
-        ("containerd.toml", include_str!("../../counterparts/node/containerd.toml")),
-        ("hosts/${REGISTRY}/hosts.toml", include_str!("../../counterparts/node/hosts.toml")),
-        ("kubelet.yaml", include_str!("../../counterparts/node/kubelet.yaml")),
-        ("kube-proxy.yaml", include_str!("../../counterparts/node/kube-proxy.yaml")),
-        ("registry.yml", include_str!("../../counterparts/node/registry.yml")),
-        ("base.yaml", include_str!("../../counterparts/node/base.yaml")),
+        (
+            "cni/10-counterparts.conflist",
+            include_str!("../../counterparts/node/cni.conflist"),
+        ),
+        (
+            "containerd.toml",
+            include_str!("../../counterparts/node/containerd.toml"),
+        ),
+        (
+            "hosts/${REGISTRY}/hosts.toml",
+            include_str!("../../counterparts/node/hosts.toml"),
+        ),
+        (
+            "kubelet.yaml",
+            include_str!("../../counterparts/node/kubelet.yaml"),
+        ),
+        (
+            "kube-proxy.yaml",
+            include_str!("../../counterparts/node/kube-proxy.yaml"),
+        ),
+        (
+            "registry.yml",
+            include_str!("../../counterparts/node/registry.yml"),
+        ),
+        (
+            "base.yaml",
+            include_str!("../../counterparts/node/base.yaml"),
+        ),
         ("resolv.conf", "nameserver 198.19.0.53\n"),
     ]
     .into_iter()
@@ -144,7 +173,11 @@ pub(super) fn tokens() -> Component {
     let mut tokens = component(
         "token",
         "token",
-        &["-listen=${TOKENS}", "-certificate=${STATE}/token.crt", "-service=${REGISTRY}"],
+        &[
+            "-listen=${TOKENS}",
+            "-certificate=${STATE}/token.crt",
+            "-service=${REGISTRY}",
+        ],
     );
     tokens.arguments.extend([
         format!("-issuer={ISSUER}"),
@@ -155,11 +188,19 @@ pub(super) fn tokens() -> Component {
 }
 
 pub(super) fn registry() -> Component {
-    component("registry", "docker-registry", &["serve", "${STATE}/registry.yml"])
+    component(
+        "registry",
+        "docker-registry",
+        &["serve", "${STATE}/registry.yml"],
+    )
 }
 
 pub(super) fn containerd() -> Component {
-    component("containerd", "containerd", &["--config=${STATE}/containerd.toml"])
+    component(
+        "containerd",
+        "containerd",
+        &["--config=${STATE}/containerd.toml"],
+    )
 }
 
 pub(super) fn kubelet() -> Component {
@@ -177,7 +218,11 @@ pub(super) fn kubelet() -> Component {
 }
 
 pub(super) fn proxy() -> Component {
-    component("kube-proxy", "kube-proxy", &["--config=${STATE}/kube-proxy.yaml"])
+    component(
+        "kube-proxy",
+        "kube-proxy",
+        &["--config=${STATE}/kube-proxy.yaml"],
+    )
 }
 
 impl fmt::Debug for Component {
@@ -201,7 +246,11 @@ pub(super) fn fingerprint(built: &[(&'static Binary, PathBuf)]) -> String {
     ];
     let paths: Vec<_> = built.iter().map(|(_, path)| path).collect();
     let text = format!("{components:?} {:?} {paths:?}", files());
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -4,11 +4,7 @@
 //! kills them, and what it writes to fixed paths (`/run`, `/tmp/hostpath_pv`, `/var/log/containers`, `/var/lib/cni`)
 //! never reaches the host. A holder process, which only sleeps, is the first in and what others enter by.
 
-use std::{
-    fs,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::Context as _;
 
@@ -34,16 +30,32 @@ impl Enclosure {
     /// Makes the namespaces and hides from the node what is the host's.
     pub(super) fn open() -> anyhow::Result<Self> {
         let mut command = Command::new("setsid");
-        command.args(["unshare", "--mount", "--net", "--propagation", "private", "--", "sleep", "infinity"]);
+        command.args([
+            "unshare",
+            "--mount",
+            "--net",
+            "--propagation",
+            "private",
+            "--",
+            "sleep",
+            "infinity",
+        ]);
         let holder = Process::start("holder", command)?;
         let outside = fs::read_link("/proc/self/ns/mnt").context("read our mount namespace")?;
-        wait::until("the namespaces are made", &holder, Duration::from_secs(5), || {
-            let inside = fs::read_link(format!("/proc/{}/ns/mnt", holder.pid)).ok()?;
-            let name = fs::read_to_string(format!("/proc/{}/comm", holder.pid)).ok()?;
-            (inside != outside && name.trim() == "sleep").then_some(())
-        })?;
+        wait::until(
+            "the namespaces are made",
+            &holder,
+            Duration::from_secs(5),
+            || {
+                let inside = fs::read_link(format!("/proc/{}/ns/mnt", holder.pid)).ok()?;
+                let name = fs::read_to_string(format!("/proc/{}/comm", holder.pid)).ok()?;
+                (inside != outside && name.trim() == "sleep").then_some(())
+            },
+        )?;
         let enclosure = Self { holder };
-        enclosure.furnish().context("mount what the node may write to")?;
+        enclosure
+            .furnish()
+            .context("mount what the node may write to")?;
         Ok(enclosure)
     }
 
@@ -68,7 +80,9 @@ impl Enclosure {
         for (setting, value) in KERNEL_SETTINGS {
             let file = format!("kernel/{}", setting.replace('/', "."));
             state::write(&file, format!("{value}\n"))?;
-            self.run(&format!("mount -n --bind {state}/{file} /proc/sys/{setting}"))?;
+            self.run(&format!(
+                "mount -n --bind {state}/{file} /proc/sys/{setting}"
+            ))?;
         }
         // Among themselves containerd, kubelet and containers share mounts as on any node.
         self.run("mount --make-rshared /")
@@ -89,20 +103,25 @@ impl Enclosure {
     }
 
     /// Starts a long-lived process inside.
-    pub(super) fn start(&self, name: &str, program: &str, arguments: &[String]) -> anyhow::Result<Process> {
+    pub(super) fn start(
+        &self,
+        name: &str,
+        program: &str,
+        arguments: &[String],
+    ) -> anyhow::Result<Process> {
         let mut command = Command::new("setsid");
         command.arg("nsenter");
         let mut command = self.enter(command);
         command.arg(program).args(arguments);
-        // containerd finds its shim and runc by name.
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{path}", state::path("bin").display()));
         Process::start(name, command)
     }
 
     // Not `ip netns exec`: that remounts /sys and hides the cgroups.
     fn enter(&self, mut nsenter: Command) -> Command {
-        nsenter.arg("--target").arg(self.holder.pid.to_string()).args(["--mount", "--net", "--"]);
+        nsenter
+            .arg("--target")
+            .arg(self.holder.pid.to_string())
+            .args(["--mount", "--net", "--"]);
         nsenter
     }
 }

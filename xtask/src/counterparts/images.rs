@@ -28,10 +28,16 @@ pub(super) fn push(running: &Running) -> anyhow::Result<()> {
     };
     // reqwest is built without a provider; another part of xtask may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start a runtime")?;
     runtime.block_on(async {
         for image in [pause, coredns] {
-            image.push(running).await.with_context(|| format!("push {}", image.repository))?;
+            image
+                .push(running)
+                .await
+                .with_context(|| format!("push {}", image.repository))?;
         }
         Ok(())
     })
@@ -48,7 +54,10 @@ struct Image<'a> {
 impl Image<'_> {
     async fn push(&self, running: &Running) -> anyhow::Result<()> {
         let to = Repository::open(running, self.repository).await?;
-        let layer = tar(self.inside, &fs::read(self.file).with_context(|| format!("read {}", self.file.display()))?);
+        let layer = tar(
+            self.inside,
+            &fs::read(self.file).with_context(|| format!("read {}", self.file.display()))?,
+        );
         let (layer_digest, layer_size) = (digest(&layer), layer.len());
         let config = serde_json::to_vec(&json!({
             "architecture": "amd64", "os": "linux", "config": {"Entrypoint": self.entrypoint},
@@ -66,20 +75,28 @@ impl Image<'_> {
         }))?;
         to.blob(&layer_digest, layer).await?;
         to.blob(&config_digest, config).await?;
-        let request = to.request(Method::PUT, &format!("{}/manifests/1", to.base)).header(header::CONTENT_TYPE, MANIFEST);
-        accepted(request.body(manifest).send().await?).await.map(drop)
+        let request = to
+            .request(Method::PUT, &format!("{}/manifests/1", to.base))
+            .header(header::CONTENT_TYPE, MANIFEST);
+        accepted(request.body(manifest).send().await?)
+            .await
+            .map(drop)
     }
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("sha256:{hex}")
 }
 
 /// An archive of one executable (ustar).
 fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     let mut header = [0_u8; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    let mut put =
+        |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
     put(0, name);
     put(100, "0000755\0");
     put(108, "0000000\0");
@@ -106,16 +123,30 @@ struct Repository {
 
 impl Repository {
     async fn open(running: &Running, name: &str) -> anyhow::Result<Self> {
-        let client = Client::builder().no_proxy().build().context("make a client")?;
+        let client = Client::builder()
+            .no_proxy()
+            .build()
+            .context("make a client")?;
         let base = format!("http://{}/v2/{name}", running.registry);
         let question = format!(
             "http://{}/token?service={}&scope=repository:{name}:pull,push",
-            super::TOKENS, running.registry
+            super::TOKENS,
+            running.registry
         );
-        let asked = client.get(question).basic_auth(&running.registry_user, Some(&running.registry_password));
-        let answer: serde_json::Value = serde_json::from_str(&accepted(asked.send().await?).await?.text().await?)?;
-        let token = answer["token"].as_str().context("the token server's answer has no token")?.to_owned();
-        Ok(Self { client, base, token })
+        let asked = client
+            .get(question)
+            .basic_auth(&running.registry_user, Some(&running.registry_password));
+        let answer: serde_json::Value =
+            serde_json::from_str(&accepted(asked.send().await?).await?.text().await?)?;
+        let token = answer["token"]
+            .as_str()
+            .context("the token server's answer has no token")?
+            .to_owned();
+        Ok(Self {
+            client,
+            base,
+            token,
+        })
     }
 
     fn request(&self, method: Method, url: &str) -> reqwest::RequestBuilder {
@@ -123,14 +154,27 @@ impl Repository {
     }
 
     async fn blob(&self, digest: &str, bytes: Vec<u8>) -> anyhow::Result<()> {
-        let known = self.request(Method::HEAD, &format!("{}/blobs/{digest}", self.base)).send().await?;
+        let known = self
+            .request(Method::HEAD, &format!("{}/blobs/{digest}", self.base))
+            .send()
+            .await?;
         if known.status() == StatusCode::OK {
             return Ok(());
         }
-        let begun = accepted(self.request(Method::POST, &format!("{}/blobs/uploads/", self.base)).send().await?).await?;
-        let place = begun.headers().get(header::LOCATION).context("the registry names no place to upload to")?;
+        let begun = accepted(
+            self.request(Method::POST, &format!("{}/blobs/uploads/", self.base))
+                .send()
+                .await?,
+        )
+        .await?;
+        let place = begun
+            .headers()
+            .get(header::LOCATION)
+            .context("the registry names no place to upload to")?;
         let place = format!("{}&digest={digest}", place.to_str()?);
-        accepted(self.request(Method::PUT, &place).body(bytes).send().await?).await.map(drop)
+        accepted(self.request(Method::PUT, &place).body(bytes).send().await?)
+            .await
+            .map(drop)
     }
 }
 
@@ -139,5 +183,35 @@ async fn accepted(response: Response) -> anyhow::Result<Response> {
         return Ok(response);
     }
     let (url, status) = (response.url().clone(), response.status());
-    bail!("{url} answered {status}: {}", response.text().await.unwrap_or_default());
+    bail!(
+        "{url} answered {status}: {}",
+        response.text().await.unwrap_or_default()
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_one_that_tar_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("layer.tar");
+        fs::write(&archive, tar("hello", b"content")).unwrap();
+        let listed = std::process::Command::new("tar")
+            .arg("-tvf")
+            .arg(&archive)
+            .output()
+            .unwrap();
+        assert!(
+            listed.status.success(),
+            "{}",
+            String::from_utf8_lossy(&listed.stderr)
+        );
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        assert!(
+            listed.starts_with("-rwxr-xr-x 0/0") && listed.trim_end().ends_with("hello"),
+            "{listed}"
+        );
+    }
 }

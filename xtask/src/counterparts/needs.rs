@@ -17,19 +17,49 @@ struct Need {
 }
 
 const TO_BUILD: &[Need] = &[
-    Need { file: "gcc", package: "gcc" },
-    Need { file: "pkg-config", package: "pkg-config" },
-    Need { file: "/usr/include/seccomp.h", package: "libseccomp-dev" },
+    Need {
+        file: "gcc",
+        package: "gcc",
+    },
+    Need {
+        file: "pkg-config",
+        package: "pkg-config",
+    },
+    Need {
+        file: "/usr/include/seccomp.h",
+        package: "libseccomp-dev",
+    },
 ];
 
 const TO_START: &[Need] = &[
-    Need { file: "docker-registry", package: "docker-registry" },
-    Need { file: "ip", package: "iproute2" },
-    Need { file: "iptables", package: "iptables" },
-    Need { file: "/usr/lib/cni/ptp", package: "containernetworking-plugins" },
-    Need { file: "/bin/busybox", package: "busybox-static" },
-    Need { file: "nsenter", package: "util-linux" },
-    Need { file: "mount", package: "mount" },
+    Need {
+        file: "docker-registry",
+        package: "docker-registry",
+    },
+    Need {
+        file: "ip",
+        package: "iproute2",
+    },
+    Need {
+        file: "iptables",
+        package: "iptables",
+    },
+    Need {
+        file: "/usr/lib/cni/ptp",
+        package: "containernetworking-plugins",
+    },
+    Need {
+        file: "/bin/busybox",
+        package: "busybox-static",
+    },
+    Need {
+        file: "nsenter",
+        package: "util-linux",
+    },
+    Need {
+        file: "mount",
+        package: "mount",
+    },
 ];
 
 /// Refuses, naming all that is missing, unless everything can be built.
@@ -50,17 +80,26 @@ fn check(needs: impl Iterator<Item = &'static Need>) -> anyhow::Result<()> {
     }
     match build::go_version() {
         Ok(version) if is_new_enough(&version) => Ok(()),
-        Ok(version) => bail!("{version} is too old; install Go {}.{} or later: https://go.dev/dl/", GO.0, GO.1),
-        Err(_) => bail!("missing: go; install Go {}.{} or later: https://go.dev/dl/", GO.0, GO.1),
+        Ok(version) => bail!(
+            "{version} is too old; install Go {}.{} or later: https://go.dev/dl/",
+            GO.0,
+            GO.1
+        ),
+        Err(_) => bail!(
+            "missing: go; install Go {}.{} or later: https://go.dev/dl/",
+            GO.0,
+            GO.1
+        ),
     }
 }
 
 /// Refuses unless we are root: namespaces, mounts and cgroups are root's.
 pub(super) fn root() -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
+        let arguments: Vec<_> = env::args().skip(1).collect();
         bail!(
-            "the counterparts need root; run: sudo --preserve-env=PATH,HOME cargo xtask counterparts {}",
-            env::args().nth(2).unwrap_or_default()
+            "the counterparts need root; run: sudo env \"PATH=$PATH\" \"HOME=$HOME\" cargo xtask {}",
+            arguments.join(" ")
         );
     }
     Ok(())
@@ -83,7 +122,10 @@ fn exists(file: &str) -> bool {
 }
 
 fn is_new_enough(version: &str) -> bool {
-    let mut parts = version.trim_start_matches("go").split(['.', 'r', '-']).map(str::parse::<u32>);
+    let mut parts = version
+        .trim_start_matches("go")
+        .split(['.', 'r', '-'])
+        .map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) else {
         return false;
     };

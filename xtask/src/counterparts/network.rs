@@ -12,12 +12,23 @@ pub(super) const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// The node's end: API server, registry and token server listen here.
 pub(super) const NODE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 /// For documentation (RFC 5737), so nobody's real network.
-const LINK: Range = Range { name: "198.51.100.0/24", base: Ipv4Addr::new(198, 51, 100, 0), length: 24 };
+const LINK: Range = Range {
+    name: "198.51.100.0/24",
+    base: Ipv4Addr::new(198, 51, 100, 0),
+    length: 24,
+};
 /// For benchmarks of network devices (RFC 2544), as the next.
-pub(super) const PODS: Range = Range { name: "198.18.0.0/16", base: Ipv4Addr::new(198, 18, 0, 0), length: 16 };
+pub(super) const PODS: Range = Range {
+    name: "198.18.0.0/16",
+    base: Ipv4Addr::new(198, 18, 0, 0),
+    length: 16,
+};
 /// Cluster addresses of services.
-pub(super) const SERVICES: Range =
-    Range { name: "198.19.0.0/16", base: Ipv4Addr::new(198, 19, 0, 0), length: 16 };
+pub(super) const SERVICES: Range = Range {
+    name: "198.19.0.0/16",
+    base: Ipv4Addr::new(198, 19, 0, 0),
+    length: 16,
+};
 
 const HOST_END: &str = "preview0";
 const NODE_END: &str = "node0";
@@ -62,7 +73,8 @@ impl Route {
 /// Refuses when a range of ours is routed by somebody else.
 pub(super) fn check_free() -> anyhow::Result<()> {
     let routes = output(Command::new("ip").args(["-4", "-json", "route", "show", "table", "all"]))?;
-    let routes: Vec<Route> = serde_json::from_str(&routes).context("read the answer of `ip -json route`")?;
+    let routes: Vec<Route> =
+        serde_json::from_str(&routes).context("read the answer of `ip -json route`")?;
     if let Some(sentence) = conflict(&routes) {
         bail!("{sentence}");
     }
@@ -86,7 +98,9 @@ fn conflict(routes: &[Route]) -> Option<String> {
 pub(super) fn join(enclosure: &Enclosure) -> anyhow::Result<()> {
     let ip = |arguments: &str| output(Command::new("ip").args(arguments.split(' ')));
     let pid = enclosure.pid();
-    ip(&format!("link add {HOST_END} type veth peer name {NODE_END} netns {pid}"))?;
+    ip(&format!(
+        "link add {HOST_END} type veth peer name {NODE_END} netns {pid}"
+    ))?;
     ip(&format!("addr add {HOST}/{} dev {HOST_END}", LINK.length))?;
     ip(&format!("link set {HOST_END} up"))?;
     for arguments in [
@@ -100,7 +114,10 @@ pub(super) fn join(enclosure: &Enclosure) -> anyhow::Result<()> {
         enclosure.run(&arguments)?;
     }
     for range in [PODS, SERVICES] {
-        ip(&format!("route add {} via {NODE} dev {HOST_END}", range.name))?;
+        ip(&format!(
+            "route add {} via {NODE} dev {HOST_END}",
+            range.name
+        ))?;
     }
     Ok(())
 }
@@ -123,14 +140,30 @@ mod tests {
     use super::*;
 
     fn routes(dst: &[(&str, &str)]) -> Vec<Route> {
-        dst.iter().map(|(dst, dev)| Route { dst: (*dst).to_owned(), dev: Some((*dev).to_owned()) }).collect()
+        dst.iter()
+            .map(|(dst, dev)| Route {
+                dst: (*dst).to_owned(),
+                dev: Some((*dev).to_owned()),
+            })
+            .collect()
     }
 
     #[test]
     fn ordinary_routes_and_our_own_are_no_conflict() {
-        let ordinary = [("default", "eth0"), ("192.0.2.0/24", "eth0"), ("0.0.0.0/1", "tun0"), ("128.0.0.0/1", "tun0")];
+        let ordinary = [
+            ("default", "eth0"),
+            ("192.0.2.0/24", "eth0"),
+            ("0.0.0.0/1", "tun0"),
+            ("128.0.0.0/1", "tun0"),
+        ];
         assert_eq!(conflict(&routes(&ordinary)), None);
-        assert_eq!(conflict(&routes(&[("198.51.100.0/24", HOST_END), ("198.18.0.0/16", HOST_END)])), None);
+        assert_eq!(
+            conflict(&routes(&[
+                ("198.51.100.0/24", HOST_END),
+                ("198.18.0.0/16", HOST_END)
+            ])),
+            None
+        );
     }
 
     #[test]

@@ -32,9 +32,25 @@ impl Process {
     pub(super) fn start(name: &str, mut command: Command) -> anyhow::Result<Self> {
         let log = state::log(name);
         let file = File::create(&log).with_context(|| format!("create {}", log.display()))?;
-        command.env(MARK, name).stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
-        let child = command.spawn().with_context(|| format!("start {name}: {command:?}"))?;
-        Ok(Self { name: name.to_owned(), pid: child.id() })
+        // Nothing of the caller's environment: no proxy between the node and its registry, no credentials.
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env_clear()
+            .env("HOME", state::STATE)
+            .env(MARK, name);
+        // containerd finds its shim and runc by name.
+        command.env("PATH", format!("{}:{path}", state::path("bin").display()));
+        command
+            .stdin(Stdio::null())
+            .stderr(file.try_clone()?)
+            .stdout(file);
+        let child = command
+            .spawn()
+            .with_context(|| format!("start {name}: {command:?}"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            pid: child.id(),
+        })
     }
 
     /// Whether it runs: its number may be another's by now.
@@ -86,12 +102,17 @@ pub(super) fn end_all() -> anyhow::Result<()> {
         if pids.is_empty() {
             return Ok(());
         }
-        for pid in pids.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
+        for pid in pids
+            .iter()
+            .filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?))
+        {
             // Gone already is as good.
             let _ = kill_process(pid, Signal::KILL);
         }
         if start.elapsed() > PATIENCE {
-            bail!("processes {pids:?} do not end; look at /proc/PID/stack of each, then: cargo xtask counterparts down");
+            bail!(
+                "processes {pids:?} do not end; look at /proc/PID/stack of each, then: cargo xtask counterparts down"
+            );
         }
         thread::sleep(Duration::from_millis(20));
     }

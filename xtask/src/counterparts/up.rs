@@ -44,14 +44,29 @@ fn record() -> Option<Record> {
 /// What runs, if all of it runs and answers; else the first thing that does not.
 pub(super) fn running() -> Result<Running, String> {
     let Some(record) = record() else {
-        let remains = Path::new(state::STATE).exists() || processes::ours().is_ok_and(|pids| !pids.is_empty());
-        return Err(if remains { "there are remains of an `up` that did not finish" } else { "down" }.to_owned());
+        let remains = Path::new(state::STATE).exists()
+            || processes::ours().is_ok_and(|pids| !pids.is_empty());
+        return Err(if remains {
+            "an `up` did not finish"
+        } else {
+            "down"
+        }
+        .to_owned());
     };
     if let Some(process) = record.processes.iter().find(|process| !process.is_alive()) {
-        return Err(format!("{} has ended; its log: {}", process.name, process.log().display()));
+        return Err(format!(
+            "{} has ended; its log: {}",
+            process.name,
+            process.log().display()
+        ));
+    }
+    if TcpStream::connect(REGISTRY).is_err() {
+        return Err(format!("the registry does not answer on {REGISTRY}"));
     }
     let ready = Kubectl::of(&record.running).run(&["get", "--raw=/readyz"]);
-    ready.map(|_| record.running).map_err(|error| format!("the API server does not answer: {error:#}"))
+    ready
+        .map(|_| record.running)
+        .map_err(|error| format!("the API server does not answer: {error:#}"))
 }
 
 /// Starts the counterparts, unless just these run already.
@@ -59,16 +74,23 @@ pub(super) fn up() -> anyhow::Result<Running> {
     let built = build::build()?;
     let fingerprint = components::fingerprint(&built);
     match running() {
-        Ok(running) if record().is_some_and(|record| record.fingerprint == fingerprint) => return Ok(running),
+        Ok(running) if record().is_some_and(|record| record.fingerprint == fingerprint) => {
+            return Ok(running);
+        }
         Ok(_) => eprintln!("other versions or settings run: replacing them"),
         Err(reason) if reason == "down" => {}
         Err(reason) => eprintln!("starting afresh: {reason}"),
     }
     down()?;
     let start = Instant::now();
-    let record = start_all(&built, fingerprint).inspect_err(|_| {
-        eprintln!("not up; the logs stay in {} until the next `up` or `down`", state::path("log").display());
-    })?;
+    let record = match start_all(&built, fingerprint) {
+        Ok(record) => record,
+        Err(error) => {
+            // The logs stay until the next `up` or `down`; what runs does not.
+            end()?;
+            return Err(error);
+        }
+    };
     state::write(RECORD, serde_json::to_vec_pretty(&record)?)?;
     eprintln!("up in {:.1?}", start.elapsed());
     Ok(record.running)
@@ -76,9 +98,7 @@ pub(super) fn up() -> anyhow::Result<Running> {
 
 /// Ends what runs and clears what is left of it, whatever state it is in.
 pub(super) fn down() -> anyhow::Result<()> {
-    processes::end_all()?;
-    network::part()?;
-    cgroups::remove()?;
+    end()?;
     unmount()?;
     match fs::remove_dir_all(state::STATE) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -88,11 +108,20 @@ pub(super) fn down() -> anyhow::Result<()> {
     }
 }
 
+fn end() -> anyhow::Result<()> {
+    processes::end_all()?;
+    network::part()?;
+    cgroups::remove()
+}
+
 /// Ours are in a namespace of their own and gone with it. Should anybody have mounted something below our folder,
 /// its content must not be removed with the folder.
 fn unmount() -> anyhow::Result<()> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
-    let below = mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|at| Path::new(at).starts_with(state::STATE));
+    let below = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .filter(|at| Path::new(at).starts_with(state::STATE));
     for at in below.collect::<Vec<_>>().into_iter().rev() {
         command::output(Command::new("umount").arg("--lazy").arg(at))?;
     }
@@ -106,30 +135,42 @@ fn start_all(built: &Built, fingerprint: String) -> anyhow::Result<Record> {
     let enclosure = Enclosure::open()?;
     network::join(&enclosure)?;
     let running = describe(built)?;
-    let mut node = Node { enclosure, kubectl: Kubectl::of(&running), processes: Vec::new() };
+    let mut node = Node {
+        enclosure,
+        kubectl: Kubectl::of(&running),
+        processes: Vec::new(),
+    };
     node.start_servers()?;
     // The API server needs some seconds to be ready: time to push the images that the node itself needs.
     thread::scope(|scope| {
         let pushed = scope.spawn(|| images::push(&running));
         node.start_kubernetes()?;
-        pushed.join().map_err(|_| anyhow::anyhow!("pushing the node's images panicked"))??;
+        pushed
+            .join()
+            .map_err(|_| anyhow::anyhow!("pushing the node's images panicked"))??;
         node.await_dns()
     })?;
     let mut processes = node.processes;
     processes.insert(0, node.enclosure.holder().clone());
-    Ok(Record { fingerprint, processes, running })
+    Ok(Record {
+        fingerprint,
+        processes,
+        running,
+    })
 }
 
 /// Fills the state folder.
 fn furnish(built: &Built) -> anyhow::Result<()> {
     for folder in ["bin", "log", "registry"] {
-        fs::create_dir_all(state::path(folder)).with_context(|| format!("create {folder} in {}", state::STATE))?;
+        fs::create_dir_all(state::path(folder))
+            .with_context(|| format!("create {folder} in {}", state::STATE))?;
     }
     for (binary, path) in built {
         let to = state::path("bin").join(binary.name);
         // The cache may be in a folder that the node does not see.
         if fs::hard_link(path, &to).is_err() {
-            fs::copy(path, &to).with_context(|| format!("copy {} to {}", path.display(), to.display()))?;
+            fs::copy(path, &to)
+                .with_context(|| format!("copy {} to {}", path.display(), to.display()))?;
         }
     }
     for (name, text) in components::files() {
@@ -154,7 +195,10 @@ fn describe(built: &Built) -> anyhow::Result<Running> {
         registry: REGISTRY.to_owned(),
         registry_user: USER.to_owned(),
         registry_password: PASSWORD.to_owned(),
-        containerd: Some(Containerd { ctr: state::path("bin/ctr"), socket: state::path("containerd.sock") }),
+        containerd: Some(Containerd {
+            ctr: state::path("bin/ctr"),
+            socket: state::path("containerd.sock"),
+        }),
         versions,
     })
 }
@@ -167,14 +211,24 @@ struct Kubectl {
 
 impl Kubectl {
     fn of(running: &Running) -> Self {
-        Self { program: running.kubectl.clone(), kubeconfig: running.kubeconfig.clone() }
+        Self {
+            program: running.kubectl.clone(),
+            kubeconfig: running.kubeconfig.clone(),
+        }
     }
 
     fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let mut kubectl = Command::new(&self.program);
-        kubectl.arg("--kubeconfig").arg(&self.kubeconfig).arg("--request-timeout=5s").args(arguments);
+        kubectl
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .arg("--request-timeout=5s")
+            .args(arguments);
         // Its cache of API kinds would otherwise be written to the home folder.
-        kubectl.env("KUBECACHEDIR", state::path("kubectl-cache"));
+        kubectl
+            .env("KUBECACHEDIR", state::path("kubectl-cache"))
+            .env("NO_PROXY", "*")
+            .env("no_proxy", "*");
         command::output(&mut kubectl)
     }
 }
@@ -187,7 +241,9 @@ struct Node {
 
 impl Node {
     fn start(&mut self, component: &Component) -> anyhow::Result<Process> {
-        let process = self.enclosure.start(component.name, &component.program(), &component.arguments)?;
+        let process =
+            self.enclosure
+                .start(component.name, &component.program(), &component.arguments)?;
         self.processes.push(process.clone());
         Ok(process)
     }
@@ -199,15 +255,23 @@ impl Node {
         self.start(&components::containerd())?;
         let tokens = self.start(&components::tokens())?;
         // The registry reads the certificate of the tokens' key once, when it starts.
-        wait::until("the token server answers", &tokens, LIMIT, || TcpStream::connect(TOKENS).ok())?;
+        wait::until("the token server answers", &tokens, LIMIT, || {
+            TcpStream::connect(TOKENS).ok()
+        })?;
         let registry = self.start(&components::registry())?;
-        wait::until("the registry answers", &registry, LIMIT, || TcpStream::connect(REGISTRY).ok()).map(drop)
+        wait::until("the registry answers", &registry, LIMIT, || {
+            TcpStream::connect(REGISTRY).ok()
+        })
+        .map(drop)
     }
 
     fn start_kubernetes(&mut self) -> anyhow::Result<()> {
-        let [apiserver, containerd] = ["kube-apiserver", "containerd"].map(|name| self.process(name));
+        let [apiserver, containerd] =
+            ["kube-apiserver", "containerd"].map(|name| self.process(name));
         let (apiserver, containerd) = (apiserver?, containerd?);
-        wait::until("the API server is ready", &apiserver, LIMIT, || self.kubectl.run(&["get", "--raw=/readyz"]).ok())?;
+        wait::until("the API server is ready", &apiserver, LIMIT, || {
+            self.kubectl.run(&["get", "--raw=/readyz"]).ok()
+        })?;
         let controller_manager = self.start(&components::controller_manager())?;
         self.start(&components::scheduler())?;
         // A kubelet that finds no socket gives up.
@@ -216,7 +280,12 @@ impl Node {
         })?;
         let kubelet = self.start(&components::kubelet())?;
         self.start(&components::proxy())?;
-        wait::until("the base manifests are applied", &controller_manager, LIMIT, || self.apply_base().ok())?;
+        wait::until(
+            "the base manifests are applied",
+            &controller_manager,
+            LIMIT,
+            || self.apply_base().ok(),
+        )?;
         self.await_condition(&kubelet, "node/node-1", "Ready")
     }
 
@@ -226,7 +295,9 @@ impl Node {
 
     fn process(&self, name: &str) -> anyhow::Result<Process> {
         let found = self.processes.iter().find(|process| process.name == name);
-        found.cloned().with_context(|| format!("{name} was not started"))
+        found
+            .cloned()
+            .with_context(|| format!("{name} was not started"))
     }
 
     fn apply_base(&self) -> anyhow::Result<()> {
@@ -234,10 +305,21 @@ impl Node {
         self.kubectl.run(&["apply", "--filename", &file]).map(drop)
     }
 
-    fn await_condition(&self, process: &Process, object: &str, condition: &str) -> anyhow::Result<()> {
-        let path = format!("--output=jsonpath={{.status.conditions[?(@.type==\"{condition}\")].status}}");
+    fn await_condition(
+        &self,
+        process: &Process,
+        object: &str,
+        condition: &str,
+    ) -> anyhow::Result<()> {
+        let path =
+            format!("--output=jsonpath={{.status.conditions[?(@.type==\"{condition}\")].status}}");
         let arguments = ["--namespace=kube-system", "get", object, &path];
         let what = format!("{object} is {condition}");
-        wait::until(&what, process, LIMIT, || self.kubectl.run(&arguments).is_ok_and(|status| status == "True").then_some(()))
+        wait::until(&what, process, LIMIT, || {
+            self.kubectl
+                .run(&arguments)
+                .is_ok_and(|status| status == "True")
+                .then_some(())
+        })
     }
 }

@@ -30,10 +30,17 @@ pub(super) fn until<T>(
             return Ok(found);
         }
         if !process.is_alive() {
-            bail!("{} ended before {what}; {}", process.name, tail(&process.log()));
+            bail!(
+                "{} ended before {what}; {}",
+                process.name,
+                tail(&process.log())
+            );
         }
         if start.elapsed() > limit {
-            bail!("waited {limit:?} in vain until {what}; {}", tail(&process.log()));
+            bail!(
+                "waited {limit:?} in vain until {what}; {}",
+                tail(&process.log())
+            );
         }
         thread::sleep(PAUSE);
     }
