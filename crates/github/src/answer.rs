@@ -64,7 +64,7 @@ impl Answer {
             status if status.is_redirection() => Problem::Refused {
                 status: status.as_u16(),
                 message: format!(
-                    "it is now at {}; was the repository renamed?",
+                    "what was asked for is now at {}, as after a rename of the repository",
                     self.header(header::LOCATION).unwrap_or("an unnamed place")
                 ),
             },

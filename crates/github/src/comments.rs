@@ -277,7 +277,7 @@ mod tests {
         ```
         </details>
 
-        *Cut here: the whole has 80043 bytes, more than fit in a comment. See the job summary.*
+        *Cut here: the whole has 80047 bytes, more than fit in a comment. See the job summary.*
         ");
     }
 

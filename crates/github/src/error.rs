@@ -57,7 +57,7 @@ pub enum Problem {
         message: String,
     },
     /// Any other answer in 300..500.
-    #[error("GitHub refuses it ({status}: {message})")]
+    #[error("GitHub refuses it ({status}: {message}); correct what it names and run this again")]
     Refused {
         /// The status of the answer.
         status: u16,

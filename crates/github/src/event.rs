@@ -119,21 +119,26 @@ impl Event {
             why,
         };
         let payload: Value = serde_json::from_str(json)
-            .map_err(|why| fails(format!("it is no JSON ({why}); is the file complete?")))?;
+            .map_err(|why| fails(format!("it is no JSON ({why}); {WHOLE_FILE}")))?;
         let payload = Payload(&payload);
         let event = match name {
             "workflow_run" => payload.workflow_run().map(Self::WorkflowRun),
             "pull_request" | "pull_request_target" => payload.pull_request().map(Self::PullRequest),
             "push" => payload.push().map(Self::Push),
-            _ => Err(
-                "this program reads workflow_run, pull_request and push only; start it on one of these, or name the \
-                 pull request or commit on the command line"
-                    .to_owned(),
-            ),
+            _ => {
+                return Err(fails(
+                    "this program reads workflow_run, pull_request and push only; start it on one of these, or name \
+                     the pull request or commit on the command line"
+                        .to_owned(),
+                ));
+            }
         };
-        event.map_err(fails)
+        event.map_err(|why| fails(format!("{why}; {WHOLE_FILE}")))
     }
 }
+
+/// The next step where a payload is not what GitHub writes.
+const WHOLE_FILE: &str = "give it the file at GITHUB_EVENT_PATH as GitHub wrote it";
 
 /// Fields of a payload by their path, such as `workflow_run.head_sha`.
 struct Payload<'a>(&'a Value);
@@ -239,5 +244,127 @@ impl<'a> Payload<'a> {
         self.text(path)?
             .parse()
             .map_err(|why| format!("the field {path}: {why}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn repository() -> Value {
+        json!({ "id": 42, "full_name": "acme/shop", "default_branch": "main" })
+    }
+
+    fn workflow_run() -> Value {
+        json!({
+            "action": "completed",
+            "workflow_run": {
+                "id": 99, "event": "pull_request", "conclusion": "success", "head_branch": "feature/tea",
+                "head_sha": "a".repeat(40),
+                "head_repository": { "full_name": "maria/shop", "owner": { "login": "maria" } },
+            },
+            "repository": repository(),
+        })
+    }
+
+    fn parsed(name: &str, payload: &Value) -> Result<Event, EventError> {
+        Event::parse(name, "event.json", &payload.to_string())
+    }
+
+    #[test]
+    fn a_completed_run_says_whose_branch_it_was_about() {
+        let Ok(Event::WorkflowRun(run)) = parsed("workflow_run", &workflow_run()) else {
+            panic!()
+        };
+        let head = run.head_repository.unwrap();
+        assert_eq!(
+            (head.slug.to_string().as_str(), head.owner.as_str()),
+            ("maria/shop", "maria")
+        );
+        assert_eq!((run.run_id, run.event.as_str()), (99, "pull_request"));
+    }
+
+    #[test]
+    fn a_deleted_fork_is_none_and_not_an_error() {
+        let mut payload = workflow_run();
+        payload["workflow_run"]["head_repository"] = Value::Null;
+        let Ok(Event::WorkflowRun(run)) = parsed("workflow_run", &payload) else {
+            panic!()
+        };
+        assert_eq!(run.head_repository, None);
+    }
+
+    #[test]
+    fn only_commits_on_the_default_branch_count_as_pushed_there() {
+        let push = |reference: &str, deleted: bool| {
+            let after = if deleted {
+                "0".repeat(40)
+            } else {
+                "a".repeat(40)
+            };
+            let payload = json!({ "ref": reference, "after": after, "deleted": deleted, "repository": repository() });
+            let Ok(Event::Push(push)) = parsed("push", &payload) else {
+                panic!()
+            };
+            push.is_to_default_branch()
+        };
+        assert!(push("refs/heads/main", false));
+        assert!(!push("refs/heads/main", true));
+        assert!(!push("refs/heads/main2", false));
+        assert!(!push("refs/tags/main", false));
+    }
+
+    #[test]
+    fn a_closed_pull_request_says_whether_it_was_merged() {
+        let payload = json!({
+            "action": "closed", "number": 7,
+            "pull_request": { "merged": true, "head": { "sha": "a".repeat(40) } },
+            "repository": repository(),
+        });
+        let Ok(Event::PullRequest(change)) = parsed("pull_request", &payload) else {
+            panic!()
+        };
+        assert_eq!(
+            (change.action.as_str(), change.number.get(), change.merged),
+            ("closed", 7, true)
+        );
+    }
+
+    #[test]
+    fn a_malformed_payload_is_refused_by_file_and_field() {
+        let without = |field: &str| {
+            let mut payload = workflow_run();
+            payload["workflow_run"]
+                .as_object_mut()
+                .unwrap()
+                .remove(field);
+            parsed("workflow_run", &payload).unwrap_err().to_string()
+        };
+        let mut wrong_sha = workflow_run();
+        wrong_sha["workflow_run"]["head_sha"] = json!("main");
+        let mut wrong_id = workflow_run();
+        wrong_id["repository"]["id"] = json!("42");
+        let told = [
+            without("head_repository"),
+            without("head_sha"),
+            parsed("workflow_run", &wrong_sha).unwrap_err().to_string(),
+            parsed("workflow_run", &wrong_id).unwrap_err().to_string(),
+            parsed("push", &json!([])).unwrap_err().to_string(),
+            parsed("schedule", &json!({})).unwrap_err().to_string(),
+            Event::parse("push", "event.json", "{\"ref\": ")
+                .unwrap_err()
+                .to_string(),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        cannot read the payload of the event "workflow_run" in event.json: the field workflow_run.head_repository is missing; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+        cannot read the payload of the event "workflow_run" in event.json: the field workflow_run.head_sha is missing; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+        cannot read the payload of the event "workflow_run" in event.json: the field workflow_run.head_sha: "main" is not a commit SHA of 40 lower-case hex digits; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+        cannot read the payload of the event "workflow_run" in event.json: the field repository.id is no whole number; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+        cannot read the payload of the event "push" in event.json: the field deleted is missing; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+        cannot read the payload of the event "schedule" in event.json: this program reads workflow_run, pull_request and push only; start it on one of these, or name the pull request or commit on the command line
+        cannot read the payload of the event "push" in event.json: it is no JSON (EOF while parsing a value at line 1 column 8); give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+        "#);
     }
 }

@@ -5,6 +5,7 @@
 
 use preview_core::names::PrNumber;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::call::Call;
@@ -195,8 +196,6 @@ impl GitHub {
 
     /// Whether any issue or pull request, open or closed, carries the label.
     async fn is_label_used(&self, name: &str) -> Result<bool, Error> {
-        #[derive(Deserialize)]
-        struct Issue {}
         let path = self.path(format_args!(
             "/issues?state=all&labels={}&per_page=1",
             encoded(name)
@@ -206,7 +205,7 @@ impl GitHub {
             format!("find what carries label {name:?} in {}", self.slug),
             READ,
         );
-        let carriers: Vec<Issue> = self.transport.json(&call).await?;
+        let carriers: Vec<IgnoredAny> = self.transport.json(&call).await?;
         Ok(!carriers.is_empty())
     }
 
