@@ -331,13 +331,7 @@ impl Transport {
         realm: &str,
         service: Option<&str>,
     ) -> Result<SecretString, Failure> {
-        let mut url = Url::parse(realm)
-            .map_err(|_| Failure::Lasting(format!("401 and names no token endpoint: {realm:?}")))?;
-        if url.scheme() != "https" && self.scheme(name) == "https" {
-            let reason =
-                format!("names a token endpoint without TLS, {realm:?}; nothing was sent there");
-            return Err(Failure::Refused(reason));
-        }
+        let mut url = token_endpoint(realm, self.scheme(name))?;
         url.query_pairs_mut().append_pair("scope", &scope.text());
         if let Some(service) = service {
             url.query_pairs_mut().append_pair("service", service);
@@ -409,6 +403,18 @@ fn basic(request: RequestBuilder, known: &Credentials) -> RequestBuilder {
     request.basic_auth(&known.user, Some(known.password.expose_secret()))
 }
 
+/// Where to send the credential: wherever the registry says, but never with less protection than the registry has.
+fn token_endpoint(realm: &str, registry_scheme: &str) -> Result<Url, Failure> {
+    let url = Url::parse(realm)
+        .map_err(|_| Failure::Lasting(format!("401 and names no token endpoint: {realm:?}")))?;
+    if url.scheme() == "https" || (url.scheme() == "http" && registry_scheme == "http") {
+        return Ok(url);
+    }
+    let reason =
+        format!("it names a token endpoint without TLS, {realm:?}; nothing was sent there");
+    Err(Failure::Refused(reason))
+}
+
 async fn read(mut response: Response, limit: usize) -> Result<Reply, Failure> {
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = BytesMut::new();
@@ -453,5 +459,21 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
         attempt.error("redirected too often")
     } else {
         attempt.follow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_goes_to_a_token_endpoint_without_tls_only_where_the_registry_has_none() {
+        let goes = |realm: &str, scheme: &str| token_endpoint(realm, scheme).is_ok();
+        assert!(goes("https://auth.example/token", "https"));
+        assert!(goes("https://auth.example/token", "http"));
+        assert!(goes("http://127.0.0.1:5001/token", "http"));
+        assert!(!goes("http://auth.example/token", "https"));
+        assert!(!goes("ftp://auth.example/token", "http"));
+        assert!(!goes("/token", "https"));
     }
 }

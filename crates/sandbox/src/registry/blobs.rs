@@ -18,10 +18,8 @@ pub(super) fn answer(
     digest: &str,
 ) -> Result<Response, Refusal> {
     let deletes = state.deletes;
-    let repository = state
-        .repositories
-        .get_mut(name)
-        .ok_or_else(|| Refusal::name_unknown(name))?;
+    let repository = state.repositories.get_mut(name);
+    let repository = repository.ok_or_else(|| Refusal::blob_unknown(digest))?;
     match asked.method {
         Method::GET | Method::HEAD if asked.headers.contains_key(RANGE) => {
             Err(Refusal::not_modelled("a part of a blob"))
@@ -72,9 +70,7 @@ pub(super) fn upload(
 }
 
 fn start(state: &mut State, asked: &Asked, name: &str) -> Result<Response, Refusal> {
-    if let Some(digest) = asked.parameter("digest") {
-        return store(state, name, digest, asked.body.clone());
-    }
+    // A `digest` here would ask for an upload in one request; docker-registry starts one in two all the same.
     if let Some(digest) = asked.parameter("mount")
         && let Some(blob) = mountable(state, asked, digest)
     {

@@ -19,10 +19,10 @@ pub(super) fn answer(
     reference: &str,
 ) -> Result<Response, Refusal> {
     match asked.method {
-        Method::GET | Method::HEAD => get(existing(state, name)?, asked, reference),
+        Method::GET | Method::HEAD => get(state.repositories.get(name), asked, reference),
         Method::PUT => put(state, asked, name, reference),
         Method::DELETE if !state.deletes => Err(Refusal::unsupported()),
-        Method::DELETE => delete(existing(state, name)?, reference),
+        Method::DELETE => delete(state.repositories.get_mut(name), reference),
         _ => Err(Refusal::not_modelled(&format!(
             "{} of a manifest",
             asked.method
@@ -30,17 +30,14 @@ pub(super) fn answer(
     }
 }
 
-fn existing<'a>(state: &'a mut State, name: &str) -> Result<&'a mut Repository, Refusal> {
-    state
-        .repositories
-        .get_mut(name)
-        .ok_or_else(|| Refusal::name_unknown(name))
-}
-
-fn get(repository: &Repository, asked: &Asked, reference: &str) -> Result<Response, Refusal> {
-    let digest = repository
-        .digest_of(reference)
-        .ok_or_else(|| Refusal::manifest_unknown("manifest unknown"))?;
+fn get(
+    repository: Option<&Repository>,
+    asked: &Asked,
+    reference: &str,
+) -> Result<Response, Refusal> {
+    let found = repository.and_then(|r| r.digest_of(reference).map(|digest| (r, digest)));
+    let (repository, digest) =
+        found.ok_or_else(|| Refusal::manifest_unknown("manifest unknown"))?;
     let manifest = &repository.manifests[&digest];
     if !accepts(asked, &manifest.media_type) {
         // As docker-registry: what the client cannot read does not exist for it.
@@ -122,7 +119,7 @@ fn complete(repository: &Repository, bytes: &[u8], media_type: &str) -> Result<(
     let children = list("manifests");
     let mut blobs = list("layers");
     blobs.extend(manifest.get("config").cloned());
-    if children.is_empty() && blobs.is_empty() {
+    if manifest.get("manifests").is_none() && blobs.is_empty() {
         return Err(Refusal::manifest_invalid("neither manifests nor config"));
     }
     let absent_child = children
@@ -138,11 +135,11 @@ fn complete(repository: &Repository, bytes: &[u8], media_type: &str) -> Result<(
     })
 }
 
-fn delete(repository: &mut Repository, reference: &str) -> Result<Response, Refusal> {
+fn delete(repository: Option<&mut Repository>, reference: &str) -> Result<Response, Refusal> {
     if !reference.contains(':') {
         return Err(Refusal::not_modelled("the deletion of a tag"));
     }
-    if repository.remove_manifest(reference) {
+    if repository.is_some_and(|r| r.remove_manifest(reference)) {
         Ok(bare(StatusCode::ACCEPTED, []))
     } else {
         Err(Refusal::manifest_unknown("unknown manifest"))
@@ -150,8 +147,9 @@ fn delete(repository: &mut Repository, reference: &str) -> Result<Response, Refu
 }
 
 /// `/v2/<name>/tags/list?n=…&last=…`, in the order of their letters.
-pub(super) fn tags(state: &mut State, asked: &Asked, name: &str) -> Result<Response, Refusal> {
-    let repository = existing(state, name)?;
+pub(super) fn tags(state: &State, asked: &Asked, name: &str) -> Result<Response, Refusal> {
+    let repository = state.repositories.get(name);
+    let repository = repository.ok_or_else(|| Refusal::name_unknown(name))?;
     let limit = match asked.parameter("n").map(str::parse::<usize>) {
         None => usize::MAX,
         Some(Ok(limit)) => limit,

@@ -80,7 +80,7 @@ impl Refusal {
             "MANIFEST_BLOB_UNKNOWN",
             "blob unknown to registry",
         )
-        .about(json!({ "digest": digest }))
+        .about(json!(digest))
     }
 
     pub(super) fn blob_unknown(digest: &str) -> Self {
@@ -89,7 +89,7 @@ impl Refusal {
             "BLOB_UNKNOWN",
             "blob unknown to registry",
         )
-        .about(json!({ "digest": digest }))
+        .about(json!(digest))
     }
 
     pub(super) fn upload_unknown() -> Self {
@@ -114,7 +114,7 @@ impl Refusal {
             "DIGEST_INVALID",
             "provided digest did not match uploaded content",
         )
-        .about(json!({ "digest": digest }))
+        .about(json!(digest))
     }
 
     pub(super) fn tag_invalid(tag: &str) -> Self {
