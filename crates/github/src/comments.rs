@@ -170,7 +170,7 @@ impl GitHub {
         )
         .with(&json!({ "body": body }))?;
         self.transport
-            .create::<Wire, _>(&call, async || self.comment(pr, marker).await)
+            .create::<Wire, _, _>(&call, || self.comment(pr, marker))
             .await
     }
 
@@ -184,7 +184,7 @@ impl GitHub {
         struct Viewer {
             login: String,
         }
-        let ask = async || {
+        let ask = || async {
             let data: Data = self
                 .transport
                 .graphql(

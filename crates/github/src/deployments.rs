@@ -280,13 +280,13 @@ impl GitHub {
             environment: Some(environment.clone()),
             task: Some(task.clone()),
         };
-        let read_back = async || {
+        let read_back = || async {
             let deployments = self.deployments(&filter).await?;
             Ok(deployments
                 .into_iter()
                 .find(|deployment| request.is(deployment)))
         };
-        self.transport.create::<Wire, _>(&call, read_back).await
+        self.transport.create::<Wire, _, _>(&call, read_back).await
     }
 
     /// All deployments that match, as GitHub orders them (newest first).
@@ -330,7 +330,7 @@ impl GitHub {
             WRITE,
         )
         .with(&body)?;
-        let read_back = async || {
+        let read_back = || async {
             let newest = self
                 .deployment_statuses(id)
                 .await?
@@ -339,7 +339,7 @@ impl GitHub {
             Ok(newest.filter(|newest| status.is(newest)))
         };
         self.transport
-            .create::<StatusWire, _>(&call, read_back)
+            .create::<StatusWire, _, _>(&call, read_back)
             .await
     }
 

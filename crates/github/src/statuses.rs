@@ -86,7 +86,7 @@ impl GitHub {
             "statuses: write",
         )
         .with(&body)?;
-        let read_back = async || {
+        let read_back = || async {
             let newest = self
                 .statuses(commit)
                 .await?
@@ -95,7 +95,7 @@ impl GitHub {
             Ok(newest.filter(|newest| *newest == wanted))
         };
         self.transport
-            .create::<Wire, CommitStatus>(&call, read_back)
+            .create::<Wire, CommitStatus, _>(&call, read_back)
             .await?;
         Ok(())
     }

@@ -122,7 +122,7 @@ impl Transport {
             .with(&serde_json::json!({ "query": query }))?;
         let path = self.graphql_path();
         let reply: Reply<T> = self
-            .repeated(async || self.once(&call, &path).await?.json(&call))
+            .repeated(|| async { self.once(&call, &path).await?.json(&call) })
             .await?;
         reply.data.ok_or_else(|| {
             call.fails(Problem::Refused {
@@ -134,7 +134,7 @@ impl Transport {
 
     /// Sends a read or an idempotent write, repeating it while that may help, and reads its answer.
     pub(crate) async fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
-        self.repeated(async || self.send(call).await?.json(call))
+        self.repeated(|| async { self.send(call).await?.json(call) })
             .await
     }
 
@@ -148,7 +148,7 @@ impl Transport {
 
     /// Sends an idempotent write whose answer says nothing; `false` where there is no such object (any more).
     pub(crate) async fn done(&self, call: &Call) -> Result<bool, Error> {
-        let answer = self.repeated(async || self.send(call).await).await;
+        let answer = self.repeated(|| self.send(call)).await;
         Ok(found(answer)?.is_some())
     }
 
@@ -160,7 +160,7 @@ impl Transport {
         let mut seen = vec![path.clone()];
         loop {
             let (page, next): (Vec<T>, Option<String>) = self
-                .repeated(async || {
+                .repeated(|| async {
                     let answer = self.once(call, &path).await?;
                     let next = answer
                         .next_page()
@@ -184,13 +184,16 @@ impl Transport {
 
     /// Sends a POST that makes something new. It is not repeated before `read_back` has looked whether the earlier
     /// one was carried out although its answer was lost.
-    pub(crate) async fn create<W: DeserializeOwned, T: From<W>>(
+    pub(crate) async fn create<W: DeserializeOwned, T: From<W>, R>(
         &self,
         call: &Call,
-        read_back: impl AsyncFn() -> Result<Option<T>, Error>,
-    ) -> Result<T, Error> {
+        read_back: impl Fn() -> R,
+    ) -> Result<T, Error>
+    where
+        R: Future<Output = Result<Option<T>, Error>>,
+    {
         let unsure = AtomicBool::new(false);
-        self.repeated(async || {
+        self.repeated(|| async {
             if unsure.load(Ordering::Relaxed)
                 && let Some(landed) = read_back().await?
             {
@@ -224,13 +227,16 @@ impl Transport {
         })
     }
 
-    async fn repeated<T>(&self, operation: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    async fn repeated<T, F>(&self, operation: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let pauses = ExponentialBuilder::default()
             .with_jitter()
             .with_min_delay(self.first_pause)
             .with_max_delay(LONGEST_PAUSE)
             .with_max_times(REPEATS);
-        (|| operation())
+        operation
             .retry(pauses)
             .when(Error::is_passing)
             .adjust(|error, pause| self.pause(error, pause?))

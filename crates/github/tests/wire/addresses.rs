@@ -81,3 +81,21 @@ async fn settings_that_cannot_work_are_refused_at_once() {
     cannot connect to GitHub: the token is empty or holds a blank or control character; check how GITHUB_TOKEN is set
     "#);
 }
+
+#[test]
+fn operations_may_run_on_any_thread() {
+    fn is_send<T: Send>(_: impl FnOnce(&'static GitHub) -> T) {}
+    is_send(|github| github.repository());
+    is_send(|github| {
+        github.deployments(
+            const {
+                &DeploymentFilter {
+                    reference: None,
+                    environment: None,
+                    task: None,
+                }
+            },
+        )
+    });
+    is_send(|github| github.upsert_comment(pr(7), MARKER, "hello"));
+}

@@ -1,13 +1,15 @@
 //! What goes over the wire, and what is made of answers that GitHub, or something on the way to it, may give.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use preview_core::names::{CommitSha, PrNumber};
 use preview_core::pulls::PullState;
 use preview_github::{
-    Change, CommitState, CommitStatus, DeploymentFilter, DeploymentRequest, GitHub,
-    ImageLabel, Problem, Settings,
+    Change, CommitState, CommitStatus, DeploymentFilter, DeploymentRequest, GitHub, ImageLabel,
+    Problem, Settings,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};

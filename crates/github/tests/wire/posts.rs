@@ -89,3 +89,24 @@ async fn a_post_that_did_not_land_is_repeated_after_looking() {
     let sent: Value = requests[0].body_json().unwrap();
     assert_eq!(sent["description"].as_str().unwrap().chars().count(), 140);
 }
+
+#[tokio::test]
+async fn a_post_that_a_rate_limit_refused_is_sent_again_without_looking() {
+    let server = MockServer::start().await;
+    let created = ResponseTemplate::new(201).set_body_json(deployment_json(7, json!({ "pr": 7 })));
+    let later =
+        says(403, "You have exceeded a secondary rate limit.").insert_header("retry-after", "0");
+    serve_in_turn(
+        &server,
+        "POST",
+        "/repos/acme/shop/deployments",
+        vec![later, created],
+    )
+    .await;
+    let deployment = client(&server).create_deployment(&request()).await.unwrap();
+    assert_eq!(deployment.id.0, 7);
+    assert_eq!(
+        sent(&server).await,
+        "POST /repos/acme/shop/deployments\nPOST /repos/acme/shop/deployments"
+    );
+}
