@@ -1,36 +1,208 @@
-//! GitHub.
+//! GitHub as a stateful server on loopback: its REST API as far as previews and promotion need it.
+//!
+//! Tests speak to the state in the words of the domain ([`Repository::open_pull_request`], [`Repository::push`],
+//! [`Repository::merge`]) while programs speak to the same state over HTTP. Every request and every answer is judged
+//! ([`Judge`]); what was wrong is answered with status 599 or, where GitHub has an answer of its own, with that, and
+//! kept in [`GitHub::violations`], which a test asserts to be empty at its end.
+//!
+//! Modelled: the operations in [`OPERATIONS`] and GraphQL's `viewer { login }`; git commits, trees and three-way
+//! merges of whole files; forks, also deleted ones; labels, comments, reactions, deployments, commit statuses,
+//! environments, workflow runs and dispatches, container packages, permissions, tokens and rate limits.
+//!
+//! Not modelled, and answered with 501: every other operation. Not modelled and silent: conditional requests,
+//! renamed repositories, teams, merge queues, the visibility of private repositories, issues that are no pull
+//! requests. Fields that nothing here models hold empty values, texts among them say `unmodelled`.
 
-use std::sync::Arc;
+mod accounts;
+mod call;
+mod comments;
+mod commits;
+mod deployments;
+mod environments;
+mod git;
+mod judge;
+mod labels;
+mod objects;
+mod page;
+mod payloads;
+mod pulls;
+mod repository;
+mod routes;
+mod runs;
+mod seen;
+mod state;
+mod statuses;
+
+use std::sync::{Arc, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+pub use judge::{Judge, LoadError, OPERATIONS, WEBHOOKS, WHOLE_DESCRIPTION, cut_down, write_down};
+pub use repository::Repository;
+pub use seen::{SeenDeployment, SeenLabel, SeenStatus};
+pub use state::{
+    Dispatch, Environment, MergeStyle, PackageVersion, Permission, RateLimit, TokenKind,
+};
 
 use crate::server::Server;
+use routes::Shared;
+use state::{Kind, State, Token};
+
+/// The token of `github-actions[bot]`, with write permission, that every sandbox knows.
+pub const ACTIONS_TOKEN: &str = "ghs_sandbox_actions";
+/// The login behind [`ACTIONS_TOKEN`].
+pub const ACTIONS_BOT: &str = "github-actions[bot]";
 
 /// A handle on the server; the server ends with its last handle.
 #[derive(Clone, Debug)]
 pub struct GitHub {
     server: Arc<Server>,
+    shared: Arc<Shared>,
 }
 
 impl GitHub {
-    /// Starts the server on a free loopback port.
+    /// Starts the server on a free loopback port, with [`ACTIONS_TOKEN`] and nothing else in it.
     ///
     /// # Errors
-    /// When no loopback port can be bound.
+    /// When no loopback port can be bound, or GitHub's description cannot be loaded.
     pub async fn start() -> std::io::Result<Self> {
         let listener = Server::bind().await?;
-        Ok(Self {
-            server: Arc::new(Server::serve(listener, axum::Router::new())?),
-        })
+        let state = State::new(format!("http://{}", listener.local_addr()?));
+        let shared = Arc::new(Shared::new(state, judge()?));
+        let server = Arc::new(Server::serve(listener, routes::router(Arc::clone(&shared)))?);
+        let github = Self { server, shared };
+        github.add_token(ACTIONS_TOKEN, ACTIONS_BOT, TokenKind::Installation);
+        github.lock().package_admins.push(ACTIONS_BOT.to_owned());
+        Ok(github)
     }
 
-    /// The server's base URL.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.lock()
+    }
+
+    /// The server's base URL: what goes into `GITHUB_API_URL`. GraphQL is at `/graphql` below it.
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// The log of exchanges, and the place to plan faults.
+    /// The log of exchanges, and the place to plan faults. Planned faults are not judged.
     #[must_use]
     pub fn traffic(&self) -> crate::Traffic {
         self.server.traffic.clone()
     }
+
+    /// The judge of this server.
+    #[must_use]
+    pub fn judge(&self) -> Judge {
+        self.shared.judge.clone()
+    }
+
+    /// Everything that was wrong with requests and answers so far.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.lock().violations.clone()
+    }
+
+    /// As [`Self::violations`], and forgets them: for a test that provokes some.
+    #[must_use]
+    pub fn take_violations(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().violations)
+    }
+
+    /// Makes a person known.
+    pub fn add_user(&self, login: &str) {
+        self.lock().user(login, Kind::User);
+    }
+
+    /// Makes an organisation known: an owner whose packages are under `orgs/`.
+    pub fn add_organization(&self, login: &str) {
+        self.lock().user(login, Kind::Organization);
+    }
+
+    /// Lets `secret` act as `login`, which becomes known where it was not.
+    pub fn add_token(&self, secret: &str, login: &str, kind: TokenKind) {
+        let mut state = self.lock();
+        let of = if login.ends_with("[bot]") { Kind::Bot } else { Kind::User };
+        state.user(login, of);
+        let mut token = Token {
+            login: login.to_owned(),
+            kind,
+            remaining: 0,
+        };
+        token.remaining = token.quota();
+        state.tokens.insert(secret.to_owned(), token);
+    }
+
+    /// Lets a token have so many requests left of its hour.
+    pub fn set_remaining(&self, secret: &str, remaining: u64) {
+        if let Some(token) = self.lock().tokens.get_mut(secret) {
+            token.remaining = remaining.min(token.quota());
+        }
+    }
+
+    /// Answers the next `times` requests with a rate limit.
+    pub fn limit_next(&self, times: u32, limit: RateLimit) {
+        self.lock().limited = (times > 0).then_some((times, limit));
+    }
+
+    /// Moves the server's clock: everything that exists becomes older.
+    pub fn advance(&self, by: Duration) {
+        let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+        self.lock().advance(by);
+    }
+
+    /// Tells of a manifest that was pushed: a new version, or new tags, which leave the version that had them.
+    pub fn package_pushed(&self, owner: &str, package: &str, digest: &str, tags: &[&str]) {
+        let mut state = self.lock();
+        let (id, created_at) = (state.id(), state.now());
+        let same = |v: &PackageVersion| v.owner.eq_ignore_ascii_case(owner) && v.package == package;
+        for version in state.packages.iter_mut().filter(|v| same(v)) {
+            version.tags.retain(|tag| !tags.contains(&tag.as_str()));
+        }
+        let tags = tags.iter().map(|tag| (*tag).to_owned());
+        match state.packages.iter_mut().find(|v| same(v) && v.digest == digest) {
+            Some(version) => version.tags.extend(tags),
+            None => state.packages.push(PackageVersion {
+                id,
+                owner: owner.to_lowercase(),
+                package: package.to_owned(),
+                digest: digest.to_owned(),
+                tags: tags.collect(),
+                downloads: 0,
+                created_at,
+            }),
+        }
+    }
+
+    /// The versions of all packages, oldest first.
+    #[must_use]
+    pub fn packages(&self) -> Vec<PackageVersion> {
+        self.lock().packages.clone()
+    }
+
+    /// Sets how often a version was pulled: above 5,000 it cannot be deleted.
+    pub fn set_downloads(&self, digest: &str, downloads: u64) {
+        let mut state = self.lock();
+        let matching = state.packages.iter_mut().filter(|version| version.digest == digest);
+        matching.for_each(|version| version.downloads = downloads);
+    }
+
+    /// Takes admin on packages from a login: deleting a version then answers 403.
+    pub fn revoke_package_admin(&self, login: &str) {
+        self.lock().package_admins.retain(|admin| admin != login);
+    }
+
+    /// Calls `hook` with every package version that is deleted through the API. It must not use this handle.
+    pub fn on_package_deleted(&self, hook: impl Fn(&PackageVersion) + Send + Sync + 'static) {
+        self.lock().on_package_deleted = Some(Arc::new(hook));
+    }
+}
+
+/// The judge of this process, loaded once.
+fn judge() -> std::io::Result<Judge> {
+    static JUDGE: OnceLock<Result<Judge, String>> = OnceLock::new();
+    let judge = JUDGE.get_or_init(|| Judge::from_environment().map_err(|error| error.to_string()));
+    judge.clone().map_err(std::io::Error::other)
 }
