@@ -11,7 +11,10 @@ const MOST_DOWNLOADS: u64 = 5_000;
 
 pub(super) fn route_in_repo(state: &mut State, repo: u64, call: &Call) -> Option<Answer> {
     match call.operation.as_str() {
-        "GET " => Some(Answer::ok(objects::repository(state, state.repos.get(&repo)?))),
+        "GET " => Some(Answer::ok(objects::repository(
+            state,
+            state.repos.get(&repo)?,
+        ))),
         "GET /collaborators/{username}/permission" => Some(permission(state, repo, call)),
         _ => None,
     }
@@ -88,7 +91,10 @@ fn rate_limit(state: &State, token: &Token) -> Answer {
 /// The indices of a package's versions, newest first; `None` when its owner is of the other kind.
 fn of_package(state: &State, call: &Call, owner: &str, kind: Kind) -> Option<Vec<usize>> {
     let login = call.parameter(owner);
-    let known = state.users.iter().any(|(l, u)| l.eq_ignore_ascii_case(login) && u.kind == kind);
+    let known = state
+        .users
+        .iter()
+        .any(|(l, u)| l.eq_ignore_ascii_case(login) && u.kind == kind);
     if !known || call.parameter("package_type") != "container" {
         return None;
     }
@@ -110,9 +116,13 @@ fn shown(version: &PackageVersion) -> Value {
 
 fn versions(state: &State, call: &Call, owner: &str, kind: Kind) -> Answer {
     match of_package(state, call, owner, kind) {
-        Some(found) if !found.is_empty() => {
-            Answer::page(call, found.into_iter().map(|i| shown(&state.packages[i])).collect())
-        }
+        Some(found) if !found.is_empty() => Answer::page(
+            call,
+            found
+                .into_iter()
+                .map(|i| shown(&state.packages[i]))
+                .collect(),
+        ),
         _ => Answer::error(404, "Package not found."),
     }
 }

@@ -43,7 +43,10 @@ impl Call {
 }
 
 fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    pairs
+        .iter()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
 }
 
 /// What is answered.
@@ -154,7 +157,11 @@ fn page(call: &Call, items: Vec<Value>) -> (Vec<Value>, Option<String>) {
     let size = asked("per_page").unwrap_or(30).clamp(1, 100);
     let number = asked("page").unwrap_or(1).max(1);
     let last = items.len().div_ceil(size).max(1);
-    let shown = items.into_iter().skip((number - 1) * size).take(size).collect();
+    let shown = items
+        .into_iter()
+        .skip((number - 1) * size)
+        .take(size)
+        .collect();
     (shown, link(call, number, last))
 }
 
@@ -162,8 +169,9 @@ fn page(call: &Call, items: Vec<Value>) -> (Vec<Value>, Option<String>) {
 fn link(call: &Call, number: usize, last: usize) -> Option<String> {
     let to = |page: usize, relation: &str| {
         let rest = call.query.iter().filter(|(key, _)| key != "page");
-        let mut query: Vec<String> =
-            rest.map(|(key, value)| format!("{key}={}", encode(value))).collect();
+        let mut query: Vec<String> = rest
+            .map(|(key, value)| format!("{key}={}", encode(value)))
+            .collect();
         query.push(format!("page={page}"));
         format!("<{}?{}>; rel=\"{relation}\"", call.url, query.join("&"))
     };
@@ -185,6 +193,12 @@ fn link(call: &Call, number: usize, last: usize) -> Option<String> {
 fn encode(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(byte);
     text.bytes()
-        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if plain(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }

@@ -52,8 +52,13 @@ fn comment(state: &State, repo: &Repo, comment: &Comment) -> Value {
 }
 
 fn show(state: &State, repo: u64, id: u64, status: u16) -> Answer {
-    let found = state.repos.get(&repo).and_then(|repo| Some((repo, repo.comments.get(&id)?)));
-    found.map_or_else(Answer::not_found, |(repo, c)| Answer::json(status, comment(state, repo, c)))
+    let found = state
+        .repos
+        .get(&repo)
+        .and_then(|repo| Some((repo, repo.comments.get(&id)?)));
+    found.map_or_else(Answer::not_found, |(repo, c)| {
+        Answer::json(status, comment(state, repo, c))
+    })
 }
 
 fn refused(body: &str) -> Option<Answer> {
@@ -64,9 +69,10 @@ fn refused(body: &str) -> Option<Answer> {
     };
     match body {
         "" => error("unprocessable", "Body cannot be blank"),
-        long if long.chars().count() > LONGEST => {
-            error("unprocessable", "Body is too long (maximum is 65536 characters)")
-        }
+        long if long.chars().count() > LONGEST => error(
+            "unprocessable",
+            "Body is too long (maximum is 65536 characters)",
+        ),
         _ => None,
     }
 }
@@ -110,7 +116,10 @@ fn edit(state: &mut State, repo: u64, call: &Call) -> Answer {
         return refused;
     }
     let (id, now) = (call.number("comment_id"), state.now());
-    let comment = state.repos.get_mut(&repo).and_then(|repo| repo.comments.get_mut(&id));
+    let comment = state
+        .repos
+        .get_mut(&repo)
+        .and_then(|repo| repo.comments.get_mut(&id));
     if let Some(comment) = comment {
         comment.body = body.to_owned();
         comment.updated_at = now;
@@ -127,11 +136,18 @@ fn reaction(state: &State, reaction: &Reaction) -> Value {
 
 fn reactions(state: &State, repo: u64, call: &Call) -> Answer {
     let id = call.number("comment_id");
-    let Some(comment) = state.repos.get(&repo).and_then(|repo| repo.comments.get(&id)) else {
+    let Some(comment) = state
+        .repos
+        .get(&repo)
+        .and_then(|repo| repo.comments.get(&id))
+    else {
         return Answer::not_found();
     };
     let wanted = call.asked("content");
-    let found = comment.reactions.iter().filter(|r| wanted.is_none_or(|w| r.content == w));
+    let found = comment
+        .reactions
+        .iter()
+        .filter(|r| wanted.is_none_or(|w| r.content == w));
     Answer::page(call, found.map(|r| reaction(state, r)).collect())
 }
 
@@ -139,7 +155,10 @@ fn reactions(state: &State, repo: u64, call: &Call) -> Answer {
 fn react(state: &mut State, repo: u64, call: &Call) -> Answer {
     let content = call.text("content").unwrap_or_default().to_owned();
     let (new_id, at, id) = (state.id(), state.now(), call.number("comment_id"));
-    let comment = state.repos.get_mut(&repo).and_then(|repo| repo.comments.get_mut(&id));
+    let comment = state
+        .repos
+        .get_mut(&repo)
+        .and_then(|repo| repo.comments.get_mut(&id));
     let Some(comment) = comment else {
         return Answer::not_found();
     };

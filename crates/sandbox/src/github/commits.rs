@@ -29,8 +29,13 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
 
 /// What a ref names: a branch, a SHA or an unambiguous start of one, or a pull request's head or test merge.
 pub(super) fn resolve<'a>(state: &'a State, repo: &'a Repo, name: &str) -> Option<&'a Commit> {
-    let short = name.trim_start_matches("refs/").trim_start_matches("heads/");
-    let sha = match short.strip_prefix("pull/").and_then(|rest| rest.split_once('/')) {
+    let short = name
+        .trim_start_matches("refs/")
+        .trim_start_matches("heads/");
+    let sha = match short
+        .strip_prefix("pull/")
+        .and_then(|rest| rest.split_once('/'))
+    {
         Some((number, kind)) => {
             let pull = repo.pulls.get(&number.parse().ok()?)?;
             match kind {
@@ -52,8 +57,15 @@ fn by_sha<'a>(state: &'a State, name: &str) -> Option<&'a Commit> {
         return None;
     }
     let name = name.to_lowercase();
-    let mut found = state.git.commits.range(name.clone()..).take_while(|(sha, _)| sha.starts_with(&name));
-    found.next().map(|(_, commit)| commit).filter(|_| found.next().is_none())
+    let mut found = state
+        .git
+        .commits
+        .range(name.clone()..)
+        .take_while(|(sha, _)| sha.starts_with(&name));
+    found
+        .next()
+        .map(|(_, commit)| commit)
+        .filter(|_| found.next().is_none())
 }
 
 /// GitHub's 422 for a SHA that it does not know.
@@ -65,7 +77,11 @@ fn commit(state: &State, repo: &Repo, name: &str) -> Answer {
     let Some(commit) = resolve(state, repo, name) else {
         return no_commit(name);
     };
-    let before = commit.parents.first().map(String::as_str).unwrap_or_default();
+    let before = commit
+        .parents
+        .first()
+        .map(String::as_str)
+        .unwrap_or_default();
     let mut value = objects::commit(state, repo, commit);
     value["files"] = Value::Array(changed_files(state, repo, before, &commit.sha));
     Answer::ok(value)
@@ -93,7 +109,11 @@ fn git_commit(state: &State, repo: &Repo, sha: &str) -> Answer {
 /// A commit on the default branch: the merged pull request that brought it. Any other: those whose head's history,
 /// in this repository, holds it. A fork's commit has none.
 fn pulls(state: &mut State, id: u64, call: &Call) -> Answer {
-    if let Some(repo) = state.repos.get_mut(&id).filter(|repo| repo.commit_pulls_lag > 0) {
+    if let Some(repo) = state
+        .repos
+        .get_mut(&id)
+        .filter(|repo| repo.commit_pulls_lag > 0)
+    {
         repo.commit_pulls_lag -= 1;
         return Answer::page(call, vec![]);
     }
@@ -112,10 +132,19 @@ fn pulls(state: &mut State, id: u64, call: &Call) -> Answer {
         _ if landed || pull.head_repo != Some(id) => false,
         merged => {
             (pull.open || merged.is_some())
-                && state.git.between(&pull.base_sha, &pull.head_sha).iter().any(of_pull)
+                && state
+                    .git
+                    .between(&pull.base_sha, &pull.head_sha)
+                    .iter()
+                    .any(of_pull)
         }
     });
-    Answer::page(call, found.map(|pull| objects::listed_pull(state, repo, pull)).collect())
+    Answer::page(
+        call,
+        found
+            .map(|pull| objects::listed_pull(state, repo, pull))
+            .collect(),
+    )
 }
 
 /// The files of a tree named by a tree's SHA, a commit's SHA or a branch.
@@ -143,9 +172,9 @@ fn tree(state: &State, repo: &Repo, call: &Call) -> Answer {
     let blobs = files.iter().filter_map(|(path, sha)| {
         let path = path.strip_prefix(&root)?;
         let size = state.git.blobs.get(sha).map_or(0, Vec::len);
-        shown(path).then(|| {
-            json!({ "path": path, "mode": "100644", "type": "blob", "sha": sha, "size": size })
-        })
+        shown(path).then(
+            || json!({ "path": path, "mode": "100644", "type": "blob", "sha": sha, "size": size }),
+        )
     });
     let trees = folders(files).into_iter().filter_map(|folder| {
         let path = folder.strip_prefix(&root)?.trim_end_matches('/').to_owned();
@@ -159,7 +188,9 @@ fn tree(state: &State, repo: &Repo, call: &Call) -> Answer {
 }
 
 fn git_ref(repo: &Repo, name: &str) -> Answer {
-    let branch = name.strip_prefix("heads/").and_then(|branch| repo.branches.get(branch));
+    let branch = name
+        .strip_prefix("heads/")
+        .and_then(|branch| repo.branches.get(branch));
     branch.map_or_else(Answer::not_found, |sha| {
         Answer::ok(json!({
             "ref": format!("refs/{name}"), "object": { "type": "commit", "sha": sha },
@@ -225,19 +256,29 @@ fn contents(state: &State, repo: &Repo, call: &Call) -> Answer {
         return Answer::ok(value);
     }
     let listed = folder(state, &commit.files, &format!("{path}/"));
-    if listed.is_empty() { Answer::not_found() } else { Answer::ok(Value::Array(listed)) }
+    if listed.is_empty() {
+        Answer::not_found()
+    } else {
+        Answer::ok(Value::Array(listed))
+    }
 }
 
 fn folder(state: &State, files: &Files, folder: &str) -> Vec<Value> {
     let direct = |path: &String| {
-        path.strip_prefix(folder).is_some_and(|rest| !rest.trim_end_matches('/').contains('/'))
+        path.strip_prefix(folder)
+            .is_some_and(|rest| !rest.trim_end_matches('/').contains('/'))
     };
     let size = |sha: &String| state.git.blobs.get(sha).map_or(0, Vec::len);
     let inner = folders(files);
-    let inner = inner.iter().filter(|path| direct(path) && path.as_str() != folder);
-    let trees = inner.map(|path| entry("dir", path.trim_end_matches('/'), &tree_sha(files, path), 0));
+    let inner = inner
+        .iter()
+        .filter(|path| direct(path) && path.as_str() != folder);
+    let trees =
+        inner.map(|path| entry("dir", path.trim_end_matches('/'), &tree_sha(files, path), 0));
     let blobs = files.iter().filter(|(path, _)| direct(path));
-    trees.chain(blobs.map(|(path, sha)| entry("file", path, sha, size(sha)))).collect()
+    trees
+        .chain(blobs.map(|(path, sha)| entry("file", path, sha, size(sha))))
+        .collect()
 }
 
 fn entry(kind: &str, path: &str, sha: &str, size: usize) -> Value {
@@ -257,7 +298,11 @@ fn base64(bytes: &[u8]) -> String {
         let bits = at(0) << 16 | at(1) << 8 | at(2);
         for place in 0..4 {
             let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
-            text.push(if place > chunk.len() { '=' } else { char::from(digit) });
+            text.push(if place > chunk.len() {
+                '='
+            } else {
+                char::from(digit)
+            });
         }
     }
     text.push('\n');
@@ -271,6 +316,9 @@ mod tests {
         assert_eq!(super::base64(b"Man"), "TWFu\n");
         assert_eq!(super::base64(b"Ma"), "TWE=\n");
         assert_eq!(super::base64(b"M"), "TQ==\n");
-        assert_eq!(super::base64(&[0; 46]).lines().next().map(str::len), Some(60));
+        assert_eq!(
+            super::base64(&[0; 46]).lines().next().map(str::len),
+            Some(60)
+        );
     }
 }

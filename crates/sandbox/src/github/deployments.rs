@@ -31,11 +31,17 @@ fn list(state: &State, repo: &Repo, call: &Call) -> Answer {
             && is("task", &deployment.task)
             && is("environment", &deployment.environment)
     });
-    Answer::page(call, found.map(|deployment| shown(state, deployment)).collect())
+    Answer::page(
+        call,
+        found.map(|deployment| shown(state, deployment)).collect(),
+    )
 }
 
 fn shown(state: &State, deployment: &Deployment) -> Value {
-    let updated = deployment.statuses.last().map_or(deployment.created_at, |status| status.at);
+    let updated = deployment
+        .statuses
+        .last()
+        .map_or(deployment.created_at, |status| status.at);
     json!({
         "id": deployment.id, "ref": deployment.reference, "sha": deployment.sha,
         "task": deployment.task, "payload": deployment.payload,
@@ -49,7 +55,10 @@ fn shown(state: &State, deployment: &Deployment) -> Value {
 }
 
 fn show(state: &State, repo: u64, id: u64, status: u16) -> Answer {
-    let found = state.repos.get(&repo).and_then(|repo| repo.deployments.get(&id));
+    let found = state
+        .repos
+        .get(&repo)
+        .and_then(|repo| repo.deployments.get(&id));
     found.map_or_else(Answer::not_found, |deployment| {
         Answer::json(status, shown(state, deployment))
     })
@@ -73,11 +82,17 @@ fn create(state: &mut State, id: u64, call: &Call) -> Answer {
         reference: reference.to_owned(),
         sha,
         task: call.text("task").unwrap_or("deploy").to_owned(),
-        payload: call.body.get("payload").cloned().unwrap_or_else(|| json!("")),
+        payload: call
+            .body
+            .get("payload")
+            .cloned()
+            .unwrap_or_else(|| json!("")),
         environment: environment.to_owned(),
         description: call.text("description").map(str::to_owned),
         transient: call.flag("transient_environment").unwrap_or(false),
-        production: call.flag("production_environment").unwrap_or(environment == "production"),
+        production: call
+            .flag("production_environment")
+            .unwrap_or(environment == "production"),
         creator: call.login.clone(),
         created_at,
         statuses: Vec::new(),
@@ -105,7 +120,9 @@ fn refused(state: &State, repo: &Repo, sha: &str, call: &Call) -> Option<Answer>
     let missing = match required {
         None => latest.iter().any(|status| status.state != "success"),
         Some(contexts) => contexts.iter().any(|context| {
-            !latest.iter().any(|s| context == s.context.as_str() && s.state == "success")
+            !latest
+                .iter()
+                .any(|s| context == s.context.as_str() && s.state == "success")
         }),
     };
     if missing {
@@ -146,10 +163,18 @@ fn shown_status(state: &State, deployment: &Deployment, status: &DeploymentStatu
 
 /// Newest first.
 fn statuses(state: &State, repo: u64, id: u64, call: &Call) -> Answer {
-    let found = state.repos.get(&repo).and_then(|repo| repo.deployments.get(&id));
+    let found = state
+        .repos
+        .get(&repo)
+        .and_then(|repo| repo.deployments.get(&id));
     found.map_or_else(Answer::not_found, |deployment| {
         let newest_first = deployment.statuses.iter().rev();
-        Answer::page(call, newest_first.map(|s| shown_status(state, deployment, s)).collect())
+        Answer::page(
+            call,
+            newest_first
+                .map(|s| shown_status(state, deployment, s))
+                .collect(),
+        )
     })
 }
 
@@ -163,7 +188,11 @@ fn add_status(state: &mut State, repo: u64, id: u64, call: &Call) -> Answer {
         id: state.id(),
         state: text("state"),
         description: description.to_owned(),
-        log_url: call.text("log_url").or(call.text("target_url")).unwrap_or_default().to_owned(),
+        log_url: call
+            .text("log_url")
+            .or(call.text("target_url"))
+            .unwrap_or_default()
+            .to_owned(),
         environment_url: text("environment_url"),
         creator: call.login.clone(),
         at: state.now(),
@@ -186,7 +215,10 @@ fn add_status(state: &mut State, repo: u64, id: u64, call: &Call) -> Answer {
 /// `auto_inactive`: earlier successes of the same environment become inactive, save transient and production ones.
 fn retire_earlier(state: &mut State, repo: u64, newest: &Deployment, status: &DeploymentStatus) {
     let id = state.id();
-    let deployments = state.repos.get_mut(&repo).map(|repo| repo.deployments.values_mut());
+    let deployments = state
+        .repos
+        .get_mut(&repo)
+        .map(|repo| repo.deployments.values_mut());
     let earlier = deployments.into_iter().flatten().filter(|deployment| {
         deployment.id < newest.id
             && deployment.environment == newest.environment

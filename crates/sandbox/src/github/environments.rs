@@ -28,13 +28,19 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
 
 /// Names are compared without case.
 pub(super) fn find<'a>(repo: &'a Repo, name: &str) -> Option<&'a Environment> {
-    repo.environments.iter().find(|e| e.name.eq_ignore_ascii_case(name))
+    repo.environments
+        .iter()
+        .find(|e| e.name.eq_ignore_ascii_case(name))
 }
 
 /// Naming an environment that does not exist creates it, unprotected.
 pub(super) fn mention(state: &mut State, repo: u64, name: &str) {
     let id = state.id();
-    if let Some(repo) = state.repos.get_mut(&repo).filter(|repo| find(repo, name).is_none()) {
+    if let Some(repo) = state
+        .repos
+        .get_mut(&repo)
+        .filter(|repo| find(repo, name).is_none())
+    {
         repo.environments.push(Environment {
             id,
             ..Environment::new(name)
@@ -44,7 +50,8 @@ pub(super) fn mention(state: &mut State, repo: u64, name: &str) {
 
 /// The people who may approve, as the API lists them.
 pub(super) fn reviewers(state: &State, environment: &Environment) -> Vec<Value> {
-    let person = |login: &String| json!({ "type": "User", "reviewer": objects::user(state, login) });
+    let person =
+        |login: &String| json!({ "type": "User", "reviewer": objects::user(state, login) });
     environment.reviewers.iter().map(person).collect()
 }
 
@@ -63,8 +70,12 @@ fn shown(state: &State, repo: &Repo, environment: &Environment) -> Value {
     }
     let policy = match &environment.branches {
         Branches::All => Value::Null,
-        Branches::Protected => json!({ "protected_branches": true, "custom_branch_policies": false }),
-        Branches::Named(_) => json!({ "protected_branches": false, "custom_branch_policies": true }),
+        Branches::Protected => {
+            json!({ "protected_branches": true, "custom_branch_policies": false })
+        }
+        Branches::Named(_) => {
+            json!({ "protected_branches": false, "custom_branch_policies": true })
+        }
     };
     json!({
         "id": environment.id, "name": environment.name,
@@ -78,9 +89,7 @@ fn policies(environment: &Environment, call: &Call) -> Answer {
         Branches::Named(names) => names,
         Branches::All | Branches::Protected => &[],
     };
-    let policy = |(i, name): (usize, &String)| {
-        json!({ "id": environment.id * 100 + i as u64, "name": name, "type": "branch" })
-    };
+    let policy = |(i, name): (usize, &String)| json!({ "id": environment.id * 100 + i as u64, "name": name, "type": "branch" });
     let all = names.iter().enumerate().map(policy).collect();
     Answer::counted_page(call, "branch_policies", all)
 }

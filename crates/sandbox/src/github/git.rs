@@ -45,7 +45,10 @@ impl Git {
         at: Timestamp,
     ) -> String {
         let number = self.commits.len();
-        let sha = hash(&format!("commit {number} {parents:?} {message} {}", tree_sha(&files, "")));
+        let sha = hash(&format!(
+            "commit {number} {parents:?} {message} {}",
+            tree_sha(&files, "")
+        ));
         let commit = Commit {
             sha: sha.clone(),
             files,
@@ -73,7 +76,10 @@ impl Git {
     }
 
     pub(super) fn files(&self, sha: &str) -> Files {
-        self.commits.get(sha).map(|commit| commit.files.clone()).unwrap_or_default()
+        self.commits
+            .get(sha)
+            .map(|commit| commit.files.clone())
+            .unwrap_or_default()
     }
 
     fn parents(&self, sha: &str) -> &[String] {
@@ -110,7 +116,9 @@ impl Git {
     /// The nearest commit that both have; `None` for unrelated histories.
     pub(super) fn merge_base(&self, base: &str, head: &str) -> Option<String> {
         let known: BTreeSet<String> = self.history(base).into_iter().collect();
-        self.history(head).into_iter().find(|sha| known.contains(sha))
+        self.history(head)
+            .into_iter()
+            .find(|sha| known.contains(sha))
     }
 
     /// The files of merging `head` into `base`; `None` when both changed the same file differently.
@@ -176,5 +184,9 @@ pub(super) fn folders(files: &Files) -> BTreeSet<String> {
 /// 40 hexadecimal digits.
 pub(super) fn hash(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .take(20)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -15,13 +15,18 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
     match call.operation.as_str() {
         "GET /labels" => {
             let labels = &state.repos.get(&repo)?.labels;
-            Some(Answer::page(call, labels.iter().map(objects::label).collect()))
+            Some(Answer::page(
+                call,
+                labels.iter().map(objects::label).collect(),
+            ))
         }
         "POST /labels" => Some(create(state, repo, call)),
         "GET /labels/{name}" => {
             let repo = state.repos.get(&repo)?;
             let found = position(repo, call.parameter("name"));
-            Some(found.map_or_else(Answer::not_found, |i| Answer::ok(objects::label(&repo.labels[i]))))
+            Some(found.map_or_else(Answer::not_found, |i| {
+                Answer::ok(objects::label(&repo.labels[i]))
+            }))
         }
         "PATCH /labels/{name}" => Some(edit(state.repos.get_mut(&repo)?, call)),
         "DELETE /labels/{name}" => Some(delete(state.repos.get_mut(&repo)?, call)),
@@ -108,7 +113,11 @@ fn edit(repo: &mut Repo, call: &Call) -> Answer {
         label.description = Some(description.to_owned()).filter(|text| !text.is_empty());
     }
     let answer = Answer::ok(objects::label(label));
-    for carried in repo.pulls.values_mut().flat_map(|pull| pull.labels.iter_mut()) {
+    for carried in repo
+        .pulls
+        .values_mut()
+        .flat_map(|pull| pull.labels.iter_mut())
+    {
         if *carried == old {
             name.clone_into(carried);
         }
@@ -128,9 +137,11 @@ fn delete(repo: &mut Repo, call: &Call) -> Answer {
 }
 
 fn of_issue(repo: &Repo, issue: u64, call: &Call) -> Answer {
-    repo.pulls.get(&issue).map_or_else(Answer::not_found, |pull| {
-        Answer::page(call, objects::labels_of(repo, pull))
-    })
+    repo.pulls
+        .get(&issue)
+        .map_or_else(Answer::not_found, |pull| {
+            Answer::page(call, objects::labels_of(repo, pull))
+        })
 }
 
 /// The names in `{"labels": ["a", {"name": "b"}]}`.
@@ -150,14 +161,20 @@ fn add(state: &mut State, repo: u64, issue: u64, call: &Call) -> Answer {
             json!({ "resource": "Label", "code": "invalid", "field": "name", "value": name }),
         );
     }
-    let carried = state.repos.get(&repo).and_then(|repo| Some(repo.pulls.get(&issue)?.labels.len()));
+    let carried = state
+        .repos
+        .get(&repo)
+        .and_then(|repo| Some(repo.pulls.get(&issue)?.labels.len()));
     if carried.unwrap_or_default() + wanted.len() > MOST_ON_AN_ISSUE {
         return error("invalid", "labels");
     }
     for name in &wanted {
         carry(state, repo, issue, name);
     }
-    let found = state.repos.get(&repo).and_then(|repo| Some((repo, repo.pulls.get(&issue)?)));
+    let found = state
+        .repos
+        .get(&repo)
+        .and_then(|repo| Some((repo, repo.pulls.get(&issue)?)));
     found.map_or_else(Answer::not_found, |(repo, pull)| {
         Answer::ok(Value::Array(objects::labels_of(repo, pull)))
     })
@@ -182,7 +199,11 @@ pub(super) fn carry(state: &mut State, repo: u64, issue: u64, name: &str) {
         repo.labels.len() - 1
     });
     let name = repo.labels[known].name.clone();
-    if let Some(pull) = repo.pulls.get_mut(&issue).filter(|pull| !pull.labels.contains(&name)) {
+    if let Some(pull) = repo
+        .pulls
+        .get_mut(&issue)
+        .filter(|pull| !pull.labels.contains(&name))
+    {
         pull.labels.push(name);
     }
 }

@@ -70,7 +70,10 @@ impl GitHub {
         let listener = Server::bind().await?;
         let state = State::new(format!("http://{}", listener.local_addr()?));
         let shared = Arc::new(Shared::new(state, judge()?));
-        let server = Arc::new(Server::serve(listener, routes::router(Arc::clone(&shared)))?);
+        let server = Arc::new(Server::serve(
+            listener,
+            routes::router(Arc::clone(&shared)),
+        )?);
         let github = Self { server, shared };
         github.add_token(ACTIONS_TOKEN, ACTIONS_BOT, TokenKind::Installation);
         github.lock().package_admins.push(ACTIONS_BOT.to_owned());
@@ -124,7 +127,11 @@ impl GitHub {
     /// Lets `secret` act as `login`, which becomes known where it was not.
     pub fn add_token(&self, secret: &str, login: &str, kind: TokenKind) {
         let mut state = self.lock();
-        let of = if login.ends_with("[bot]") { Kind::Bot } else { Kind::User };
+        let of = if login.ends_with("[bot]") {
+            Kind::Bot
+        } else {
+            Kind::User
+        };
         state.user(login, of);
         let mut token = Token {
             login: login.to_owned(),
@@ -162,7 +169,11 @@ impl GitHub {
             version.tags.retain(|tag| !tags.contains(&tag.as_str()));
         }
         let tags = tags.iter().map(|tag| (*tag).to_owned());
-        match state.packages.iter_mut().find(|v| same(v) && v.digest == digest) {
+        match state
+            .packages
+            .iter_mut()
+            .find(|v| same(v) && v.digest == digest)
+        {
             Some(version) => version.tags.extend(tags),
             None => state.packages.push(PackageVersion {
                 id,
@@ -185,7 +196,10 @@ impl GitHub {
     /// Sets how often a version was pulled: above 5,000 it cannot be deleted.
     pub fn set_downloads(&self, digest: &str, downloads: u64) {
         let mut state = self.lock();
-        let matching = state.packages.iter_mut().filter(|version| version.digest == digest);
+        let matching = state
+            .packages
+            .iter_mut()
+            .filter(|version| version.digest == digest);
         matching.for_each(|version| version.downloads = downloads);
     }
 

@@ -57,7 +57,11 @@ pub(super) fn labels_of(repo: &Repo, pull: &Pull) -> Vec<Value> {
 pub(super) fn listed_pull(state: &State, repo: &Repo, pull: &Pull) -> Value {
     let link = format!("https://github.com/{}/pull/{}", repo.slug(), pull.number);
     let head = pull.head_repo.and_then(|id| state.repos.get(&id));
-    let shown_merge = if pull.lag > 0 { &pull.stale_merge_commit_sha } else { &pull.merge_commit_sha };
+    let shown_merge = if pull.lag > 0 {
+        &pull.stale_merge_commit_sha
+    } else {
+        &pull.merge_commit_sha
+    };
     json!({
         "id": pull.id, "number": pull.number, "title": pull.title, "body": pull.body,
         "state": if pull.open { "open" } else { "closed" },
@@ -86,7 +90,10 @@ pub(super) fn listed_pull(state: &State, repo: &Repo, pull: &Pull) -> Value {
 /// A pull request asked for by itself.
 pub(super) fn pull(state: &State, repo: &Repo, pull: &Pull) -> Value {
     let mut value = listed_pull(state, repo, pull);
-    let base = state.git.merge_base(&pull.base_sha, &pull.head_sha).unwrap_or_default();
+    let base = state
+        .git
+        .merge_base(&pull.base_sha, &pull.head_sha)
+        .unwrap_or_default();
     let changed = super::git::differing(&state.git.files(&base), &state.git.files(&pull.head_sha));
     let mergeable = pull.mergeable.filter(|_| pull.lag == 0 && pull.open);
     let how = match mergeable {
@@ -95,12 +102,18 @@ pub(super) fn pull(state: &State, repo: &Repo, pull: &Pull) -> Value {
         None => "unknown",
     };
     value["merged"] = json!(pull.merged.is_some());
-    value["merged_by"] = pull.merged.as_ref().map_or(Value::Null, |merged| user(state, &merged.by));
+    value["merged_by"] = pull
+        .merged
+        .as_ref()
+        .map_or(Value::Null, |merged| user(state, &merged.by));
     value["mergeable"] = json!(mergeable);
     value["mergeable_state"] = json!(how);
     value["changed_files"] = json!(changed.len());
     value["commits"] = json!(state.git.between(&pull.base_sha, &pull.head_sha).len());
-    let comments = repo.comments.values().filter(|comment| comment.issue == pull.number);
+    let comments = repo
+        .comments
+        .values()
+        .filter(|comment| comment.issue == pull.number);
     value["comments"] = json!(comments.count());
     value
 }
@@ -110,7 +123,10 @@ pub(super) fn association(repo: &Repo, login: &str) -> &'static str {
     if login.eq_ignore_ascii_case(&repo.owner) {
         return "OWNER";
     }
-    let merged = repo.pulls.values().any(|pull| pull.author == login && pull.merged.is_some());
+    let merged = repo
+        .pulls
+        .values()
+        .any(|pull| pull.author == login && pull.merged.is_some());
     match repo.permission(login) {
         Some(Permission::Read) | None if merged => "CONTRIBUTOR",
         None => "NONE",
@@ -120,7 +136,11 @@ pub(super) fn association(repo: &Repo, login: &str) -> &'static str {
 
 /// A commit as `commits/{ref}` tells it.
 pub(super) fn commit(state: &State, repo: &Repo, commit: &Commit) -> Value {
-    let parents: Vec<Value> = commit.parents.iter().map(|sha| json!({ "sha": sha })).collect();
+    let parents: Vec<Value> = commit
+        .parents
+        .iter()
+        .map(|sha| json!({ "sha": sha }))
+        .collect();
     let person = person(commit);
     json!({
         "sha": commit.sha,

@@ -17,7 +17,10 @@ impl Repository {
         head(&mut text, repo, &pull);
         labels(&mut text, repo, &pull);
         checks(&mut text, repo, &pull);
-        let merged = pull.merge_commit_sha.clone().filter(|_| pull.merged.is_some());
+        let merged = pull
+            .merge_commit_sha
+            .clone()
+            .filter(|_| pull.merged.is_some());
         deployments(&mut text, repo, [Some(pull.head_sha), merged]);
         comments(&mut text, &state, self.id, number);
         text
@@ -31,7 +34,13 @@ fn head(text: &mut String, repo: &Repo, pull: &Pull) {
         (_, true, false) => "open",
         (_, false, _) => "closed",
     };
-    let _ = writeln!(text, "{} #{} {} [{state}]", repo.slug(), pull.number, pull.title);
+    let _ = writeln!(
+        text,
+        "{} #{} {} [{state}]",
+        repo.slug(),
+        pull.number,
+        pull.title
+    );
     let _ = writeln!(
         text,
         "{} wants to merge {}:{} into {}",
@@ -63,21 +72,29 @@ fn checks(text: &mut String, repo: &Repo, pull: &Pull) {
 }
 
 fn deployments(text: &mut String, repo: &Repo, commits: [Option<String>; 2]) {
-    let shown = |deployment: &&Deployment| commits.iter().flatten().any(|sha| *sha == deployment.sha);
+    let shown =
+        |deployment: &&Deployment| commits.iter().flatten().any(|sha| *sha == deployment.sha);
     for deployment in repo.deployments.values().filter(shown) {
         // What the page itself says of an ended transient deployment.
         let state = match (deployment.state(), deployment.transient) {
             ("inactive", true) => "destroyed",
             (state, _) => state,
         };
-        let url = deployment.statuses.last().map_or("", |status| status.environment_url.as_str());
+        let url = deployment
+            .statuses
+            .last()
+            .map_or("", |status| status.environment_url.as_str());
         let line = format!("deployment to {} — {state} {url}", deployment.environment);
         let _ = writeln!(text, "{}", line.trim_end());
     }
 }
 
 fn comments(text: &mut String, state: &State, id: u64, number: u64) {
-    let comments = state.repos.get(&id).into_iter().flat_map(|repo| repo.comments.values());
+    let comments = state
+        .repos
+        .get(&id)
+        .into_iter()
+        .flat_map(|repo| repo.comments.values());
     for comment in comments.filter(|comment| comment.issue == number) {
         let _ = writeln!(text, "\n── {} ──\n{}", comment.author, comment.body);
     }

@@ -16,7 +16,11 @@ impl Repository {
         let head = self.head_of(number);
         let newest = {
             let state = self.lock();
-            let runs = state.repos.get(&self.id).into_iter().flat_map(|repo| repo.runs.values());
+            let runs = state
+                .repos
+                .get(&self.id)
+                .into_iter()
+                .flat_map(|repo| repo.runs.values());
             let of_head = |run: &&Run| run.event == "pull_request" && run.head_sha == head;
             runs.filter(of_head).map(|run| run.id).next_back()
         };
@@ -49,7 +53,10 @@ impl Repository {
     pub fn pull_request_closed_payload(&self, number: u64) -> Value {
         self.payload("pull-request-closed", |state, repo| {
             let pull = repo.pulls.get(&number)?;
-            let by = pull.merged.as_ref().map_or(&pull.author, |merged| &merged.by);
+            let by = pull
+                .merged
+                .as_ref()
+                .map_or(&pull.author, |merged| &merged.by);
             Some(json!({
                 "action": "closed", "number": number,
                 "pull_request": objects::pull(state, repo, pull),
@@ -85,13 +92,12 @@ impl Repository {
         })
     }
 
-    fn payload(
-        &self,
-        webhook: &str,
-        build: impl Fn(&State, &Repo) -> Option<Value>,
-    ) -> Value {
+    fn payload(&self, webhook: &str, build: impl Fn(&State, &Repo) -> Option<Value>) -> Value {
         let state = self.lock();
-        let built = state.repos.get(&self.id).and_then(|repo| build(&state, repo));
+        let built = state
+            .repos
+            .get(&self.id)
+            .and_then(|repo| build(&state, repo));
         let Some(mut payload) = built else {
             panic!("the sandbox's GitHub has nothing to tell in a {webhook} payload");
         };
@@ -108,7 +114,11 @@ fn pushed_commit(state: &State, repo: &Repo, sha: &str) -> Value {
     let Some(commit) = state.git.commits.get(sha) else {
         return Value::Null;
     };
-    let before = commit.parents.first().map(|parent| state.git.files(parent)).unwrap_or_default();
+    let before = commit
+        .parents
+        .first()
+        .map(|parent| state.git.files(parent))
+        .unwrap_or_default();
     let changed = differing(&before, &commit.files);
     let paths = |wanted: &str| -> Vec<String> {
         let matching = changed.iter().filter(|(_, how)| *how == wanted);

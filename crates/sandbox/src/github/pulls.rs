@@ -18,14 +18,20 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
         "GET /pulls/{pull_number}/commits" => Some(with(state, repo, number, |repo, pull| {
             let new = state.git.between(&pull.base_sha, &pull.head_sha);
             let commits = new.iter().filter_map(|sha| state.git.commits.get(sha));
-            Answer::page(call, commits.map(|c| objects::commit(state, repo, c)).collect())
+            Answer::page(
+                call,
+                commits.map(|c| objects::commit(state, repo, c)).collect(),
+            )
         })),
         _ => None,
     }
 }
 
 fn with(state: &State, repo: u64, number: u64, answer: impl Fn(&Repo, &Pull) -> Answer) -> Answer {
-    let found = state.repos.get(&repo).and_then(|repo| Some((repo, repo.pulls.get(&number)?)));
+    let found = state
+        .repos
+        .get(&repo)
+        .and_then(|repo| Some((repo, repo.pulls.get(&number)?)));
     found.map_or_else(Answer::not_found, |(repo, pull)| answer(repo, pull))
 }
 
@@ -33,7 +39,10 @@ fn get(state: &mut State, repo: u64, number: u64) -> Answer {
     let answer = with(state, repo, number, |repo, pull| {
         Answer::ok(objects::pull(state, repo, pull))
     });
-    let pull = state.repos.get_mut(&repo).and_then(|repo| repo.pulls.get_mut(&number));
+    let pull = state
+        .repos
+        .get_mut(&repo)
+        .and_then(|repo| repo.pulls.get_mut(&number));
     if let Some(pull) = pull {
         // GitHub computes the test merge in the background; asking is what makes it do so.
         pull.lag = pull.lag.saturating_sub(1);
@@ -54,15 +63,25 @@ fn list(state: &State, repo: &Repo, call: &Call) -> Answer {
         .collect();
     let by_update = call.asked("sort") == Some("updated");
     found.sort_by_key(|pull| {
-        let time = if by_update { pull.updated_at } else { pull.created_at };
+        let time = if by_update {
+            pull.updated_at
+        } else {
+            pull.created_at
+        };
         (time, pull.number)
     });
     // Newest first by default when sorting by creation, oldest first otherwise.
-    let default = if call.asked("sort").is_none_or(|sort| sort == "created") { "desc" } else { "asc" };
+    let default = if call.asked("sort").is_none_or(|sort| sort == "created") {
+        "desc"
+    } else {
+        "asc"
+    };
     if call.asked("direction").unwrap_or(default) == "desc" {
         found.reverse();
     }
-    let values = found.into_iter().map(|pull| objects::listed_pull(state, repo, pull));
+    let values = found
+        .into_iter()
+        .map(|pull| objects::listed_pull(state, repo, pull));
     Answer::page(call, values.collect())
 }
 
@@ -74,7 +93,10 @@ fn is_head(pull: &Pull, head: &str) -> bool {
 }
 
 fn files(state: &State, repo: &Repo, pull: &Pull) -> Vec<Value> {
-    let base = state.git.merge_base(&pull.base_sha, &pull.head_sha).unwrap_or_default();
+    let base = state
+        .git
+        .merge_base(&pull.base_sha, &pull.head_sha)
+        .unwrap_or_default();
     changed_files(state, repo, &base, &pull.head_sha)
 }
 
@@ -83,7 +105,12 @@ pub(super) fn changed_files(state: &State, repo: &Repo, before: &str, after: &st
     let (old, new) = (state.git.files(before), state.git.files(after));
     let lines = |sha: Option<&String>| {
         let blob = sha.and_then(|sha| state.git.blobs.get(sha));
-        blob.map_or(0, |bytes| bytes.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()).count())
+        blob.map_or(0, |bytes| {
+            bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|l| !l.is_empty())
+                .count()
+        })
     };
     differing(&old, &new)
         .into_iter()

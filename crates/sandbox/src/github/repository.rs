@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::MutexGuard;
 
 use super::git::apply;
-use super::state::{
-    Environment, Kind, MergeStyle, Merged, Permission, Pull, Repo, State,
-};
+use super::state::{Environment, Kind, MergeStyle, Merged, Permission, Pull, Repo, State};
 use super::{ACTIONS_BOT, GitHub, comments, labels};
 
 /// A file's path and its whole new content; an empty content removes the file.
@@ -39,7 +37,8 @@ impl GitHub {
         let id = add_repo(&mut state, (owner, name), None);
         let repo = repo(&mut state, id);
         repo.branches.insert("main".to_owned(), first);
-        repo.collaborators.insert(AUTHOR.to_owned(), Permission::Write);
+        repo.collaborators
+            .insert(AUTHOR.to_owned(), Permission::Write);
         drop(state);
         self.repository(id)
     }
@@ -130,13 +129,23 @@ impl Repository {
     /// The SHA of a commit's tree.
     #[must_use]
     pub fn tree(&self, sha: &str) -> String {
-        self.lock().git.commits.get(sha).map(super::git::Commit::tree).unwrap_or_default()
+        self.lock()
+            .git
+            .commits
+            .get(sha)
+            .map(super::git::Commit::tree)
+            .unwrap_or_default()
     }
 
     /// A commit's parents.
     #[must_use]
     pub fn parents(&self, sha: &str) -> Vec<String> {
-        self.lock().git.commits.get(sha).map(|c| c.parents.clone()).unwrap_or_default()
+        self.lock()
+            .git
+            .commits
+            .get(sha)
+            .map(|c| c.parents.clone())
+            .unwrap_or_default()
     }
 
     /// Commits to the default branch and returns the new commit. Every open pull request gets a new test merge.
@@ -148,8 +157,18 @@ impl Repository {
     pub fn push_to(&self, branch: &str, changes: Changes<'_>) -> String {
         let mut state = self.lock();
         let repo = repo(&mut state, self.id);
-        let from = repo.branches.get(branch).map_or(repo.default_head(), String::as_str).to_owned();
-        let sha = commit(&mut state, &from, changes, &format!("Work on {branch}"), AUTHOR);
+        let from = repo
+            .branches
+            .get(branch)
+            .map_or(repo.default_head(), String::as_str)
+            .to_owned();
+        let sha = commit(
+            &mut state,
+            &from,
+            changes,
+            &format!("Work on {branch}"),
+            AUTHOR,
+        );
         self.move_branch(&mut state, branch, &sha);
         sha
     }
@@ -184,9 +203,16 @@ impl Repository {
         let base_sha = self.head(base);
         let mut state = self.lock();
         let head = commit(&mut state, &base_sha, changes, &title(branch), AUTHOR);
-        repo(&mut state, self.id).branches.insert(branch.to_owned(), head.clone());
+        repo(&mut state, self.id)
+            .branches
+            .insert(branch.to_owned(), head.clone());
         let owner = repo(&mut state, self.id).owner.clone();
-        self.open(&mut state, (base, &base_sha), (&owner, self.id, branch, &head), AUTHOR)
+        self.open(
+            &mut state,
+            (base, &base_sha),
+            (&owner, self.id, branch, &head),
+            AUTHOR,
+        )
     }
 
     /// Opens a pull request from `owner`'s fork, which is made where there is none; returns its number.
@@ -200,8 +226,15 @@ impl Repository {
         let fork = self.fork(owner);
         let mut state = self.lock();
         let head = commit(&mut state, &base_sha, changes, &title(branch), owner);
-        repo(&mut state, fork).branches.insert(branch.to_owned(), head.clone());
-        self.open(&mut state, ("main", &base_sha), (owner, fork, branch, &head), owner)
+        repo(&mut state, fork)
+            .branches
+            .insert(branch.to_owned(), head.clone());
+        self.open(
+            &mut state,
+            ("main", &base_sha),
+            (owner, fork, branch, &head),
+            owner,
+        )
     }
 
     /// The id of `owner`'s fork.
@@ -216,7 +249,9 @@ impl Repository {
             return fork.id;
         }
         let id = add_repo(&mut state, (owner, &name), Some(self.id));
-        repo(&mut state, id).branches.insert("main".to_owned(), main);
+        repo(&mut state, id)
+            .branches
+            .insert("main".to_owned(), main);
         id
     }
 
@@ -267,7 +302,10 @@ impl Repository {
         for repo in state.repos.values_mut() {
             let heads = repo.pulls.values_mut().map(|pull| &mut pull.head_repo);
             let runs = repo.runs.values_mut().map(|run| &mut run.head_repo);
-            heads.chain(runs).filter(|head| **head == Some(fork)).for_each(|head| *head = None);
+            heads
+                .chain(runs)
+                .filter(|head| **head == Some(fork))
+                .for_each(|head| *head = None);
         }
     }
 
@@ -288,7 +326,11 @@ impl Repository {
         let mut state = self.lock();
         let (old_base, head, base) = {
             let pull = pull(&mut state, self.id, number);
-            (pull.base_sha.clone(), pull.head_sha.clone(), pull.base.clone())
+            (
+                pull.base_sha.clone(),
+                pull.head_sha.clone(),
+                pull.base.clone(),
+            )
         };
         let onto = repo(&mut state, self.id).branches[&base].clone();
         let sha = rebased(&mut state, &old_base, &head, &onto);
@@ -328,7 +370,10 @@ impl Repository {
         let mut state = self.lock();
         let now = state.now();
         let pull = pull(&mut state, self.id, number);
-        assert!(pull.merged.is_none(), "a merged pull request cannot be reopened");
+        assert!(
+            pull.merged.is_none(),
+            "a merged pull request cannot be reopened"
+        );
         pull.open = true;
         pull.closed_at = None;
         pull.updated_at = now;
@@ -341,8 +386,15 @@ impl Repository {
         let now = state.now();
         let found = pull(&mut state, self.id, number).clone();
         let old = repo(&mut state, self.id).branches[&found.base].clone();
-        let Some(files) = state.git.merged(&old, &found.head_sha).filter(|_| found.open) else {
-            panic!("pull request {number} conflicts with {} or is closed", found.base);
+        let Some(files) = state
+            .git
+            .merged(&old, &found.head_sha)
+            .filter(|_| found.open)
+        else {
+            panic!(
+                "pull request {number} conflicts with {} or is closed",
+                found.base
+            );
         };
         let title = format!("{} (#{number})", found.title);
         let sha = match style {
@@ -351,9 +403,9 @@ impl Repository {
                 let parents = vec![old.clone(), found.head_sha.clone()];
                 state.git.commit(files, parents, &message, AUTHOR, now)
             }
-            MergeStyle::Squash => {
-                state.git.commit(files, vec![old.clone()], &title, AUTHOR, now)
-            }
+            MergeStyle::Squash => state
+                .git
+                .commit(files, vec![old.clone()], &title, AUTHOR, now),
             MergeStyle::Rebase => rebased(&mut state, &found.base_sha, &found.head_sha, &old),
         };
         let introduced = state.git.between(&old, &sha);
@@ -380,7 +432,9 @@ impl Repository {
     /// B of an open pull request, M of a merged one; `None` where it conflicts.
     #[must_use]
     pub fn merge_commit_of(&self, number: u64) -> Option<String> {
-        pull(&mut self.lock(), self.id, number).merge_commit_sha.clone()
+        pull(&mut self.lock(), self.id, number)
+            .merge_commit_sha
+            .clone()
     }
 
     /// Changes the title.
@@ -396,7 +450,11 @@ impl Repository {
     /// Says that somebody else opened it, such as `dependabot[bot]`.
     pub fn set_author(&self, number: u64, login: &str) {
         let mut state = self.lock();
-        let kind = if login.ends_with("[bot]") { Kind::Bot } else { Kind::User };
+        let kind = if login.ends_with("[bot]") {
+            Kind::Bot
+        } else {
+            Kind::User
+        };
         state.user(login, kind);
         login.clone_into(&mut pull(&mut state, self.id, number).author);
     }
@@ -448,7 +506,9 @@ impl Repository {
     pub fn set_permission(&self, login: &str, permission: Permission) {
         let mut state = self.lock();
         state.user(login, Kind::User);
-        repo(&mut state, self.id).collaborators.insert(login.to_owned(), permission);
+        repo(&mut state, self.id)
+            .collaborators
+            .insert(login.to_owned(), permission);
     }
 
     /// Makes the repository private.
@@ -458,9 +518,16 @@ impl Repository {
 }
 
 fn title(branch: &str) -> String {
-    let words = branch.rsplit('/').next().unwrap_or(branch).replace(['-', '_'], " ");
+    let words = branch
+        .rsplit('/')
+        .next()
+        .unwrap_or(branch)
+        .replace(['-', '_'], " ");
     let mut letters = words.chars();
-    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let first = letters
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
     format!("{first}{}", letters.as_str())
 }
 
@@ -474,7 +541,9 @@ fn commit(
     let files = state.git.files(parent);
     let files = state.git.changed(files, changes);
     let at = state.now();
-    state.git.commit(files, vec![parent.to_owned()], message, author, at)
+    state
+        .git
+        .commit(files, vec![parent.to_owned()], message, author, at)
 }
 
 /// Makes B anew: H merged into today's base.
@@ -486,7 +555,13 @@ fn test_merge(state: &mut State, repository: u64, number: u64) {
     let at = state.now();
     let merged = state.git.merged(&base, &found.head_sha).map(|files| {
         let message = format!("Merge {} into {base}", found.head_sha);
-        state.git.commit(files, vec![base.clone(), found.head_sha.clone()], &message, "GitHub", at)
+        state.git.commit(
+            files,
+            vec![base.clone(), found.head_sha.clone()],
+            &message,
+            "GitHub",
+            at,
+        )
     });
     let pull = pull(state, repository, number);
     pull.mergeable = Some(merged.is_some());
@@ -506,7 +581,9 @@ fn rebased(state: &mut State, old_base: &str, head: &str, onto: &str) -> String 
         let Some(files) = files else {
             panic!("rebasing {sha} onto {onto} conflicts");
         };
-        tip = state.git.commit(files, vec![tip], &old.message, &old.author, at);
+        tip = state
+            .git
+            .commit(files, vec![tip], &old.message, &old.author, at);
     }
     tip
 }

@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use super::call::{Answer, Body, Call};
 use super::judge::{Found, Judge, query_pairs};
 use super::state::{RateLimit, State, Token, TokenKind};
-use super::{accounts, comments, commits, deployments, environments, labels, pulls, runs, statuses};
+use super::{
+    accounts, comments, commits, deployments, environments, labels, pulls, runs, statuses,
+};
 
 const IN_REPOSITORY: &str = "/repos/{owner}/{repo}";
 /// No status of GitHub's: the sandbox itself found a request or an answer wrong.
@@ -47,7 +49,10 @@ async fn serve(Extract(shared): Extract<Arc<Shared>>, request: Request) -> Respo
     let (parts, body) = request.into_parts();
     match axum::body::to_bytes(body, LARGEST_BODY).await {
         Ok(bytes) => reply(&shared, &parts, &bytes),
-        Err(error) => respond(Answer::error(400, &format!("reading the body: {error}")), &[]),
+        Err(error) => respond(
+            Answer::error(400, &format!("reading the body: {error}")),
+            &[],
+        ),
     }
 }
 
@@ -63,19 +68,28 @@ fn reply(shared: &Shared, parts: &Parts, bytes: &Bytes) -> Response {
     };
     if !parts.headers.contains_key("user-agent") {
         state.violations.push(format!("{asked}: no User-Agent"));
-        return respond(Answer::error(403, "Request forbidden by administrative rules."), &[]);
+        return respond(
+            Answer::error(403, "Request forbidden by administrative rules."),
+            &[],
+        );
     }
     let mut headers = Headers::new();
-    let token = match authenticate(&mut state, &parts.headers, &mut headers) {
-        Ok(token) => token,
-        Err(answer) => return respond(answer, &headers),
-    };
-    let answer = if parts.uri.path() == "/graphql" {
-        graphql(&token, body.as_ref()).unwrap_or_else(|| not_modelled(&mut state, &asked, &body))
-    } else {
-        rest(shared, &mut state, parts, &asked, body.as_ref(), &token)
+    let answer = match authenticate(&mut state, &parts.headers, &mut headers) {
+        Err(refusal) => refused(shared, &mut state, parts, refusal),
+        Ok(token) if parts.uri.path() == "/graphql" => graphql(&token, body.as_ref())
+            .unwrap_or_else(|| not_modelled(&mut state, &asked, body.as_ref())),
+        Ok(token) => rest(shared, &mut state, parts, &asked, body.as_ref(), &token),
     };
     respond(answer, &headers)
+}
+
+/// A refusal is judged as any other answer is, where it answers a described operation.
+fn refused(shared: &Shared, state: &mut State, parts: &Parts, refusal: Answer) -> Answer {
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    match shared.judge.find(method, path) {
+        Some(found) => judged(shared, state, (method, path, &found.template), refusal),
+        None => refusal,
+    }
 }
 
 fn parse(bytes: &Bytes) -> serde_json::Result<Option<Value>> {
@@ -85,8 +99,8 @@ fn parse(bytes: &Bytes) -> serde_json::Result<Option<Value>> {
     serde_json::from_slice(bytes).map(Some)
 }
 
-fn not_modelled(state: &mut State, asked: &str, body: &Option<Value>) -> Answer {
-    let body = body.as_ref().map(Value::to_string).unwrap_or_default();
+fn not_modelled(state: &mut State, asked: &str, body: Option<&Value>) -> Answer {
+    let body = body.map(Value::to_string).unwrap_or_default();
     let message = format!("the sandbox's GitHub does not model this request: {asked} {body}");
     state.violations.push(message.clone());
     Answer::json(501, json!({ "message": message }))
@@ -104,7 +118,9 @@ fn authenticate(
     headers: &HeaderMap,
     told: &mut Headers,
 ) -> Result<Token, Answer> {
-    let given = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let given = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
     let Some(given) = given else {
         return Err(Answer::error(401, "Requires authentication"));
     };
@@ -123,7 +139,12 @@ fn authenticate(
         return Err(limited(kind, token, now, told));
     }
     if token.remaining == 0 {
-        return Err(limited(RateLimit::Primary { reset_in: 3_600 }, token, now, told));
+        return Err(limited(
+            RateLimit::Primary { reset_in: 3_600 },
+            token,
+            now,
+            told,
+        ));
     }
     token.remaining -= 1;
     quota(token, token.remaining, now + 3_600, told);
@@ -139,10 +160,16 @@ fn quota(token: &Token, remaining: u64, reset: i64, told: &mut Headers) {
 }
 
 fn limited(kind: RateLimit, token: &Token, now: i64, told: &mut Headers) -> Answer {
-    let secondary = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+    let secondary =
+        "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
     match kind {
         RateLimit::Primary { reset_in } => {
-            quota(token, 0, now + i64::try_from(reset_in).unwrap_or(i64::MAX), told);
+            quota(
+                token,
+                0,
+                now + i64::try_from(reset_in).unwrap_or(i64::MAX),
+                told,
+            );
             Answer::error(403, "API rate limit exceeded for installation.")
         }
         RateLimit::Secondary { retry_after } => {
@@ -174,7 +201,7 @@ fn rest(
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let query = query_pairs(parts.uri.query().unwrap_or_default());
     let Some(found) = shared.judge.find(method, path) else {
-        return not_modelled(state, asked, &body.cloned());
+        return not_modelled(state, asked, body);
     };
     let wrong = shared.judge.misshapen(method, path, &query, body);
     if !wrong.is_empty() {
@@ -193,7 +220,7 @@ fn rest(
         dispatch(state, &call, token, &template)
     };
     let Some(answer) = answer else {
-        return not_modelled(state, asked, &body.cloned());
+        return not_modelled(state, asked, body);
     };
     judged(shared, state, (method, path, &template), answer)
 }
@@ -206,7 +233,10 @@ fn call(
     body: Option<&Value>,
     token: &Token,
 ) -> Call {
-    let accept = parts.headers.get("accept").and_then(|value| value.to_str().ok());
+    let accept = parts
+        .headers
+        .get("accept")
+        .and_then(|value| value.to_str().ok());
     let inner = found.template.strip_prefix(IN_REPOSITORY);
     Call {
         operation: format!("{} {}", parts.method, inner.unwrap_or(&found.template)),
@@ -240,7 +270,9 @@ fn dispatch(state: &mut State, call: &Call, token: &Token, template: &str) -> Op
         environments::route,
         runs::route,
     ];
-    routes.into_iter().find_map(|route| route(state, repo, call))
+    routes
+        .into_iter()
+        .find_map(|route| route(state, repo, call))
 }
 
 /// Fills in what the state does not model, and lets the judge see the result.
@@ -259,13 +291,20 @@ fn judged(
         }
     };
     let wrong = shared.judge.answer(method, path, answer.status, body);
-    if wrong.is_empty() { answer } else { judged_wrong(state, wrong) }
+    if wrong.is_empty() {
+        answer
+    } else {
+        judged_wrong(state, wrong)
+    }
 }
 
 fn respond(answer: Answer, headers: &[(&'static str, String)]) -> Response {
     let (kind, bytes) = match answer.body {
         Body::None => (None, Vec::new()),
-        Body::Json(body) => (Some("application/json; charset=utf-8"), body.to_string().into_bytes()),
+        Body::Json(body) => (
+            Some("application/json; charset=utf-8"),
+            body.to_string().into_bytes(),
+        ),
         Body::Raw(bytes) => (Some("application/vnd.github.raw; charset=utf-8"), bytes),
     };
     let mut response = Response::new(HttpBody::from(bytes));

@@ -11,15 +11,17 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
     let id = call.number("run_id");
     match call.operation.as_str() {
         "GET /actions/runs" => Some(list(state, state.repos.get(&repo)?, call)),
-        "GET /actions/runs/{run_id}" => {
-            Some(with(state, repo, id, |repo, run| Answer::ok(shown(state, repo, run))))
-        }
+        "GET /actions/runs/{run_id}" => Some(with(state, repo, id, |repo, run| {
+            Answer::ok(shown(state, repo, run))
+        })),
         "POST /actions/runs/{run_id}/cancel" => Some(cancel(state, repo, id)),
-        "GET /actions/runs/{run_id}/approvals" => {
-            Some(with(state, repo, id, |repo, run| approvals(state, repo, run)))
-        }
+        "GET /actions/runs/{run_id}/approvals" => Some(with(state, repo, id, |repo, run| {
+            approvals(state, repo, run)
+        })),
         "GET /actions/runs/{run_id}/pending_deployments" => {
-            Some(with(state, repo, id, |repo, run| pending(state, repo, run, call)))
+            Some(with(state, repo, id, |repo, run| {
+                pending(state, repo, run, call)
+            }))
         }
         "POST /actions/runs/{run_id}/pending_deployments" => Some(review(state, repo, id, call)),
         "POST /actions/workflows/{workflow_id}/dispatches" => Some(dispatch(state, repo, call)),
@@ -28,7 +30,10 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
 }
 
 fn with(state: &State, repo: u64, id: u64, answer: impl Fn(&Repo, &Run) -> Answer) -> Answer {
-    let found = state.repos.get(&repo).and_then(|repo| Some((repo, repo.runs.get(&id)?)));
+    let found = state
+        .repos
+        .get(&repo)
+        .and_then(|repo| Some((repo, repo.runs.get(&id)?)));
     found.map_or_else(Answer::not_found, |(repo, run)| answer(repo, run))
 }
 
@@ -90,23 +95,33 @@ pub(super) fn shown(state: &State, repo: &Repo, run: &Run) -> Value {
 }
 
 fn head_commit(state: &State, run: &Run) -> Value {
-    state.git.commits.get(&run.head_sha).map_or(Value::Null, |commit| {
-        let person = objects::person(commit);
-        let person = json!({ "name": person["name"], "email": person["email"] });
-        json!({
-            "id": commit.sha, "tree_id": commit.tree(), "message": commit.message,
-            "timestamp": commit.at.to_string(), "author": person, "committer": person,
+    state
+        .git
+        .commits
+        .get(&run.head_sha)
+        .map_or(Value::Null, |commit| {
+            let person = objects::person(commit);
+            let person = json!({ "name": person["name"], "email": person["email"] });
+            json!({
+                "id": commit.sha, "tree_id": commit.tree(), "message": commit.message,
+                "timestamp": commit.at.to_string(), "author": person, "committer": person,
+            })
         })
-    })
 }
 
 fn workflow_id(repo: &Repo, run: &Run) -> usize {
-    repo.workflows.iter().position(|name| *name == run.workflow).map_or(0, |i| i + 1)
+    repo.workflows
+        .iter()
+        .position(|name| *name == run.workflow)
+        .map_or(0, |i| i + 1)
 }
 
 fn cancel(state: &mut State, repo: u64, id: u64) -> Answer {
     let now = state.now();
-    let run = state.repos.get_mut(&repo).and_then(|repo| repo.runs.get_mut(&id));
+    let run = state
+        .repos
+        .get_mut(&repo)
+        .and_then(|repo| repo.runs.get_mut(&id));
     match run {
         None => Answer::not_found(),
         Some(run) if run.status == "completed" => {
@@ -123,9 +138,10 @@ fn cancel(state: &mut State, repo: u64, id: u64) -> Answer {
 }
 
 fn environment(repo: &Repo, name: &str) -> Value {
-    find(repo, name).map_or(Value::Null, |environment| {
-        json!({ "id": environment.id, "name": environment.name })
-    })
+    find(repo, name).map_or(
+        Value::Null,
+        |environment| json!({ "id": environment.id, "name": environment.name }),
+    )
 }
 
 fn approvals(state: &State, repo: &Repo, run: &Run) -> Answer {
@@ -163,12 +179,19 @@ fn review(state: &mut State, repo: u64, id: u64, call: &Call) -> Answer {
         .get(&repo)
         .into_iter()
         .flat_map(|repo| &repo.environments)
-        .filter(|e| wanted.as_array().is_some_and(|ids| ids.iter().any(|id| *id == e.id)))
+        .filter(|e| {
+            wanted
+                .as_array()
+                .is_some_and(|ids| ids.iter().any(|id| *id == e.id))
+        })
         .filter(|e| e.reviewers.contains(&call.login))
         .map(|e| e.name.clone())
         .collect();
     if names.is_empty() {
-        return Answer::error(422, "There are no pending deployment requests to approve or reject");
+        return Answer::error(
+            422,
+            "There are no pending deployment requests to approve or reject",
+        );
     }
     for name in names {
         let comment = call.text("comment").unwrap_or_default();
@@ -189,7 +212,11 @@ pub(super) fn decide(
     comment: &str,
 ) {
     let now = state.now();
-    let Some(run) = state.repos.get_mut(&repo).and_then(|repo| repo.runs.get_mut(&id)) else {
+    let Some(run) = state
+        .repos
+        .get_mut(&repo)
+        .and_then(|repo| repo.runs.get_mut(&id))
+    else {
         return;
     };
     run.approvals.push(Approval {
@@ -199,7 +226,8 @@ pub(super) fn decide(
         comment: comment.to_owned(),
     });
     run.updated_at = now;
-    run.waiting_for.retain(|name| !name.eq_ignore_ascii_case(environment));
+    run.waiting_for
+        .retain(|name| !name.eq_ignore_ascii_case(environment));
     if verdict == "rejected" {
         run.status = "completed".to_owned();
         run.conclusion = Some("failure".to_owned());
@@ -214,8 +242,13 @@ fn dispatch(state: &mut State, id: u64, call: &Call) -> Answer {
     let Some(repo) = state.repos.get(&id) else {
         return Answer::not_found();
     };
-    let by_number = asked.parse::<usize>().ok().and_then(|n| repo.workflows.get(n.checked_sub(1)?));
-    let Some(workflow) = by_number.or_else(|| repo.workflows.iter().find(|w| *w == asked)).cloned()
+    let by_number = asked
+        .parse::<usize>()
+        .ok()
+        .and_then(|n| repo.workflows.get(n.checked_sub(1)?));
+    let Some(workflow) = by_number
+        .or_else(|| repo.workflows.iter().find(|w| *w == asked))
+        .cloned()
     else {
         return Answer::not_found();
     };
@@ -223,14 +256,25 @@ fn dispatch(state: &mut State, id: u64, call: &Call) -> Answer {
     let Some(sha) = repo.branches.get(&branch).cloned() else {
         return Answer::error(422, &format!("No ref found for: {reference}"));
     };
-    let run = new_run(state, id, &workflow, "workflow_dispatch", (&branch, &sha), &call.login);
+    let run = new_run(
+        state,
+        id,
+        &workflow,
+        "workflow_dispatch",
+        (&branch, &sha),
+        &call.login,
+    );
     let Some(repo) = state.repos.get_mut(&id) else {
         return Answer::not_found();
     };
     repo.dispatches.push(Dispatch {
         workflow,
         reference,
-        inputs: call.body.get("inputs").cloned().unwrap_or_else(|| json!({})),
+        inputs: call
+            .body
+            .get("inputs")
+            .cloned()
+            .unwrap_or_else(|| json!({})),
         login: call.login.clone(),
     });
     if call.flag("return_run_details") != Some(true) {
@@ -253,7 +297,11 @@ pub(super) fn new_run(
     actor: &str,
 ) -> u64 {
     let (id, now) = (state.id(), state.now());
-    let message = state.git.commits.get(sha).map(|commit| commit.message.clone());
+    let message = state
+        .git
+        .commits
+        .get(sha)
+        .map(|commit| commit.message.clone());
     let run = Run {
         id,
         workflow: workflow.to_owned(),

@@ -93,7 +93,11 @@ impl Repository {
                 environment: deployment.environment.clone(),
                 sha: deployment.sha.clone(),
                 state: deployment.state().to_owned(),
-                states: deployment.statuses.iter().map(|status| status.state.clone()).collect(),
+                states: deployment
+                    .statuses
+                    .iter()
+                    .map(|status| status.state.clone())
+                    .collect(),
                 payload: deployment.payload.clone(),
                 environment_url: deployment
                     .statuses
@@ -143,7 +147,14 @@ impl Repository {
         add_workflow(&mut state, self.id, workflow);
         let found = pull(&mut state, self.id, number).clone();
         let head = (found.head_branch.as_str(), found.head_sha.as_str());
-        let id = runs::new_run(&mut state, self.id, workflow, "pull_request", head, &found.author);
+        let id = runs::new_run(
+            &mut state,
+            self.id,
+            workflow,
+            "pull_request",
+            head,
+            &found.author,
+        );
         let run = run(&mut state, self.id, id);
         run.head_repo = found.head_repo;
         run.title = found.title;
@@ -169,7 +180,15 @@ impl Repository {
 
     /// Approves what a run waits for.
     pub fn approve(&self, run: u64, environment: &str, login: &str) {
-        runs::decide(&mut self.lock(), self.id, run, environment, "approved", login, "");
+        runs::decide(
+            &mut self.lock(),
+            self.id,
+            run,
+            environment,
+            "approved",
+            login,
+            "",
+        );
     }
 
     /// Ends a run with a conclusion such as `success` or `failure`.

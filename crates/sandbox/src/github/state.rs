@@ -167,7 +167,9 @@ pub(super) struct Deployment {
 
 impl Deployment {
     pub(super) fn state(&self) -> &str {
-        self.statuses.last().map_or("pending", |status| &status.state)
+        self.statuses
+            .last()
+            .map_or("pending", |status| &status.state)
     }
 }
 
@@ -335,14 +337,19 @@ impl Repo {
     }
 
     pub(super) fn default_head(&self) -> &str {
-        self.branches.get(&self.default_branch).map_or("", String::as_str)
+        self.branches
+            .get(&self.default_branch)
+            .map_or("", String::as_str)
     }
 
     pub(super) fn permission(&self, login: &str) -> Option<Permission> {
         if login.eq_ignore_ascii_case(&self.owner) {
             return Some(Permission::Admin);
         }
-        let named = self.collaborators.iter().find(|(l, _)| l.eq_ignore_ascii_case(login));
+        let named = self
+            .collaborators
+            .iter()
+            .find(|(l, _)| l.eq_ignore_ascii_case(login));
         named.map(|(_, permission)| *permission)
     }
 }
@@ -422,7 +429,11 @@ impl State {
     pub(super) fn user(&mut self, login: &str, kind: Kind) {
         if !self.users.contains_key(login) {
             // GitHub's own id of this bot; people recognise it.
-            let id = if login == "github-actions[bot]" { 41_898_282 } else { self.id() };
+            let id = if login == "github-actions[bot]" {
+                41_898_282
+            } else {
+                self.id()
+            };
             self.users.insert(login.to_owned(), User { id, kind });
         }
     }

@@ -38,8 +38,9 @@ fn brief(status: &CommitStatus) -> Value {
 /// The newest status of every context of a commit, by context.
 pub(super) fn latest<'a>(repo: &'a Repo, sha: &str) -> Vec<&'a CommitStatus> {
     let of_commit = repo.statuses.iter().filter(|status| status.sha == sha);
-    let newest: BTreeMap<&str, &CommitStatus> =
-        of_commit.map(|status| (status.context.as_str(), status)).collect();
+    let newest: BTreeMap<&str, &CommitStatus> = of_commit
+        .map(|status| (status.context.as_str(), status))
+        .collect();
     newest.into_values().collect()
 }
 
@@ -49,7 +50,10 @@ fn create(state: &mut State, repo: u64, call: &Call) -> Answer {
         return no_commit(&sha);
     }
     let description = call.text("description").map(str::to_owned);
-    if description.as_ref().is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION) {
+    if description
+        .as_ref()
+        .is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION)
+    {
         return Answer::too_long("Status", "description", LONGEST_DESCRIPTION);
     }
     let status = CommitStatus {
@@ -58,7 +62,10 @@ fn create(state: &mut State, repo: u64, call: &Call) -> Answer {
         context: call.text("context").unwrap_or("default").to_owned(),
         state: call.text("state").unwrap_or_default().to_owned(),
         description,
-        target_url: call.text("target_url").filter(|url| !url.is_empty()).map(str::to_owned),
+        target_url: call
+            .text("target_url")
+            .filter(|url| !url.is_empty())
+            .map(str::to_owned),
         creator: call.login.clone(),
         at: state.now(),
     };
@@ -82,7 +89,11 @@ fn list(state: &State, repo: &Repo, call: &Call) -> Answer {
     let Some(commit) = resolve(state, repo, name) else {
         return no_commit(name);
     };
-    let found = repo.statuses.iter().rev().filter(|status| status.sha == commit.sha);
+    let found = repo
+        .statuses
+        .iter()
+        .rev()
+        .filter(|status| status.sha == commit.sha);
     Answer::page(call, found.map(|status| shown(state, status)).collect())
 }
 
@@ -92,7 +103,11 @@ fn combined(state: &State, repo: &Repo, call: &Call) -> Answer {
         return no_commit(name);
     };
     let latest = latest(repo, &commit.sha);
-    let any = |states: &[&str]| latest.iter().any(|status| states.contains(&status.state.as_str()));
+    let any = |states: &[&str]| {
+        latest
+            .iter()
+            .any(|status| states.contains(&status.state.as_str()))
+    };
     let all = match () {
         () if any(&["error", "failure"]) => "failure",
         () if latest.is_empty() || any(&["pending"]) => "pending",

@@ -10,12 +10,18 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
     ("/rate_limit", &["get"]),
     ("/user", &["get"]),
     ("/users/{username}", &["get"]),
-    ("/orgs/{org}/packages/{package_type}/{package_name}/versions", &["get"]),
+    (
+        "/orgs/{org}/packages/{package_type}/{package_name}/versions",
+        &["get"],
+    ),
     (
         "/orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}",
         &["get", "delete"],
     ),
-    ("/users/{username}/packages/{package_type}/{package_name}/versions", &["get"]),
+    (
+        "/users/{username}/packages/{package_type}/{package_name}/versions",
+        &["get"],
+    ),
     (
         "/users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}",
         &["get", "delete"],
@@ -23,11 +29,26 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
     ("/repos/{owner}/{repo}", &["get"]),
     ("/repos/{owner}/{repo}/actions/runs", &["get"]),
     ("/repos/{owner}/{repo}/actions/runs/{run_id}", &["get"]),
-    ("/repos/{owner}/{repo}/actions/runs/{run_id}/approvals", &["get"]),
-    ("/repos/{owner}/{repo}/actions/runs/{run_id}/cancel", &["post"]),
-    ("/repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments", &["get", "post"]),
-    ("/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches", &["post"]),
-    ("/repos/{owner}/{repo}/collaborators/{username}/permission", &["get"]),
+    (
+        "/repos/{owner}/{repo}/actions/runs/{run_id}/approvals",
+        &["get"],
+    ),
+    (
+        "/repos/{owner}/{repo}/actions/runs/{run_id}/cancel",
+        &["post"],
+    ),
+    (
+        "/repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments",
+        &["get", "post"],
+    ),
+    (
+        "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches",
+        &["post"],
+    ),
+    (
+        "/repos/{owner}/{repo}/collaborators/{username}/permission",
+        &["get"],
+    ),
     ("/repos/{owner}/{repo}/commits/{commit_sha}/pulls", &["get"]),
     ("/repos/{owner}/{repo}/commits/{ref}", &["get"]),
     ("/repos/{owner}/{repo}/commits/{ref}/status", &["get"]),
@@ -35,10 +56,19 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
     ("/repos/{owner}/{repo}/compare/{basehead}", &["get"]),
     ("/repos/{owner}/{repo}/contents/{path}", &["get"]),
     ("/repos/{owner}/{repo}/deployments", &["get", "post"]),
-    ("/repos/{owner}/{repo}/deployments/{deployment_id}", &["get", "delete"]),
-    ("/repos/{owner}/{repo}/deployments/{deployment_id}/statuses", &["get", "post"]),
+    (
+        "/repos/{owner}/{repo}/deployments/{deployment_id}",
+        &["get", "delete"],
+    ),
+    (
+        "/repos/{owner}/{repo}/deployments/{deployment_id}/statuses",
+        &["get", "post"],
+    ),
     ("/repos/{owner}/{repo}/environments", &["get"]),
-    ("/repos/{owner}/{repo}/environments/{environment_name}", &["get"]),
+    (
+        "/repos/{owner}/{repo}/environments/{environment_name}",
+        &["get"],
+    ),
     (
         "/repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies",
         &["get"],
@@ -46,16 +76,37 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
     ("/repos/{owner}/{repo}/git/commits/{commit_sha}", &["get"]),
     ("/repos/{owner}/{repo}/git/ref/{ref}", &["get"]),
     ("/repos/{owner}/{repo}/git/trees/{tree_sha}", &["get"]),
-    ("/repos/{owner}/{repo}/issues/comments/{comment_id}", &["get", "patch", "delete"]),
-    ("/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions", &["get", "post"]),
-    ("/repos/{owner}/{repo}/issues/{issue_number}/comments", &["get", "post"]),
-    ("/repos/{owner}/{repo}/issues/{issue_number}/labels", &["get", "post"]),
-    ("/repos/{owner}/{repo}/issues/{issue_number}/labels/{name}", &["delete"]),
+    (
+        "/repos/{owner}/{repo}/issues/comments/{comment_id}",
+        &["get", "patch", "delete"],
+    ),
+    (
+        "/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions",
+        &["get", "post"],
+    ),
+    (
+        "/repos/{owner}/{repo}/issues/{issue_number}/comments",
+        &["get", "post"],
+    ),
+    (
+        "/repos/{owner}/{repo}/issues/{issue_number}/labels",
+        &["get", "post"],
+    ),
+    (
+        "/repos/{owner}/{repo}/issues/{issue_number}/labels/{name}",
+        &["delete"],
+    ),
     ("/repos/{owner}/{repo}/labels", &["get", "post"]),
-    ("/repos/{owner}/{repo}/labels/{name}", &["get", "patch", "delete"]),
+    (
+        "/repos/{owner}/{repo}/labels/{name}",
+        &["get", "patch", "delete"],
+    ),
     ("/repos/{owner}/{repo}/pulls", &["get"]),
     ("/repos/{owner}/{repo}/pulls/{pull_number}", &["get"]),
-    ("/repos/{owner}/{repo}/pulls/{pull_number}/commits", &["get"]),
+    (
+        "/repos/{owner}/{repo}/pulls/{pull_number}/commits",
+        &["get"],
+    ),
     ("/repos/{owner}/{repo}/pulls/{pull_number}/files", &["get"]),
     ("/repos/{owner}/{repo}/statuses/{sha}", &["post"]),
 ];
@@ -137,7 +188,10 @@ fn components(whole: &Value, cut: &Value) -> Result<Value, String> {
             .and_then(|rest| rest.split_once('/'))
             .map(|(kind, name)| [kind.to_owned(), name.to_owned()])
             .ok_or_else(|| format!("{reference} is no component"))?;
-        if kept.get(&kind).is_some_and(|names| names.contains_key(&name)) {
+        if kept
+            .get(&kind)
+            .is_some_and(|names| names.contains_key(&name))
+        {
             continue;
         }
         let component = whole
@@ -171,7 +225,14 @@ fn strip(value: &Value) -> Value {
             .filter(|(key, _)| !DROPPED.contains(&key.as_str()) && !key.starts_with("x-"))
             .map(|(key, value)| {
                 let names = NAME_MAPS.contains(&key.as_str()) && value.is_object();
-                (key.clone(), if names { strip_map(value) } else { strip(value) })
+                (
+                    key.clone(),
+                    if names {
+                        strip_map(value)
+                    } else {
+                        strip(value)
+                    },
+                )
             })
             .collect(),
         _ => value.clone(),
@@ -180,7 +241,8 @@ fn strip(value: &Value) -> Value {
 
 fn strip_map(value: &Value) -> Value {
     let map = value.as_object().into_iter().flatten();
-    map.map(|(name, value)| (name.clone(), strip(value))).collect()
+    map.map(|(name, value)| (name.clone(), strip(value)))
+        .collect()
 }
 
 /// The copy as text: one line per path, webhook and component, so that a new version shows as a readable difference.

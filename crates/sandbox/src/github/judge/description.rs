@@ -15,7 +15,9 @@ const URI: &str = "sandbox:///github.json";
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file could not be read.
-    #[error("reading GitHub's OpenAPI description {path}: {source}; `cargo xtask openapi` fetches it")]
+    #[error(
+        "reading GitHub's OpenAPI description {path}: {source}; `cargo xtask openapi` fetches it"
+    )]
     Read {
         /// The path that was tried.
         path: String,
@@ -115,7 +117,13 @@ impl Description {
                 .get(&status)?,
         );
         let kind = json_kind(response.get("content")?)?;
-        let mut at = at(&["paths", template, &method.to_lowercase(), "responses", &status]);
+        let mut at = at(&[
+            "paths",
+            template,
+            &method.to_lowercase(),
+            "responses",
+            &status,
+        ]);
         at.extend(["content", kind, "schema"].map(str::to_owned));
         Some(at)
     }
@@ -133,7 +141,8 @@ impl Description {
 
     /// Where the schema of a webhook's payload stands, for example of `pull-request-closed`.
     pub(super) fn payload_schema(&self, webhook: &str) -> Option<At> {
-        let content = self.whole["x-webhooks"].get(webhook)?["post"]["requestBody"].get("content")?;
+        let content =
+            self.whole["x-webhooks"].get(webhook)?["post"]["requestBody"].get("content")?;
         let mut at = at(&["x-webhooks", webhook, "post", "requestBody", "content"]);
         at.extend([json_kind(content)?, "schema"].map(str::to_owned));
         Some(at)
@@ -141,7 +150,10 @@ impl Description {
 
     /// A compiled validator of the schema at `at`, compiled once.
     pub(super) fn validator(&self, at: &At) -> Result<Arc<Validator>, String> {
-        let mut known = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .validators
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(validator) = known.get(at) {
             return Ok(Arc::clone(validator));
         }

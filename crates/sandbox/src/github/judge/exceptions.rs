@@ -39,22 +39,31 @@ const fn null(operation: &'static str, at: &'static str, reason: &'static str) -
     }
 }
 
-const FORK_GONE: &str = "a deleted fork leaves its pull requests and runs without a head repository";
-const UNPAGED: &str = "pages like the same list of an organisation; the description forgot the parameters";
+const FORK_GONE: &str =
+    "a deleted fork leaves its pull requests and runs without a head repository";
+const UNPAGED: &str =
+    "pages like the same list of an organisation; the description forgot the parameters";
 const NO_TOKEN: &str = "every operation answers 401 to a missing or unknown token";
 
 /// All exceptions.
 pub(super) const EXCEPTIONS: &[Exception] = &[
     status("", 401, NO_TOKEN),
-    status("", 403, "rate limits and missing rights can meet every operation"),
-    status("", 404, "what a token cannot see does not exist for it, whatever the operation"),
+    status(
+        "",
+        403,
+        "rate limits and missing rights can meet every operation",
+    ),
+    status(
+        "",
+        404,
+        "what a token cannot see does not exist for it, whatever the operation",
+    ),
     status("", 429, "secondary rate limits can meet every operation"),
     status(
         "",
         422,
         "validation of a body or a SHA fails in operations that declare only their success, such as PATCH of a label",
     ),
-    status("", 501, "the sandbox says that it does not model the request; GitHub never does"),
     status(
         "/versions/{package_version_id}",
         400,
@@ -131,23 +140,38 @@ pub(super) fn listed() -> Vec<String> {
 }
 
 pub(super) fn allows_status(operation: &str, status: u16) -> bool {
-    any(operation, |allow| matches!(allow, Let::Status(s) if *s == status))
+    any(
+        operation,
+        |allow| matches!(allow, Let::Status(s) if *s == status),
+    )
 }
 
 pub(super) fn allows_query(operation: &str, name: &str) -> bool {
-    any(operation, |allow| matches!(allow, Let::Query(n) if *n == name))
+    any(
+        operation,
+        |allow| matches!(allow, Let::Query(n) if *n == name),
+    )
 }
 
 pub(super) fn allows_null(operation: &str, at: &str) -> bool {
-    any(operation, |allow| matches!(allow, Let::Null(end) if ends_like(at, end)))
+    any(
+        operation,
+        |allow| matches!(allow, Let::Null(end) if ends_like(at, end)),
+    )
 }
 
 pub(super) fn allows_empty_uri(operation: &str, at: &str) -> bool {
-    any(operation, |allow| matches!(allow, Let::EmptyUri(end) if ends_like(at, end)))
+    any(
+        operation,
+        |allow| matches!(allow, Let::EmptyUri(end) if ends_like(at, end)),
+    )
 }
 
 pub(super) fn allows_key(operation: &str, at: &str) -> bool {
-    any(operation, |allow| matches!(allow, Let::Key(key) if *key == at))
+    any(
+        operation,
+        |allow| matches!(allow, Let::Key(key) if *key == at),
+    )
 }
 
 fn ends_like(at: &str, end: &str) -> bool {
@@ -166,13 +190,20 @@ mod tests {
 
     #[test]
     fn every_exception_has_a_reason_that_says_something() {
-        assert!(EXCEPTIONS.iter().all(|exception| exception.reason.len() > 20));
+        assert!(
+            EXCEPTIONS
+                .iter()
+                .all(|exception| exception.reason.len() > 20)
+        );
     }
 
     #[test]
     fn pointers_are_compared_from_their_end() {
         assert!(ends_like("/0/head/repo", "/head/repo"));
-        assert!(ends_like("/pull_request/labels/3/description", "/labels/*/description"));
+        assert!(ends_like(
+            "/pull_request/labels/3/description",
+            "/labels/*/description"
+        ));
         assert!(!ends_like("/ahead/repo", "/head/repo"));
     }
 }

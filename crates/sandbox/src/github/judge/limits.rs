@@ -41,14 +41,14 @@ const LABELS: &str = "https://docs.github.com/en/rest/issues/labels#create-a-lab
 /// The reference does not say it; the issue records both of GitHub's answers.
 const LABEL_NAME: &str = "https://github.com/github/docs/issues/32156";
 const LABEL_COMMA: &str = "https://docs.github.com/en/rest/issues/issues#list-repository-issues";
-const LABELS_OF_ISSUE: &str = "https://docs.github.com/en/rest/issues/labels#add-labels-to-an-issue";
+const LABELS_OF_ISSUE: &str =
+    "https://docs.github.com/en/rest/issues/labels#add-labels-to-an-issue";
 const COMMENT: &str = "https://github.com/telia-oss/github-pr-resource/issues/259";
 const DEPLOYMENT_STATUS: &str =
     "https://docs.github.com/en/rest/deployments/statuses#create-a-deployment-status";
 const COMMIT_STATUS: &str = "https://github.com/vince-riv/argo-diff/issues/49";
 const ENVIRONMENT: &str = "https://docs.github.com/en/actions/how-tos/deploy/configure-and-manage-deployments/manage-environments";
-const DISPATCH: &str =
-    "https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#workflow_dispatch";
+const DISPATCH: &str = "https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#workflow_dispatch";
 const PAGES: &str =
     "https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api";
 
@@ -177,7 +177,12 @@ fn measured(
         pairs
             .iter()
             .filter(|(key, _)| key == name)
-            .map(|(key, value)| (format!("{kind} parameter {key}"), Value::from(value.as_str())))
+            .map(|(key, value)| {
+                (
+                    format!("{kind} parameter {key}"),
+                    Value::from(value.as_str()),
+                )
+            })
             .collect()
     };
     match of {
@@ -199,7 +204,12 @@ fn each(list: Option<&Value>, at: &str) -> Vec<(String, Value)> {
     let items = list.and_then(Value::as_array).into_iter().flatten();
     items
         .enumerate()
-        .map(|(i, item)| (format!("{at}/{i}"), item.get("name").unwrap_or(item).clone()))
+        .map(|(i, item)| {
+            (
+                format!("{at}/{i}"),
+                item.get("name").unwrap_or(item).clone(),
+            )
+        })
         .collect()
 }
 

@@ -156,7 +156,9 @@ impl Judge {
         let mut wrong = Vec::new();
         for (name, value) in &found.parameters {
             if path::has_escape(value) {
-                wrong.push(format!("path parameter {name}: `{value}` was percent-encoded twice"));
+                wrong.push(format!(
+                    "path parameter {name}: `{value}` was percent-encoded twice"
+                ));
             }
             let schema = declared.iter().find(|p| p.0 == "path" && p.1 == *name);
             wrong.extend(schema.and_then(|p| misfit("path", name, value, p.2)));
@@ -215,7 +217,9 @@ impl Judge {
             return vec![format!("{method} {path}: no such operation is described")];
         };
         let operation = format!("{method} {}", found.template);
-        let at = self.description.answer_schema(method, &found.template, status);
+        let at = self
+            .description
+            .answer_schema(method, &found.template, status);
         let wrong = match (at, body) {
             (Some(at), Some(body)) => self.conforms(Some(&operation), &at, body),
             (Some(_), None) => vec!["the declared body is missing".to_owned()],
@@ -269,7 +273,11 @@ impl Judge {
         let schema = self.description.schema(at);
         let mut undeclared = shape::undeclared(&self.description, schema, value);
         undeclared.retain(|key| !from.is_some_and(|from| exceptions::allows_key(from, key)));
-        wrong.extend(undeclared.iter().map(|key| format!("{key} is not declared")));
+        wrong.extend(
+            undeclared
+                .iter()
+                .map(|key| format!("{key} is not declared")),
+        );
         wrong
     }
 }
@@ -315,5 +323,7 @@ fn misfit(place: &str, name: &str, value: &str, schema: &Value) -> Option<String
         (_, _, true) => format!("one of {}", schema["enum"]),
         _ => return None,
     };
-    Some(format!("{place} parameter {name}: `{value}` is not {expected}"))
+    Some(format!(
+        "{place} parameter {name}: `{value}` is not {expected}"
+    ))
 }

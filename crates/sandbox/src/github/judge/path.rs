@@ -52,7 +52,11 @@ impl Template {
 
     /// The parameters' values when `path` fits, each percent-decoded once.
     pub(super) fn fit(&self, path: &str) -> Option<Vec<(String, String)>> {
-        let limit = if self.many { self.segments.len() } else { usize::MAX };
+        let limit = if self.many {
+            self.segments.len()
+        } else {
+            usize::MAX
+        };
         let given: Vec<&str> = path.splitn(limit, '/').collect();
         if given.len() != self.segments.len() {
             return None;
@@ -111,7 +115,10 @@ pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(&key.replace('+', " ")), decode(&value.replace('+', " ")))
+            (
+                decode(&key.replace('+', " ")),
+                decode(&value.replace('+', " ")),
+            )
         })
         .collect()
 }
@@ -123,16 +130,22 @@ mod tests {
     #[test]
     fn a_branch_with_slashes_is_one_parameter() {
         let template = Template::new("/repos/{owner}/{repo}/git/ref/{ref}");
-        let fit = template.fit("/repos/acme/shop/git/ref/heads/feature/cart").unwrap();
+        let fit = template
+            .fit("/repos/acme/shop/git/ref/heads/feature/cart")
+            .unwrap();
         assert_eq!(fit[2], ("ref".to_owned(), "heads/feature/cart".to_owned()));
     }
 
     #[test]
     fn a_label_is_decoded_exactly_once() {
         let template = Template::new("/repos/{owner}/{repo}/labels/{name}");
-        let fit = template.fit("/repos/a/b/labels/image-digest%2Fweb%3Asha256").unwrap();
+        let fit = template
+            .fit("/repos/a/b/labels/image-digest%2Fweb%3Asha256")
+            .unwrap();
         assert_eq!(fit[2].1, "image-digest/web:sha256");
-        let twice = template.fit("/repos/a/b/labels/image-digest%252Fweb").unwrap();
+        let twice = template
+            .fit("/repos/a/b/labels/image-digest%252Fweb")
+            .unwrap();
         assert!(has_escape(&twice[2].1));
     }
 }

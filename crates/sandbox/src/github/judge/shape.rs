@@ -88,7 +88,12 @@ fn flatten<'a>(description: &'a Description, schema: &'a Value, flat: &mut Vec<&
 /// client that comes to depend on one is seen.
 pub(super) fn fill(description: &Description, schema: &Value, value: &mut Value) {
     let schema = description.resolve(schema);
-    for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+    for part in schema
+        .get("allOf")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         fill(description, part, value);
     }
     for key in ["anyOf", "oneOf"] {
@@ -99,7 +104,9 @@ pub(super) fn fill(description: &Description, schema: &Value, value: &mut Value)
     match value {
         Value::Array(items) => {
             if let Some(inner) = schema.get("items") {
-                items.iter_mut().for_each(|item| fill(description, inner, item));
+                items
+                    .iter_mut()
+                    .for_each(|item| fill(description, inner, item));
             }
         }
         Value::Object(map) => fill_object(description, schema, map),
@@ -140,7 +147,9 @@ fn fill_object(description: &Description, schema: &Value, map: &mut Map<String, 
     let required = schema.get("required").and_then(Value::as_array);
     for key in required.into_iter().flatten().filter_map(Value::as_str) {
         if !map.contains_key(key) {
-            let empty = properties.get(key).map_or(Value::Null, |s| emptiest(description, s));
+            let empty = properties
+                .get(key)
+                .map_or(Value::Null, |s| emptiest(description, s));
             map.insert(key.to_owned(), empty);
         }
     }

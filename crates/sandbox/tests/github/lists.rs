@@ -1,0 +1,56 @@
+//! Order and filters of lists.
+
+use serde_json::{Value, json};
+
+use crate::client::Desk;
+
+fn numbers(list: &Value) -> Vec<u64> {
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|pull| pull["number"].as_u64().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn pull_requests_newest_first_unless_asked_otherwise() {
+    let desk = Desk::open().await;
+    let a = desk.shop.open_pull_request("a", &[("a", "1")]);
+    let b = desk.shop.open_pull_request("b", &[("b", "1")]);
+    desk.shop.push_to("release", &[("notes", "1")]);
+    let c = desk
+        .shop
+        .open_pull_request_onto("release", "c", &[("c", "1")]);
+    assert_eq!(numbers(&desk.get("/pulls").await), [c, b, a]);
+    assert_eq!(numbers(&desk.get("/pulls?direction=asc").await), [a, b, c]);
+    assert_eq!(numbers(&desk.get("/pulls?base=release").await), [c]);
+    assert_eq!(
+        numbers(&desk.get("/pulls?state=all&per_page=2&page=2").await),
+        [a]
+    );
+    assert_eq!(numbers(&desk.get("/pulls?head=acme:b").await), [b]);
+    desk.close();
+}
+
+#[tokio::test]
+async fn runs_by_status_event_and_commit() {
+    let desk = Desk::open().await;
+    let pr = desk.shop.open_pull_request("a", &[("a", "1")]);
+    let run = desk.shop.complete_ci(pr);
+    let sha = desk.shop.head_of(pr);
+    for query in [
+        "status=success",
+        "status=completed",
+        "event=pull_request",
+        &format!("head_sha={sha}"),
+    ] {
+        let found = desk.get(&format!("/actions/runs?{query}")).await;
+        assert_eq!(found["workflow_runs"][0]["id"], json!(run), "{query}");
+    }
+    let found = desk.get("/actions/runs?status=waiting").await;
+    assert_eq!(
+        (&found["total_count"], &found["workflow_runs"]),
+        (&json!(0), &json!([]))
+    );
+    desk.close();
+}
