@@ -198,6 +198,9 @@ pub(crate) async fn inspect(
     let media_type = manifest.media_type(reply.header("content-type"));
     let parts = match &manifest {
         Manifest::Image(image) => vec![walk.image(digest, image, media_type.clone()).await?],
+        Manifest::Index(index) if index.manifests.iter().all(is_attestation) => {
+            return Err(operation.malformed(digest.as_str(), "an index of no image".to_owned()));
+        }
         Manifest::Index(index) => {
             try_join_all(index.manifests.iter().map(|e| walk.entry(e))).await?
         }

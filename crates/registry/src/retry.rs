@@ -20,14 +20,17 @@ pub(crate) fn pauses() -> ExponentialBuilder {
         .without_max_times()
 }
 
-/// The pause that fits before the deadline: the one that the registry asked for, else `ours`; none means give up.
+/// The pause before the next attempt: ours, or the longer one that the registry asked for. None, to give up, when it
+/// ends beyond the deadline.
 pub(crate) fn pause(
     asked: Option<Duration>,
     ours: Option<Duration>,
     deadline: Instant,
 ) -> Option<Duration> {
-    let pause = asked.or(ours)?;
-    (Instant::now() + pause < deadline).then_some(pause)
+    // Never shorter than ours: `Retry-After: 0` from a server that keeps failing must not become a flood.
+    let pause = asked.unwrap_or_default().max(ours?);
+    let end = Instant::now().checked_add(pause)?;
+    (end < deadline).then_some(pause)
 }
 
 /// Whether the same request may be answered differently later.
@@ -146,10 +149,14 @@ mod tests {
     fn a_pause_beyond_the_deadline_is_none() {
         let deadline = Instant::now() + Duration::from_secs(60);
         let second = Some(Duration::from_secs(1));
-        let hour = Some(Duration::from_secs(3600));
+        let ten = Some(Duration::from_secs(10));
         assert_eq!(pause(None, second, deadline), second);
-        assert_eq!(pause(second, hour, deadline), second);
-        assert_eq!(pause(hour, second, deadline), None);
-        assert_eq!(pause(None, None, deadline), None);
+        assert_eq!(pause(second, ten, deadline), ten);
+        assert_eq!(pause(ten, second, deadline), ten);
+        assert_eq!(pause(Some(Duration::ZERO), second, deadline), second);
+        for beyond in [Duration::from_secs(3600), Duration::MAX] {
+            assert_eq!(pause(Some(beyond), second, deadline), None);
+        }
+        assert_eq!(pause(second, None, deadline), None);
     }
 }

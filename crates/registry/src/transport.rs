@@ -16,6 +16,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
@@ -38,6 +39,9 @@ const LARGEST_MANIFEST: usize = 4 << 20;
 
 /// The longest that one request may take, so that a connection that hangs leaves time for another attempt.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+
+/// How many requests are under way at a time: an image with many layers on many platforms is no reason for a flood.
+const PARALLEL: usize = 8;
 
 /// One request.
 #[derive(Debug)]
@@ -161,6 +165,7 @@ pub(crate) struct Transport {
     http: Client,
     settings: Settings,
     proofs: Proofs,
+    lanes: Semaphore,
 }
 
 impl Transport {
@@ -175,6 +180,7 @@ impl Transport {
             http,
             settings,
             proofs: Proofs::default(),
+            lanes: Semaphore::new(PARALLEL),
         })
     }
 
@@ -353,6 +359,8 @@ impl Transport {
 
     /// One request on the wire, logged.
     async fn roundtrip(&self, request: RequestBuilder, limit: usize) -> Result<Reply, Failure> {
+        // Never closed, so there is always a lane in the end.
+        let _lane = self.lanes.acquire().await;
         let request = request.build().map_err(transient)?;
         let (method, url) = (request.method().clone(), request.url().clone());
         let begun = Instant::now();
