@@ -17,6 +17,7 @@ mod enclosure;
 mod images;
 mod needs;
 mod network;
+mod node;
 mod processes;
 mod state;
 mod up;

@@ -219,6 +219,7 @@ impl Binary {
         let start = Instant::now();
         let folder = to.parent().context("a binary has a folder")?;
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        eprint!("  {} {} ", self.name, self.version()?);
         let unfinished = to.with_extension(std::process::id().to_string());
         let mut go = go_command();
         go.arg("build")
@@ -239,12 +240,7 @@ impl Binary {
         // A half-written binary must never be taken for a whole one.
         fs::rename(&unfinished, to)
             .with_context(|| format!("put {} in its place", to.display()))?;
-        eprintln!(
-            "  {} {} in {:.0?}",
-            self.name,
-            self.version()?,
-            start.elapsed()
-        );
+        eprintln!("in {:.0?}", start.elapsed());
         Ok(())
     }
 }

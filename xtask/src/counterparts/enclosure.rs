@@ -6,7 +6,7 @@
 
 use std::{fs, process::Command, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::{command::output, processes::Process, state, wait};
 
@@ -47,9 +47,14 @@ impl Enclosure {
             &holder,
             Duration::from_secs(5),
             || {
-                let inside = fs::read_link(format!("/proc/{}/ns/mnt", holder.pid)).ok()?;
-                let name = fs::read_to_string(format!("/proc/{}/comm", holder.pid)).ok()?;
-                (inside != outside && name.trim() == "sleep").then_some(())
+                let inside = fs::read_link(format!("/proc/{}/ns/mnt", holder.pid))?;
+                let name = fs::read_to_string(format!("/proc/{}/comm", holder.pid))?;
+                ensure!(
+                    inside != outside && name.trim() == "sleep",
+                    "the holder is still {}",
+                    name.trim()
+                );
+                Ok(())
             },
         )?;
         let enclosure = Self { holder };

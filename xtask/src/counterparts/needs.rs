@@ -22,6 +22,10 @@ const TO_BUILD: &[Need] = &[
         package: "gcc",
     },
     Need {
+        file: "/usr/include/stdlib.h",
+        package: "libc6-dev",
+    },
+    Need {
         file: "pkg-config",
         package: "pkg-config",
     },

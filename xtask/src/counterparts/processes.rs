@@ -66,12 +66,25 @@ impl Process {
 
 /// What we called the process when we started it or its ancestor. A dead one that nobody has waited for has none.
 fn mark_of(pid: u32) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = environment(pid)?;
     let mark = environment.split(|byte| *byte == 0).find_map(|variable| {
         let rest = variable.strip_prefix(MARK.as_bytes())?;
         rest.strip_prefix(b"=")
     })?;
     Some(String::from_utf8_lossy(mark).into_owned())
+}
+
+fn environment(pid: u32) -> Option<Vec<u8>> {
+    for _ in 0..10 {
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        // Threads of the kernel and the dead have none, nor an executable. A process in the middle of an `exec` has
+        // none for a moment, and must not be taken for dead, or be overlooked.
+        if !environment.is_empty() || fs::read_link(format!("/proc/{pid}/exe")).is_err() {
+            return Some(environment);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    None
 }
 
 /// Every process of ours: by its mark, or because it is in a cgroup of ours (a container has its own environment).

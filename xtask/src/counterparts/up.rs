@@ -1,4 +1,4 @@
-//! Starts everything, in the order in which one needs the other, and waits until it serves.
+//! From nothing, or from whatever remains are found, to running; and back to nothing.
 
 use std::{
     fs,
@@ -6,24 +6,23 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Containerd, PASSWORD, REGISTRY, Running, TOKENS, USER,
+    Containerd, PASSWORD, REGISTRY, Running, USER,
     build::{self, Binary},
     certificates, cgroups, command, components,
-    components::Component,
     enclosure::Enclosure,
     images, network,
+    node::{Kubectl, Node},
     processes::{self, Process},
-    state, wait,
+    state,
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
 /// Written last: what has no record did not start to the end.
 const RECORD: &str = "up.json";
 
@@ -135,11 +134,7 @@ fn start_all(built: &Built, fingerprint: String) -> anyhow::Result<Record> {
     let enclosure = Enclosure::open()?;
     network::join(&enclosure)?;
     let running = describe(built)?;
-    let mut node = Node {
-        enclosure,
-        kubectl: Kubectl::of(&running),
-        processes: Vec::new(),
-    };
+    let mut node = Node::new(enclosure, &running);
     node.start_servers()?;
     // The API server needs some seconds to be ready: time to push the images that the node itself needs.
     thread::scope(|scope| {
@@ -150,8 +145,7 @@ fn start_all(built: &Built, fingerprint: String) -> anyhow::Result<Record> {
             .map_err(|_| anyhow::anyhow!("pushing the node's images panicked"))??;
         node.await_dns()
     })?;
-    let mut processes = node.processes;
-    processes.insert(0, node.enclosure.holder().clone());
+    let processes = node.into_processes();
     Ok(Record {
         fingerprint,
         processes,
@@ -201,125 +195,4 @@ fn describe(built: &Built) -> anyhow::Result<Running> {
         }),
         versions,
     })
-}
-
-/// `kubectl` as the cluster's administrator.
-struct Kubectl {
-    program: PathBuf,
-    kubeconfig: PathBuf,
-}
-
-impl Kubectl {
-    fn of(running: &Running) -> Self {
-        Self {
-            program: running.kubectl.clone(),
-            kubeconfig: running.kubeconfig.clone(),
-        }
-    }
-
-    fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut kubectl = Command::new(&self.program);
-        kubectl
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .arg("--request-timeout=5s")
-            .args(arguments);
-        // Its cache of API kinds would otherwise be written to the home folder.
-        kubectl
-            .env("KUBECACHEDIR", state::path("kubectl-cache"))
-            .env("NO_PROXY", "*")
-            .env("no_proxy", "*");
-        command::output(&mut kubectl)
-    }
-}
-
-struct Node {
-    enclosure: Enclosure,
-    kubectl: Kubectl,
-    processes: Vec<Process>,
-}
-
-impl Node {
-    fn start(&mut self, component: &Component) -> anyhow::Result<Process> {
-        let process =
-            self.enclosure
-                .start(component.name, &component.program(), &component.arguments)?;
-        self.processes.push(process.clone());
-        Ok(process)
-    }
-
-    /// Those that need nobody.
-    fn start_servers(&mut self) -> anyhow::Result<()> {
-        self.start(&components::etcd())?;
-        self.start(&components::apiserver())?;
-        self.start(&components::containerd())?;
-        let tokens = self.start(&components::tokens())?;
-        // The registry reads the certificate of the tokens' key once, when it starts.
-        wait::until("the token server answers", &tokens, LIMIT, || {
-            TcpStream::connect(TOKENS).ok()
-        })?;
-        let registry = self.start(&components::registry())?;
-        wait::until("the registry answers", &registry, LIMIT, || {
-            TcpStream::connect(REGISTRY).ok()
-        })
-        .map(drop)
-    }
-
-    fn start_kubernetes(&mut self) -> anyhow::Result<()> {
-        let [apiserver, containerd] =
-            ["kube-apiserver", "containerd"].map(|name| self.process(name));
-        let (apiserver, containerd) = (apiserver?, containerd?);
-        wait::until("the API server is ready", &apiserver, LIMIT, || {
-            self.kubectl.run(&["get", "--raw=/readyz"]).ok()
-        })?;
-        let controller_manager = self.start(&components::controller_manager())?;
-        self.start(&components::scheduler())?;
-        // A kubelet that finds no socket gives up.
-        wait::until("containerd listens", &containerd, LIMIT, || {
-            state::path("containerd.sock").exists().then_some(())
-        })?;
-        let kubelet = self.start(&components::kubelet())?;
-        self.start(&components::proxy())?;
-        wait::until(
-            "the base manifests are applied",
-            &controller_manager,
-            LIMIT,
-            || self.apply_base().ok(),
-        )?;
-        self.await_condition(&kubelet, "node/node-1", "Ready")
-    }
-
-    fn await_dns(&self) -> anyhow::Result<()> {
-        self.await_condition(&self.process("kubelet")?, "deployment/coredns", "Available")
-    }
-
-    fn process(&self, name: &str) -> anyhow::Result<Process> {
-        let found = self.processes.iter().find(|process| process.name == name);
-        found
-            .cloned()
-            .with_context(|| format!("{name} was not started"))
-    }
-
-    fn apply_base(&self) -> anyhow::Result<()> {
-        let file = state::path("base.yaml").display().to_string();
-        self.kubectl.run(&["apply", "--filename", &file]).map(drop)
-    }
-
-    fn await_condition(
-        &self,
-        process: &Process,
-        object: &str,
-        condition: &str,
-    ) -> anyhow::Result<()> {
-        let path =
-            format!("--output=jsonpath={{.status.conditions[?(@.type==\"{condition}\")].status}}");
-        let arguments = ["--namespace=kube-system", "get", object, &path];
-        let what = format!("{object} is {condition}");
-        wait::until(&what, process, LIMIT, || {
-            self.kubectl
-                .run(&arguments)
-                .is_ok_and(|status| status == "True")
-                .then_some(())
-        })
-    }
 }

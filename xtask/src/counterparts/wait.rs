@@ -17,18 +17,20 @@ const TAIL: usize = 15;
 /// Asks `probe` until it gives something.
 ///
 /// # Errors
-/// When `process` ends or `limit` passes first; the error ends with the last lines of the process's log.
+/// When `process` ends or `limit` passes first; the error tells what `probe` answered last, and ends with the last
+/// lines of the process's log.
 pub(super) fn until<T>(
     what: &str,
     process: &Process,
     limit: Duration,
-    mut probe: impl FnMut() -> Option<T>,
+    mut probe: impl FnMut() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let start = Instant::now();
     loop {
-        if let Some(found) = probe() {
-            return Ok(found);
-        }
+        let answer = match probe() {
+            Ok(found) => return Ok(found),
+            Err(answer) => answer,
+        };
         if !process.is_alive() {
             bail!(
                 "{} ended before {what}; {}",
@@ -38,7 +40,7 @@ pub(super) fn until<T>(
         }
         if start.elapsed() > limit {
             bail!(
-                "waited {limit:?} in vain until {what}; {}",
+                "waited {limit:?} in vain until {what}: {answer:#}; {}",
                 tail(&process.log())
             );
         }
