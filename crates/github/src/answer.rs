@@ -58,9 +58,12 @@ impl Answer {
                     .to_owned(),
             },
             StatusCode::NOT_FOUND => Problem::NotFound { message },
-            status if status.is_server_error() => Problem::Unavailable {
-                message: format!("GitHub answered {}: {message}", status.as_u16()),
-            },
+            // Not implemented is no passing trouble.
+            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
+                Problem::Unavailable {
+                    message: format!("GitHub answered {}: {message}", status.as_u16()),
+                }
+            }
             status if status.is_redirection() => Problem::Refused {
                 status: status.as_u16(),
                 message: format!(

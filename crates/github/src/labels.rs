@@ -24,7 +24,7 @@ const DESCRIPTION_LIMIT: usize = 100;
 const COLOUR: &str = "1d76db";
 
 const READ: &str = "pull-requests: read";
-const WRITE: &str = "issues: write and pull-requests: write";
+const WRITE: &str = "pull-requests: write";
 
 /// A label that a pull request shall carry.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -194,10 +194,13 @@ impl Transport {
     {
         let unsure = AtomicBool::new(false);
         self.repeated(|| async {
-            if unsure.load(Ordering::Relaxed)
-                && let Some(landed) = read_back().await?
-            {
-                return Ok(landed);
+            if unsure.load(Ordering::Relaxed) {
+                match read_back().await {
+                    Ok(Some(landed)) => return Ok(Ok(landed)),
+                    Ok(None) => {}
+                    // It was repeated often enough itself.
+                    Err(error) => return Ok(Err(call.fails(error.problem))),
+                }
             }
             let created = match self.send(call).await {
                 Ok(answer) => answer.json::<W>(call),
@@ -206,9 +209,9 @@ impl Transport {
             if created.as_ref().is_err_and(Error::may_have_landed) {
                 unsure.store(true, Ordering::Relaxed);
             }
-            created.map(T::from)
+            created.map(|wire| Ok(T::from(wire)))
         })
-        .await
+        .await?
     }
 
     /// The path and query of another page; refused where it leads to another host.
@@ -262,6 +265,10 @@ impl Transport {
         let time = self
             .request_timeout
             .min(self.deadline.saturating_duration_since(started));
+        if time.is_zero() {
+            let message = "the time for this program was up before it could be asked".to_owned();
+            return Err(call.fails(Problem::Unavailable { message }));
+        }
         let answer = tokio::time::timeout(time, self.exchange(call, path)).await;
         let ms = started.elapsed().as_millis();
         let unavailable = |message: String| {
@@ -293,11 +300,13 @@ impl Transport {
         let request = self.octocrab.build_request(builder, call.body.as_ref())?;
         let (parts, body) = self.octocrab.execute(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        let echoes_token = text.contains(self.token.expose_secret());
         Ok(Answer {
             status: parts.status,
             headers: parts.headers,
-            body: if contains(&body, self.token.expose_secret()) {
-                self.redacted(&String::from_utf8_lossy(&body)).into()
+            body: if echoes_token {
+                self.redacted(&text).into()
             } else {
                 body
             },
@@ -308,11 +317,6 @@ impl Transport {
     fn redacted(&self, text: &str) -> String {
         text.replace(self.token.expose_secret(), "***")
     }
-}
-
-fn contains(body: &[u8], token: &str) -> bool {
-    body.windows(token.len())
-        .any(|window| window == token.as_bytes())
 }
 
 /// None for 404, which only a caller that asks for something uncertain may read so.

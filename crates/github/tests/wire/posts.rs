@@ -110,3 +110,18 @@ async fn a_post_that_a_rate_limit_refused_is_sent_again_without_looking() {
         "POST /repos/acme/shop/deployments\nPOST /repos/acme/shop/deployments"
     );
 }
+
+#[tokio::test]
+async fn a_post_is_not_repeated_while_nobody_can_say_whether_the_first_one_landed() {
+    let server = MockServer::start().await;
+    let at = "/repos/acme/shop/deployments";
+    serve(&server, "POST", at, says(502, "bad gateway")).await;
+    serve(&server, "GET", at, says(502, "bad gateway")).await;
+    let error = client(&server)
+        .create_deployment(&request())
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(error, @r#"cannot create a deployment of aaaaaaa in "preview" of acme/shop: GitHub answered 502: bad gateway; see https://www.githubstatus.com and run this again"#);
+    assert_eq!(asked(&server, "POST", "/deployments").await, 1);
+    assert_eq!(asked(&server, "GET", "/deployments").await, 6);
+}

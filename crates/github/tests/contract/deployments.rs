@@ -1,0 +1,139 @@
+//! Deployments and commit statuses.
+
+use crate::*;
+
+fn progress(head: &CommitSha, pr: u64) -> DeploymentRequest {
+    DeploymentRequest {
+        reference: head.clone(),
+        environment: "preview".into(),
+        task: "preview".into(),
+        description: format!("Preview of #{pr}"),
+        payload: json!({ "pr": pr }),
+        production: false,
+        transient: true,
+    }
+}
+
+fn status(state: DeploymentState) -> NewDeploymentStatus {
+    NewDeploymentStatus {
+        state,
+        description: "as it goes".into(),
+        log_url: Some("https://github.com/acme/shop/actions/runs/1".into()),
+        environment_url: Some("https://7.pr.example.com".into()),
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_goes_its_way_once_and_is_retired() {
+    let stage = Stage::new().await;
+    let number = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    let head = stage.pull(number).await.head;
+    stage.lose_answer_of_post("/deployments");
+    let created = stage
+        .github
+        .create_deployment(&progress(&head, number))
+        .await
+        .unwrap();
+    assert_eq!(
+        (&created.reference, &created.payload),
+        (&head, &json!({ "pr": number }))
+    );
+    assert_eq!(created.creator.as_deref(), Some("github-actions[bot]"));
+
+    stage
+        .github
+        .set_deployment_status(created.id, &status(DeploymentState::InProgress))
+        .await
+        .unwrap();
+    stage.lose_answer_of_post("/statuses");
+    stage
+        .github
+        .set_deployment_status(created.id, &status(DeploymentState::Success))
+        .await
+        .unwrap();
+    let statuses = stage.github.deployment_statuses(created.id).await.unwrap();
+    let newest = statuses.iter().max_by_key(|status| status.id).unwrap();
+    assert_eq!(statuses.len(), 2);
+    assert_eq!(
+        newest.environment_url.as_deref(),
+        Some("https://7.pr.example.com")
+    );
+
+    assert_eq!(
+        stage
+            .github
+            .retire_deployments(&[created.id], "closed")
+            .await
+            .unwrap(),
+        [created.id]
+    );
+    assert_eq!(
+        stage
+            .github
+            .retire_deployments(&[created.id], "closed")
+            .await
+            .unwrap(),
+        []
+    );
+    let seen = stage.repository.deployments();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].states, ["in_progress", "success", "inactive"]);
+    stage.conforms();
+}
+
+#[tokio::test]
+async fn deployments_are_listed_whole_and_by_what_is_asked_for() {
+    let stage = Stage::new().await;
+    let number = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    let head = stage.pull(number).await.head;
+    for run in 0..130 {
+        stage
+            .github
+            .create_deployment(&progress(&head, run))
+            .await
+            .unwrap();
+    }
+    let base = sha(stage.repository.head("main"));
+    let record = DeploymentRequest {
+        task: "preview-record".into(),
+        ..progress(&base, 1)
+    };
+    let record = stage.github.create_deployment(&record).await.unwrap();
+
+    let all = stage
+        .github
+        .deployments(&DeploymentFilter::default())
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 131);
+    let listed = async |filter: DeploymentFilter| -> Vec<DeploymentId> {
+        stage
+            .github
+            .deployments(&filter)
+            .await
+            .unwrap()
+            .iter()
+            .map(|deployment| deployment.id)
+            .collect()
+    };
+    let of_task = DeploymentFilter {
+        task: Some("preview-record".into()),
+        ..DeploymentFilter::default()
+    };
+    let of_commit = DeploymentFilter {
+        reference: Some(base),
+        ..DeploymentFilter::default()
+    };
+    let elsewhere = DeploymentFilter {
+        environment: Some("production".into()),
+        ..DeploymentFilter::default()
+    };
+    assert_eq!(listed(of_task).await, [record.id]);
+    assert_eq!(listed(of_commit).await, [record.id]);
+    assert_eq!(listed(elsewhere).await, []);
+    stage.conforms();
+}
