@@ -151,7 +151,8 @@ impl Answer {
     }
 }
 
-fn page(call: &Call, items: Vec<Value>) -> (Vec<Value>, Option<String>) {
+/// One page of `items` as asked for, and the `Link` header where there are more.
+pub(super) fn page(call: &Call, items: Vec<Value>) -> (Vec<Value>, Option<String>) {
     let asked = |name| call.asked(name).and_then(|text| text.parse::<usize>().ok());
     // Beyond 100, GitHub gives 100 without a word; the judge records it.
     let size = asked("per_page").unwrap_or(30).clamp(1, 100);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::call::{Answer, Call};
+use super::call::{Answer, Call, page};
 use super::git::{Commit, Files, folders, tree_sha};
 use super::objects;
 use super::pulls::changed_files;
@@ -231,12 +231,29 @@ fn compare(state: &State, repo: &Repo, call: &Call) -> Answer {
     };
     let commit = |sha: &String| Some(objects::commit(state, repo, state.git.commits.get(sha)?));
     let commits: Vec<Value> = ahead.iter().filter_map(commit).collect();
-    Answer::ok(json!({
+    let (commits, link) = compared_commits(call, commits);
+    // Changed files come with the first page only.
+    let first = call.asked("page").is_none_or(|page| page == "1");
+    let files = first.then(|| changed_files(state, repo, &ancestor, &head.sha));
+    let body = json!({
         "status": status, "ahead_by": ahead.len(), "behind_by": behind,
         "total_commits": ahead.len(), "commits": commits,
         "base_commit": commit(&base.sha), "merge_base_commit": commit(&ancestor),
-        "files": changed_files(state, repo, &ancestor, &head.sha),
-    }))
+        "files": files.unwrap_or_default(),
+    });
+    Answer {
+        link,
+        ..Answer::ok(body)
+    }
+}
+
+/// Pages only when asked for; otherwise the first 250, says GitHub's reference.
+fn compared_commits(call: &Call, mut commits: Vec<Value>) -> (Vec<Value>, Option<String>) {
+    if call.asked("per_page").is_some() || call.asked("page").is_some() {
+        return page(call, commits);
+    }
+    commits.truncate(250);
+    (commits, None)
 }
 
 fn contents(state: &State, repo: &Repo, call: &Call) -> Answer {

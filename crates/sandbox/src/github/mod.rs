@@ -20,6 +20,7 @@ mod commits;
 mod deployments;
 mod environments;
 mod git;
+mod issues;
 mod judge;
 mod labels;
 mod objects;

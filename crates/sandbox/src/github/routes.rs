@@ -14,7 +14,7 @@ use super::call::{Answer, Body, Call};
 use super::judge::{Found, Judge, query_pairs};
 use super::state::{RateLimit, State, Token, TokenKind};
 use super::{
-    accounts, comments, commits, deployments, environments, labels, pulls, runs, statuses,
+    accounts, comments, commits, deployments, environments, issues, labels, pulls, runs, statuses,
 };
 
 const IN_REPOSITORY: &str = "/repos/{owner}/{repo}";
@@ -263,6 +263,7 @@ fn dispatch(state: &mut State, call: &Call, token: &Token, template: &str) -> Op
         accounts::route_in_repo,
         pulls::route,
         commits::route,
+        issues::route,
         comments::route,
         labels::route,
         deployments::route,

@@ -54,3 +54,37 @@ async fn runs_by_status_event_and_commit() {
     );
     desk.close();
 }
+
+#[tokio::test]
+async fn issues_by_label_tell_whether_a_label_is_still_in_use() {
+    let desk = Desk::open().await;
+    let a = desk.shop.open_pull_request("a", &[("a", "1")]);
+    let b = desk.shop.open_pull_request("b", &[("b", "1")]);
+    for number in [a, b] {
+        desk.shop.add_label(number, "preview/web:1");
+    }
+    desk.shop.close(a);
+    let all = desk
+        .get("/issues?state=all&labels=preview%2Fweb%3A1&per_page=1")
+        .await;
+    assert_eq!(numbers(&all), [b]);
+    assert!(
+        all[0]["pull_request"].is_object(),
+        "a pull request is an issue"
+    );
+    let open = desk.get("/issues?labels=preview%2Fweb%3A1").await;
+    assert_eq!(numbers(&open), [b]);
+    assert_eq!(desk.get("/issues?state=all&labels=unused").await, json!([]));
+    desk.close();
+}
+
+#[tokio::test]
+async fn a_comparison_is_paged_when_asked() {
+    let desk = Desk::open().await;
+    let pr = desk.shop.open_pull_request("a", &[("a", "1")]);
+    desk.shop.push(pr, &[("a", "2")]);
+    let compared = desk.get("/compare/main...a?per_page=1").await;
+    assert_eq!(compared["commits"].as_array().unwrap().len(), 1);
+    assert_eq!(compared["total_commits"], json!(2));
+    desk.close();
+}

@@ -56,7 +56,12 @@ impl Description {
         let paths = whole["paths"]
             .as_object()
             .ok_or_else(|| LoadError::Shape("there is no `paths` object".to_owned()))?;
-        let templates = paths.keys().map(|path| Template::new(path)).collect();
+        // The whole description has comparisons twice; of the two, `{base}...{head}` is the older form.
+        let templates = paths
+            .keys()
+            .filter(|path| !path.contains("}...{"))
+            .map(|path| Template::new(path))
+            .collect();
         let registry = Registry::new()
             .draft(Draft::Draft4)
             .add(URI, whole.clone())
