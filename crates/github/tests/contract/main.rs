@@ -19,6 +19,7 @@ use serde_json::json;
 
 mod comment;
 mod deployments;
+mod labels;
 mod pulls;
 
 const MARKER: &str = "<!-- preview -->";
