@@ -130,8 +130,11 @@ fn status() -> anyhow::Result<()> {
         Some(given) => given,
         None => {
             needs::root()?;
-            up::running().map_err(|reason| {
-                anyhow::anyhow!("not up: {reason}; start it: cargo xtask counterparts up")
+            up::running().map_err(|reason| match state::is_locked() {
+                true => anyhow::anyhow!("not up: another `cargo xtask counterparts` is at work"),
+                false => {
+                    anyhow::anyhow!("not up: {reason}; start it: cargo xtask counterparts up")
+                }
             })?
         }
     };

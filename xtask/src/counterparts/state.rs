@@ -52,3 +52,8 @@ pub(super) fn lock() -> anyhow::Result<Lock> {
     }
     Ok(Lock { _file: file })
 }
+
+/// Whether another command builds, starts or ends the counterparts just now.
+pub(super) fn is_locked() -> bool {
+    File::open(LOCK).is_ok_and(|file| file.try_lock_shared().is_err())
+}
