@@ -71,18 +71,24 @@ pub(super) fn create() -> anyhow::Result<()> {
 
 /// A v2 child has only the controllers that its parent hands down; systemd hands down what its units use.
 fn switch_on(hierarchy: &Path) -> anyhow::Result<()> {
-    let there = words(&hierarchy.join("cgroup.controllers"));
     let control = hierarchy.join("cgroup.subtree_control");
-    let already = words(&control);
-    let lacking =
-        |name: &&&str| there.iter().any(|t| t == *name) && !already.iter().any(|a| a == *name);
-    for name in WANTED.iter().filter(lacking) {
+    for name in lacking(
+        &words(&hierarchy.join("cgroup.controllers")),
+        &words(&control),
+    ) {
         fs::write(&control, format!("+{name}"))
             .with_context(|| format!("+{name} in {}", control.display()))?;
         let noted = fs::read_to_string(state::path(SWITCHED)).unwrap_or_default();
         state::write(SWITCHED, format!("{noted}{} {name}\n", control.display()))?;
     }
     Ok(())
+}
+
+/// Of the controllers that the kubelet demands where the machine has them, those that are not handed down yet.
+fn lacking(there: &[String], handed_down: &[String]) -> Vec<&'static str> {
+    let has = |list: &[String], name: &str| list.iter().any(|listed| listed == name);
+    let lacks = |name: &&&str| has(there, name) && !has(handed_down, name);
+    WANTED.iter().filter(lacks).copied().collect()
 }
 
 fn words(file: &Path) -> Vec<String> {
@@ -153,6 +159,18 @@ fn switch_off() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_the_kubelet_demands_and_nobody_handed_down_is_switched_on() {
+        let list = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        // As systemd leaves a GitHub runner.
+        let there = list("cpuset cpu io memory hugetlb pids rdma misc");
+        assert_eq!(
+            lacking(&there, &list("cpu memory pids")),
+            ["cpuset", "hugetlb"]
+        );
+        assert!(lacking(&list("cpu memory pids"), &list("cpu memory pids")).is_empty());
+    }
 
     #[test]
     fn hierarchies_of_both_kinds_are_found() {
