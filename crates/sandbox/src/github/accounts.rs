@@ -22,7 +22,7 @@ pub(super) fn route_in_repo(state: &mut State, repo: u64, call: &Call) -> Option
 
 pub(super) fn route(state: &mut State, call: &Call, token: &Token) -> Option<Answer> {
     match call.operation.as_str() {
-        "GET /rate_limit" => Some(rate_limit(state, token)),
+        "GET /rate_limit" => Some(rate_limit(token)),
         "GET /user" if call.kind != TokenKind::Person => Some(Answer::forbidden()),
         "GET /user" => Some(user(state, &call.login)),
         "GET /users/{username}" => Some(user(state, call.parameter("username"))),
@@ -78,9 +78,9 @@ fn permission(state: &State, repo: u64, call: &Call) -> Answer {
     Answer::ok(json!({ "permission": permission, "role_name": role, "user": user }))
 }
 
-fn rate_limit(state: &State, token: &Token) -> Answer {
+fn rate_limit(token: &Token) -> Answer {
     let quota = token.quota();
-    let reset = state.now().as_second() + 3_600;
+    let reset = token.reset;
     let core = json!({
         "limit": quota, "remaining": token.remaining, "used": quota - token.remaining, "reset": reset,
     });

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::call::{Answer, Call, page};
+use super::call::{Answer, Call, Headers, page};
 use super::git::{Commit, Files, folders, tree_sha};
 use super::objects;
 use super::pulls::changed_files;
@@ -242,18 +242,18 @@ fn compare(state: &State, repo: &Repo, call: &Call) -> Answer {
         "files": files.unwrap_or_default(),
     });
     Answer {
-        link,
+        headers: link,
         ..Answer::ok(body)
     }
 }
 
 /// Pages only when asked for; otherwise the first 250, says GitHub's reference.
-fn compared_commits(call: &Call, mut commits: Vec<Value>) -> (Vec<Value>, Option<String>) {
+fn compared_commits(call: &Call, mut commits: Vec<Value>) -> (Vec<Value>, Headers) {
     if call.asked("per_page").is_some() || call.asked("page").is_some() {
         return page(call, commits);
     }
     commits.truncate(250);
-    (commits, None)
+    (commits, Headers::new())
 }
 
 fn contents(state: &State, repo: &Repo, call: &Call) -> Answer {

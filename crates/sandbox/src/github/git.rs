@@ -3,7 +3,7 @@
 //! SHAs are 40 hex digits of a SHA-256 over content and a running number, so that no two commits share one, not even
 //! when tree, parents and message agree. Trees and blobs are named by content alone: equal trees have equal SHAs.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -86,17 +86,22 @@ impl Git {
         self.commits.get(sha).map_or(&[], |commit| &commit.parents)
     }
 
-    /// `sha` and all its ancestors, nearest first.
+    /// `sha` and all its ancestors; every commit before its parents.
     pub(super) fn history(&self, sha: &str) -> Vec<String> {
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
-        let mut next = VecDeque::from([sha.to_owned()]);
-        while let Some(sha) = next.pop_front() {
-            if self.commits.contains_key(&sha) && seen.insert(sha.clone()) {
-                next.extend(self.parents(&sha).iter().cloned());
+        // A commit is put down when it comes up the second time, after all its parents.
+        let mut stack = vec![(sha.to_owned(), false)];
+        while let Some((sha, parents_done)) = stack.pop() {
+            if parents_done {
                 found.push(sha);
+            } else if self.commits.contains_key(&sha) && seen.insert(sha.clone()) {
+                stack.push((sha.clone(), true));
+                let parents = self.parents(&sha).iter().rev();
+                stack.extend(parents.map(|parent| (parent.clone(), false)));
             }
         }
+        found.reverse();
         found
     }
 
@@ -113,9 +118,10 @@ impl Git {
         new
     }
 
-    /// The nearest commit that both have; `None` for unrelated histories.
+    /// A commit that both have and that is no ancestor of another such; `None` for unrelated histories.
     pub(super) fn merge_base(&self, base: &str, head: &str) -> Option<String> {
         let known: BTreeSet<String> = self.history(base).into_iter().collect();
+        // Commits come before their parents, so the first that is shared is an ancestor of no other shared one.
         self.history(head)
             .into_iter()
             .find(|sha| known.contains(sha))
@@ -189,4 +195,44 @@ pub(super) fn hash(text: &str) -> String {
         .take(20)
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(git: &mut Git, parents: &[&String], path: &str) -> String {
+        let first = parents
+            .first()
+            .map(|sha| git.files(sha))
+            .unwrap_or_default();
+        let files = git.changed(first, &[(path, "x")]);
+        let parents = parents.iter().map(|sha| (*sha).clone()).collect();
+        git.commit(files, parents, path, "alice", Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_branch_that_took_in_its_base_is_compared_with_what_it_took_in() {
+        let mut git = Git::default();
+        let root = commit(&mut git, &[], "root");
+        let base = commit(&mut git, &[&root], "base");
+        let mine = commit(&mut git, &[&root], "mine");
+        let merge = commit(&mut git, &[&mine, &base], "merge");
+        let head = commit(&mut git, &[&merge], "head");
+        assert_eq!(git.merge_base(&base, &head), Some(base.clone()));
+        assert_eq!(git.between(&base, &head), [mine, merge, head]);
+    }
+
+    #[test]
+    fn history_goes_from_children_to_parents_whatever_the_distance() {
+        let mut git = Git::default();
+        let root = commit(&mut git, &[], "root");
+        let mut long = root.clone();
+        for i in 0..3 {
+            long = commit(&mut git, &[&long], &i.to_string());
+        }
+        let tip = commit(&mut git, &[&root, &long], "tip");
+        assert_eq!(git.history(&tip).last(), Some(&root));
+        assert_eq!(git.merge_base(&long, &tip), Some(long));
+    }
 }

@@ -10,9 +10,10 @@
 //! environments, workflow runs and dispatches, container packages, permissions, tokens and rate limits.
 //!
 //! Not modelled, and answered with 501: every other operation. Not modelled and silent: conditional requests,
-//! renamed repositories, teams, merge queues, the visibility of private repositories, issues that are no pull
+//! teams, merge queues, the visibility of private repositories, issues that are no pull
 //! requests. Fields that nothing here models hold empty values, texts among them say `unmodelled`.
 
+mod access;
 mod accounts;
 mod call;
 mod comments;
@@ -138,6 +139,7 @@ impl GitHub {
             login: login.to_owned(),
             kind,
             remaining: 0,
+            reset: state.now().as_second() + state::HOUR,
         };
         token.remaining = token.quota();
         state.tokens.insert(secret.to_owned(), token);

@@ -59,6 +59,7 @@ fn add_repo(state: &mut State, (owner, name): (&str, &str), fork_of: Option<u64>
         id,
         owner: owner.to_owned(),
         name: name.to_owned(),
+        former: Vec::new(),
         private: false,
         fork_of,
         default_branch: "main".to_owned(),
@@ -509,6 +510,15 @@ impl Repository {
         repo(&mut state, self.id)
             .collaborators
             .insert(login.to_owned(), permission);
+    }
+
+    /// Renames the repository: its id stays, and what is asked under the old name is redirected.
+    pub fn rename(&self, name: &str) {
+        let mut state = self.lock();
+        let repo = repo(&mut state, self.id);
+        let former = repo.slug();
+        repo.former.push(former);
+        name.clone_into(&mut repo.name);
     }
 
     /// Makes the repository private.

@@ -6,13 +6,14 @@ use axum::Router;
 use axum::body::{Body as HttpBody, Bytes};
 use axum::extract::{Request, State as Extract};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::call::{Answer, Body, Call};
+use super::access::authenticate;
+use super::call::{Answer, Body, Call, Headers, encode};
 use super::judge::{Found, Judge, query_pairs};
-use super::state::{RateLimit, State, Token, TokenKind};
+use super::state::{State, Token, TokenKind};
 use super::{
     accounts, comments, commits, deployments, environments, issues, labels, pulls, runs, statuses,
 };
@@ -49,45 +50,81 @@ async fn serve(Extract(shared): Extract<Arc<Shared>>, request: Request) -> Respo
     let (parts, body) = request.into_parts();
     match axum::body::to_bytes(body, LARGEST_BODY).await {
         Ok(bytes) => reply(&shared, &parts, &bytes),
-        Err(error) => respond(
-            Answer::error(400, &format!("reading the body: {error}")),
-            &[],
-        ),
+        Err(error) => {
+            let message = format!("reading the body: {error}");
+            respond(Answer::error(400, &message), Headers::new())
+        }
     }
 }
 
-/// Headers of an answer, as name and value.
-type Headers = Vec<(&'static str, String)>;
+/// A request as it came, only decoded.
+struct Asked<'a> {
+    method: &'a str,
+    /// Percent-encoded as sent; `/repositories/ID`, where redirects lead, is already `/repos/OWNER/NAME`.
+    path: String,
+    query: Vec<(String, String)>,
+    body: Option<Value>,
+    accept: &'a str,
+}
+
+impl Asked<'_> {
+    fn line(&self) -> String {
+        let query: Vec<String> = self.query.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{} {}{mark}{}", self.method, self.path, query.join("&"))
+    }
+}
 
 fn reply(shared: &Shared, parts: &Parts, bytes: &Bytes) -> Response {
     let mut state = shared.lock();
-    let asked = format!("{} {}", parts.method, parts.uri);
-    let body = match parse(bytes) {
-        Ok(body) => body,
-        Err(_) => return respond(Answer::error(400, "Problems parsing JSON"), &[]),
-    };
-    if !parts.headers.contains_key("user-agent") {
-        state.violations.push(format!("{asked}: no User-Agent"));
-        return respond(
-            Answer::error(403, "Request forbidden by administrative rules."),
-            &[],
-        );
-    }
     let mut headers = Headers::new();
-    let answer = match authenticate(&mut state, &parts.headers, &mut headers) {
-        Err(refusal) => refused(shared, &mut state, parts, refusal),
-        Ok(token) if parts.uri.path() == "/graphql" => graphql(&token, body.as_ref())
-            .unwrap_or_else(|| not_modelled(&mut state, &asked, body.as_ref())),
-        Ok(token) => rest(shared, &mut state, parts, &asked, body.as_ref(), &token),
+    let Ok(body) = parse(bytes) else {
+        return respond(Answer::error(400, "Problems parsing JSON"), headers);
     };
-    respond(answer, &headers)
+    let accept = parts.headers.get("accept");
+    let asked = Asked {
+        method: parts.method.as_str(),
+        path: by_slug(&state, parts.uri.path()),
+        query: query_pairs(parts.uri.query().unwrap_or_default()),
+        body,
+        accept: accept
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default(),
+    };
+    let answer = if parts.headers.contains_key("user-agent") {
+        match authenticate(&mut state, &parts.headers, &mut headers) {
+            Err(refusal) => refused(shared, &mut state, &asked, refusal),
+            Ok(token) if asked.path == "/graphql" => graphql(&token, asked.body.as_ref())
+                .unwrap_or_else(|| not_modelled(&mut state, &asked)),
+            Ok(token) => rest(shared, &mut state, &asked, &token),
+        }
+    } else {
+        state
+            .violations
+            .push(format!("{}: no User-Agent", asked.line()));
+        Answer::error(403, "Request forbidden by administrative rules.")
+    };
+    respond(answer, headers)
+}
+
+/// GitHub redirects from a repository's former name to `/repositories/ID`, which means the same as its present name.
+fn by_slug(state: &State, path: &str) -> String {
+    let named = path.strip_prefix("/repositories/").and_then(|rest| {
+        let (id, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let repo = state.repos.get(&id.parse().ok()?)?;
+        Some(
+            format!("/repos/{}/{rest}", repo.slug())
+                .trim_end_matches('/')
+                .to_owned(),
+        )
+    });
+    named.unwrap_or_else(|| path.to_owned())
 }
 
 /// A refusal is judged as any other answer is, where it answers a described operation.
-fn refused(shared: &Shared, state: &mut State, parts: &Parts, refusal: Answer) -> Answer {
-    let (method, path) = (parts.method.as_str(), parts.uri.path());
-    match shared.judge.find(method, path) {
-        Some(found) => judged(shared, state, (method, path, &found.template), refusal),
+fn refused(shared: &Shared, state: &mut State, asked: &Asked<'_>, refusal: Answer) -> Answer {
+    match shared.judge.find(asked.method, &asked.path) {
+        Some(found) => judged(shared, state, asked, &found.template, refusal),
         None => refusal,
     }
 }
@@ -99,9 +136,17 @@ fn parse(bytes: &Bytes) -> serde_json::Result<Option<Value>> {
     serde_json::from_slice(bytes).map(Some)
 }
 
-fn not_modelled(state: &mut State, asked: &str, body: Option<&Value>) -> Answer {
-    let body = body.map(Value::to_string).unwrap_or_default();
-    let message = format!("the sandbox's GitHub does not model this request: {asked} {body}");
+fn not_modelled(state: &mut State, asked: &Asked<'_>) -> Answer {
+    let body = asked
+        .body
+        .as_ref()
+        .map(Value::to_string)
+        .unwrap_or_default();
+    let message = format!(
+        "the sandbox's GitHub does not model this request: {} {body}",
+        asked.line()
+    );
+    let message = message.trim_end().to_owned();
     state.violations.push(message.clone());
     Answer::json(501, json!({ "message": message }))
 }
@@ -112,77 +157,6 @@ fn judged_wrong(state: &mut State, violations: Vec<String>) -> Answer {
     Answer::json(JUDGED_WRONG, json!({ "message": message }))
 }
 
-/// The token of a request, with its quota counted; or why there is none.
-fn authenticate(
-    state: &mut State,
-    headers: &HeaderMap,
-    told: &mut Headers,
-) -> Result<Token, Answer> {
-    let given = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let Some(given) = given else {
-        return Err(Answer::error(401, "Requires authentication"));
-    };
-    let secret = given
-        .split_once(' ')
-        .filter(|(scheme, _)| ["bearer", "token"].contains(&scheme.to_lowercase().as_str()))
-        .map_or("", |(_, secret)| secret);
-    let now = state.now().as_second();
-    let limit = state.limited.take();
-    let Some(token) = state.tokens.get_mut(secret) else {
-        state.limited = limit;
-        return Err(Answer::error(401, "Bad credentials"));
-    };
-    if let Some((times, kind)) = limit {
-        state.limited = (times > 1).then_some((times - 1, kind));
-        return Err(limited(kind, token, now, told));
-    }
-    if token.remaining == 0 {
-        return Err(limited(
-            RateLimit::Primary { reset_in: 3_600 },
-            token,
-            now,
-            told,
-        ));
-    }
-    token.remaining -= 1;
-    quota(token, token.remaining, now + 3_600, told);
-    Ok(token.clone())
-}
-
-fn quota(token: &Token, remaining: u64, reset: i64, told: &mut Headers) {
-    told.push(("x-ratelimit-limit", token.quota().to_string()));
-    told.push(("x-ratelimit-remaining", remaining.to_string()));
-    told.push(("x-ratelimit-used", (token.quota() - remaining).to_string()));
-    told.push(("x-ratelimit-reset", reset.to_string()));
-    told.push(("x-ratelimit-resource", "core".to_owned()));
-}
-
-fn limited(kind: RateLimit, token: &Token, now: i64, told: &mut Headers) -> Answer {
-    let secondary =
-        "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-    match kind {
-        RateLimit::Primary { reset_in } => {
-            quota(
-                token,
-                0,
-                now + i64::try_from(reset_in).unwrap_or(i64::MAX),
-                told,
-            );
-            Answer::error(403, "API rate limit exceeded for installation.")
-        }
-        RateLimit::Secondary { retry_after } => {
-            told.push(("retry-after", retry_after.to_string()));
-            Answer::error(429, secondary)
-        }
-        RateLimit::SecondaryForbidden { retry_after } => {
-            told.push(("retry-after", retry_after.to_string()));
-            Answer::error(403, secondary)
-        }
-    }
-}
-
 /// GraphQL answers one question: who am I.
 fn graphql(token: &Token, body: Option<&Value>) -> Option<Answer> {
     let query: String = body?["query"].as_str()?.split_whitespace().collect();
@@ -190,63 +164,44 @@ fn graphql(token: &Token, body: Option<&Value>) -> Option<Answer> {
     known.then(|| Answer::ok(json!({ "data": { "viewer": { "login": token.login } } })))
 }
 
-fn rest(
-    shared: &Shared,
-    state: &mut State,
-    parts: &Parts,
-    asked: &str,
-    body: Option<&Value>,
-    token: &Token,
-) -> Answer {
-    let (method, path) = (parts.method.as_str(), parts.uri.path());
-    let query = query_pairs(parts.uri.query().unwrap_or_default());
+fn rest(shared: &Shared, state: &mut State, asked: &Asked<'_>, token: &Token) -> Answer {
+    let (method, path, query) = (asked.method, &asked.path, &asked.query);
     let Some(found) = shared.judge.find(method, path) else {
-        return not_modelled(state, asked, body);
+        return not_modelled(state, asked);
     };
-    let wrong = shared.judge.misshapen(method, path, &query, body);
+    let body = asked.body.as_ref();
+    let wrong = shared.judge.misshapen(method, path, query, body);
     if !wrong.is_empty() {
         return judged_wrong(state, wrong);
     }
     // GitHub itself answers what is beyond its limits; our programs should not have asked.
-    let beyond = shared.judge.beyond_limits(method, path, &query, body);
+    let beyond = shared.judge.beyond_limits(method, path, query, body);
     state.violations.extend(beyond);
 
     let template = found.template.clone();
-    let call = call(state, parts, found, query, body, token);
-    let writes = method != "GET";
-    let answer = if writes && token.kind == TokenKind::ReadOnlyInstallation {
+    let call = call(state, asked, found, token);
+    let answer = if method != "GET" && token.kind == TokenKind::ReadOnlyInstallation {
         Some(Answer::forbidden())
     } else {
         dispatch(state, &call, token, &template)
     };
-    let Some(answer) = answer else {
-        return not_modelled(state, asked, body);
-    };
-    judged(shared, state, (method, path, &template), answer)
+    match answer {
+        Some(answer) => judged(shared, state, asked, &template, answer),
+        None => not_modelled(state, asked),
+    }
 }
 
-fn call(
-    state: &State,
-    parts: &Parts,
-    found: Found,
-    query: Vec<(String, String)>,
-    body: Option<&Value>,
-    token: &Token,
-) -> Call {
-    let accept = parts
-        .headers
-        .get("accept")
-        .and_then(|value| value.to_str().ok());
+fn call(state: &State, asked: &Asked<'_>, found: Found, token: &Token) -> Call {
     let inner = found.template.strip_prefix(IN_REPOSITORY);
     Call {
-        operation: format!("{} {}", parts.method, inner.unwrap_or(&found.template)),
+        operation: format!("{} {}", asked.method, inner.unwrap_or(&found.template)),
         parameters: found.parameters,
-        query,
-        body: body.cloned().unwrap_or_default(),
-        accept: accept.unwrap_or_default().to_owned(),
+        query: asked.query.clone(),
+        body: asked.body.clone().unwrap_or_default(),
+        accept: asked.accept.to_owned(),
         login: token.login.clone(),
         kind: token.kind,
-        url: format!("{}{}", state.base_url, parts.uri.path()),
+        url: format!("{}{}", state.base_url, asked.path),
     }
 }
 
@@ -255,9 +210,9 @@ fn dispatch(state: &mut State, call: &Call, token: &Token, template: &str) -> Op
     if !template.starts_with(IN_REPOSITORY) {
         return accounts::route(state, call, token);
     }
-    let repo = state.repo_by_slug(call.parameter("owner"), call.parameter("repo"));
-    let Some(repo) = repo.map(|repo| repo.id) else {
-        return Some(Answer::not_found());
+    let (owner, name) = (call.parameter("owner"), call.parameter("repo"));
+    let Some(repo) = state.repo_by_slug(owner, name).map(|repo| repo.id) else {
+        return Some(renamed(state, call).unwrap_or_else(Answer::not_found));
     };
     let routes = [
         accounts::route_in_repo,
@@ -276,22 +231,58 @@ fn dispatch(state: &mut State, call: &Call, token: &Token, template: &str) -> Op
         .find_map(|route| route(state, repo, call))
 }
 
+/// A redirect from a repository's former name; the method survives it only with a 307.
+fn renamed(state: &State, call: &Call) -> Option<Answer> {
+    let former = format!("{}/{}", call.parameter("owner"), call.parameter("repo"));
+    let mut repos = state.repos.values();
+    let repo = repos.find(|repo| repo.former.iter().any(|f| f.eq_ignore_ascii_case(&former)))?;
+    let rest = call.url.split_once(&former).map_or("", |(_, rest)| rest);
+    let query: Vec<String> = call
+        .query
+        .iter()
+        .map(|(k, v)| format!("{k}={}", encode(v)))
+        .collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    let to = format!(
+        "{}/repositories/{}{rest}{mark}{}",
+        state.base_url,
+        repo.id,
+        query.join("&")
+    );
+    let status = if call.operation.starts_with("GET ") {
+        301
+    } else {
+        307
+    };
+    let mut answer = Answer::error(status, "Moved Permanently");
+    if let Body::Json(body) = &mut answer.body {
+        *body = json!({
+            "message": "Moved Permanently", "url": to,
+            "documentation_url": "https://docs.github.com/rest/guides/best-practices-for-using-the-rest-api#follow-redirects",
+        });
+    }
+    answer.headers.push(("location", to));
+    Some(answer)
+}
+
 /// Fills in what the state does not model, and lets the judge see the result.
 fn judged(
     shared: &Shared,
     state: &mut State,
-    (method, path, template): (&str, &str, &str),
+    asked: &Asked<'_>,
+    template: &str,
     mut answer: Answer,
 ) -> Answer {
+    let judge = &shared.judge;
     let body = match &mut answer.body {
         Body::Raw(_) => return answer,
         Body::None => None,
         Body::Json(body) => {
-            shared.judge.complete(method, template, answer.status, body);
+            judge.complete(asked.method, template, answer.status, body);
             Some(&*body)
         }
     };
-    let wrong = shared.judge.answer(method, path, answer.status, body);
+    let wrong = judge.answer(asked.method, &asked.path, answer.status, body);
     if wrong.is_empty() {
         answer
     } else {
@@ -299,21 +290,18 @@ fn judged(
     }
 }
 
-fn respond(answer: Answer, headers: &[(&'static str, String)]) -> Response {
+fn respond(answer: Answer, mut headers: Headers) -> Response {
     let (kind, bytes) = match answer.body {
         Body::None => (None, Vec::new()),
-        Body::Json(body) => (
-            Some("application/json; charset=utf-8"),
-            body.to_string().into_bytes(),
-        ),
-        Body::Raw(bytes) => (Some("application/vnd.github.raw; charset=utf-8"), bytes),
+        Body::Json(body) => (Some("application/json"), body.to_string().into_bytes()),
+        Body::Raw(bytes) => (Some("application/vnd.github.raw"), bytes),
     };
+    headers.extend(answer.headers);
+    headers.extend(kind.map(|kind| ("content-type", format!("{kind}; charset=utf-8"))));
     let mut response = Response::new(HttpBody::from(bytes));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let link = answer.link.map(|link| ("link", link));
-    let kind = kind.map(|kind| ("content-type", kind.to_owned()));
-    for (name, value) in headers.iter().cloned().chain(link).chain(kind) {
+    for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
         }

@@ -26,7 +26,12 @@ pub(super) struct Token {
     pub(super) kind: TokenKind,
     /// Requests left of the hour's quota.
     pub(super) remaining: u64,
+    /// When the quota is whole again, in seconds since 1970.
+    pub(super) reset: i64,
 }
+
+/// Seconds after which a rate limit's quota is whole again.
+pub(super) const HOUR: i64 = 3_600;
 
 impl Token {
     pub(super) const fn quota(&self) -> u64 {
@@ -312,6 +317,8 @@ pub(super) struct Repo {
     pub(super) id: u64,
     pub(super) owner: String,
     pub(super) name: String,
+    /// `owner/name` that it had before it was renamed.
+    pub(super) former: Vec<String>,
     pub(super) private: bool,
     pub(super) fork_of: Option<u64>,
     pub(super) default_branch: String,

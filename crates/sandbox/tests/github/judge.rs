@@ -140,6 +140,8 @@ fn the_copy_in_the_repository_holds_exactly_what_is_listed() {
 #[test]
 fn every_exception_says_why() {
     insta::assert_snapshot!(Judge::exceptions().join("\n"), @r#"
+    every operation and payload: status 301, because every operation redirects from a repository's former name
+    every operation and payload: status 307, because every operation redirects from a repository's former name
     every operation and payload: status 401, because every operation answers 401 to a missing or unknown token
     every operation and payload: status 403, because rate limits and missing rights can meet every operation
     every operation and payload: status 404, because what a token cannot see does not exist for it, whatever the operation

@@ -88,3 +88,17 @@ async fn a_comparison_is_paged_when_asked() {
     assert_eq!(compared["total_commits"], json!(2));
     desk.close();
 }
+
+#[tokio::test]
+async fn a_renamed_repository_is_found_under_its_former_name() {
+    let desk = Desk::open().await;
+    let a = desk.shop.open_pull_request("a", &[("a", "1")]);
+    desk.shop.open_pull_request("b", &[("b", "1")]);
+    desk.shop.rename("store");
+    let repository = desk.get("").await;
+    assert_eq!(repository["full_name"], json!("acme/store"));
+    assert_eq!(repository["id"], json!(desk.shop.id()));
+    let second = desk.get("/pulls?per_page=1&page=2").await;
+    assert_eq!(numbers(&second), [a]);
+    desk.close();
+}

@@ -168,6 +168,9 @@ async fn rate_limits_are_told_in_headers() {
     assert_eq!(spent.status(), 403);
     assert_eq!(spent.headers()["x-ratelimit-remaining"], "0");
     assert!(spent.headers().contains_key("x-ratelimit-reset"));
+    desk.github.advance(Duration::from_secs(3_601));
+    let again = desk.send(Method::GET, path, None).await;
+    assert_eq!(again.headers()["x-ratelimit-remaining"], "999");
     desk.close();
 }
 

@@ -47,6 +47,16 @@ const NO_TOKEN: &str = "every operation answers 401 to a missing or unknown toke
 
 /// All exceptions.
 pub(super) const EXCEPTIONS: &[Exception] = &[
+    status(
+        "",
+        301,
+        "every operation redirects from a repository's former name",
+    ),
+    status(
+        "",
+        307,
+        "every operation redirects from a repository's former name",
+    ),
     status("", 401, NO_TOKEN),
     status(
         "",
