@@ -16,6 +16,7 @@
 mod access;
 mod accounts;
 mod call;
+mod changes;
 mod comments;
 mod commits;
 mod deployments;

@@ -69,6 +69,14 @@ impl Desk {
         self.ask(Method::POST, path, body).await
     }
 
+    /// A file's bytes, as `Accept: application/vnd.github.raw+json` gives them.
+    pub(crate) async fn raw(&self, path: &str) -> String {
+        let url = format!("{}/repos/acme/shop{path}", self.github.url());
+        let request = self.http.get(url).bearer_auth(ACTIONS_TOKEN);
+        let request = request.header("accept", "application/vnd.github.raw+json");
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
     /// Asserts that the judge found nothing wrong in the whole story.
     pub(crate) fn close(&self) {
         assert_eq!(self.github.violations(), Vec::<String>::new());

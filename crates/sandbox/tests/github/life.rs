@@ -173,6 +173,7 @@ async fn commits_trees_files_and_comparisons() {
     assert_eq!(readme["content"], json!("QSBzaG9w\n"));
     let folder = desk.get("/contents/web?ref=feature/cart").await;
     assert_eq!(folder[0]["path"], json!("web/cart.html"));
+    assert_eq!(desk.raw("/contents/README.md").await, "A shop");
     let (status, _) = desk.ask(Method::GET, "/contents/absent", None).await;
     assert_eq!(status, 404);
     let (status, body) = desk
