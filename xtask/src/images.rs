@@ -1,10 +1,138 @@
-//! images.
+//! OCI images without Docker: the example application, what the node needs, and where to push them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+mod layer;
+mod layout;
+mod push;
+
+pub(crate) use layout::{Image, Layout};
+pub(crate) use push::{Account, push};
 
 /// Arguments of `cargo xtask images`.
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// The folder that the layouts go to, as NAME-EDITION.oci.
+    #[arg(long, value_name = "DIR", default_value = "target/images")]
+    out: PathBuf,
+    /// Makes stand-ins for the example's images: a text file each, for a sandbox on a machine that has only Rust.
+    #[arg(long)]
+    placeholders: bool,
+    /// Pushes the images as HOST:PORT/example/NAME:EDITION too, over plain HTTP.
+    #[arg(long, value_name = "HOST:PORT")]
+    push: Option<String>,
+    /// Who pushes.
+    #[arg(long, env = "PREVIEW_TEST_REGISTRY_USER", default_value = "")]
+    user: String,
+    /// Their password.
+    #[arg(
+        long,
+        env = "PREVIEW_TEST_REGISTRY_PASSWORD",
+        default_value = "",
+        hide_env_values = true
+    )]
+    password: String,
+}
+
+/// What the example application consists of.
+const COMPONENTS: [&str; 2] = ["web", "api"];
+
+/// Two states of the example's source, which differ for everybody to see: on the page, and in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edition {
+    /// The source as it is in `examples/`.
+    First,
+    /// The same with `examples/editions/second` laid over it.
+    Second,
+}
+
+impl Edition {
+    /// How it is called in names of folders and tags.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::First => "1",
+            Self::Second => "2",
+        }
+    }
+
+    /// The commit to put on the label where there is no real one.
+    fn revision(self) -> String {
+        self.name().repeat(40)
+    }
+}
 
 /// Runs `cargo xtask images`.
-pub(crate) fn run(_arguments: Arguments) -> anyhow::Result<()> {
-    anyhow::bail!("not written yet")
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let made = make(&arguments)?;
+    for (name, edition, layout) in &made {
+        println!("{name} {edition} {}", layout.digest());
+    }
+    let Some(registry) = &arguments.push else {
+        return Ok(());
+    };
+    let account = (!arguments.user.is_empty()).then_some(Account {
+        user: arguments.user,
+        password: arguments.password,
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start a runtime")?;
+    runtime.block_on(async {
+        for (name, edition, layout) in &made {
+            let to = format!("{registry}/example/{name}");
+            push(layout, &to, &[edition], account.as_ref()).await?;
+        }
+        Ok(())
+    })
+}
+
+/// A layout's name and edition, and the layout.
+type Made = (String, String, Layout);
+
+fn make(arguments: &Arguments) -> anyhow::Result<Vec<Made>> {
+    if !arguments.placeholders {
+        anyhow::bail!("the real images are not made yet; take --placeholders");
+    }
+    let mut made = Vec::new();
+    for edition in [Edition::First, Edition::Second] {
+        for component in COMPONENTS {
+            let folder = folder(&arguments.out, component, edition);
+            let layout = placeholder_layout(component, &edition.revision(), edition, &folder)?;
+            made.push((component.to_owned(), edition.name().to_owned(), layout));
+        }
+    }
+    Ok(made)
+}
+
+fn folder(out: &Path, name: &str, edition: Edition) -> PathBuf {
+    out.join(format!("{name}-{}.oci", edition.name()))
+}
+
+/// A stand-in for an image of the example: it names its component, its commit and its edition in a text file, and
+/// does not run. For the sandbox, on a machine that has only Rust.
+///
+/// # Errors
+/// When `folder` cannot be written, or is something else than a layout.
+pub(crate) fn placeholder_layout(
+    component: &str,
+    revision: &str,
+    edition: Edition,
+    folder: &Path,
+) -> anyhow::Result<Layout> {
+    let mut image = Image {
+        revision: Some(revision.to_owned()),
+        entrypoint: vec![format!("/{component}")],
+        env: vec![format!("REVISION={revision}")],
+        ports: vec![8080],
+        ..Image::default()
+    };
+    let text = format!(
+        "{component}, edition {}, built from {revision}\n",
+        edition.name()
+    );
+    image.layer.file("placeholder.txt", 0o644, text);
+    image.write(folder)
 }
