@@ -4,11 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+mod cache;
+mod debian;
+mod example;
 mod layer;
 mod layout;
+mod node;
 mod push;
 
+pub(crate) use example::{Example, layouts as example_layouts};
 pub(crate) use layout::{Image, Layout};
+pub(crate) use node::{crash_layout, pause_layout, postgres_layout};
 pub(crate) use push::{Account, push};
 
 /// Arguments of `cargo xtask images`.
@@ -90,25 +96,58 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 /// A layout's name and edition, and the layout.
-type Made = (String, String, Layout);
+type Made = (&'static str, &'static str, Layout);
 
 fn make(arguments: &Arguments) -> anyhow::Result<Vec<Made>> {
-    if !arguments.placeholders {
-        anyhow::bail!("the real images are not made yet; take --placeholders");
-    }
+    let out = &arguments.out;
     let mut made = Vec::new();
     for edition in [Edition::First, Edition::Second] {
-        for component in COMPONENTS {
-            let folder = folder(&arguments.out, component, edition);
-            let layout = placeholder_layout(component, &edition.revision(), edition, &folder)?;
-            made.push((component.to_owned(), edition.name().to_owned(), layout));
-        }
+        let revision = edition.revision();
+        let Example { web, api } = match arguments.placeholders {
+            true => placeholder_layouts(&revision, edition, out)?,
+            false => example_layouts(&revision, edition, out)?,
+        };
+        made.push(("web", edition.name(), web));
+        made.push(("api", edition.name(), api));
+    }
+    if !arguments.placeholders {
+        made.extend(node_layouts(out)?);
     }
     Ok(made)
 }
 
+/// What the node needs beside the example: each has one edition.
+fn node_layouts(out: &Path) -> anyhow::Result<[Made; 3]> {
+    let folder = |name| folder(out, name, Edition::First);
+    let edition = Edition::First.name();
+    Ok([
+        ("postgres", edition, postgres_layout(&folder("postgres"))?),
+        ("pause", edition, pause_layout(&folder("pause"))?),
+        ("crash", edition, crash_layout(&folder("crash"))?),
+    ])
+}
+
 fn folder(out: &Path, name: &str, edition: Edition) -> PathBuf {
     out.join(format!("{name}-{}.oci", edition.name()))
+}
+
+/// Stand-ins for [`example_layouts`], at the same places.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub(crate) fn placeholder_layouts(
+    revision: &str,
+    edition: Edition,
+    out: &Path,
+) -> anyhow::Result<Example> {
+    let layout = |component| {
+        let folder = folder(out, component, edition);
+        placeholder_layout(component, revision, edition, &folder)
+    };
+    Ok(Example {
+        web: layout("web")?,
+        api: layout("api")?,
+    })
 }
 
 /// A stand-in for an image of the example: it names its component, its commit and its edition in a text file, and
