@@ -10,8 +10,7 @@ use xshell::{Shell, cmd};
 const PACKAGE: &str = "@octokit/openapi";
 const VERSION: &str = "23.0.2";
 /// As the npm registry states it for this version; `npm pack` checks the tarball against what it prints.
-const INTEGRITY: &str =
-    "sha512-pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg==";
+const INTEGRITY: &str = "sha512-pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg==";
 const MEMBER: &str = "package/generated/api.github.com.json";
 const COPY: &str = "crates/sandbox/openapi/github.json";
 
@@ -37,7 +36,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let copy = root().join(COPY);
     let current = fs::read_to_string(&copy).is_ok_and(|present| present == text);
     match (current, arguments.check) {
-        (true, _) => println!("{COPY} is current: {PACKAGE} {VERSION}, {} bytes", text.len()),
+        (true, _) => println!(
+            "{COPY} is current: {PACKAGE} {VERSION}, {} bytes",
+            text.len()
+        ),
         (false, true) => bail!("{COPY} is not current; `cargo xtask openapi` writes it anew"),
         (false, false) => {
             fs::write(&copy, &text).with_context(|| format!("writing {}", copy.display()))?;
@@ -73,10 +75,13 @@ pub(crate) fn whole_description() -> anyhow::Result<PathBuf> {
     let unpacked = tempfile::tempdir_in(&folder).context("making a folder to unpack in")?;
     let shell = Shell::new()?;
     let into = unpacked.path();
-    cmd!(shell, "tar --extract --gzip --file {archive} --directory {into} {MEMBER}")
-        .quiet()
-        .run()
-        .context("unpacking the package; needs tar and gzip")?;
+    cmd!(
+        shell,
+        "tar --extract --gzip --file {archive} --directory {into} {MEMBER}"
+    )
+    .quiet()
+    .run()
+    .context("unpacking the package; needs tar and gzip")?;
     fs::create_dir_all(folder.join("package/generated")).context("making the folder")?;
     fs::rename(into.join(MEMBER), &path).context("moving the description into place")?;
     fs::remove_file(&archive).context("removing the package's archive")?;
@@ -87,22 +92,31 @@ pub(crate) fn whole_description() -> anyhow::Result<PathBuf> {
 fn fetch(folder: &Path) -> anyhow::Result<PathBuf> {
     let shell = Shell::new()?;
     let package = format!("{PACKAGE}@{VERSION}");
-    let printed = cmd!(shell, "npm pack {package} --json --pack-destination {folder}")
-        .quiet()
-        .ignore_stderr()
-        .read()
-        .with_context(|| format!("fetching {package}; needs npm (Debian: apt-get install npm) and its registry"))?;
+    let printed = cmd!(
+        shell,
+        "npm pack {package} --json --pack-destination {folder}"
+    )
+    .quiet()
+    .ignore_stderr()
+    .read()
+    .with_context(|| {
+        format!("fetching {package}; needs npm (Debian: apt-get install npm) and its registry")
+    })?;
     let printed: Value = serde_json::from_str(&printed).context("reading what npm printed")?;
     let integrity = printed[0]["integrity"].as_str().unwrap_or_default();
     ensure!(
         integrity == INTEGRITY,
         "{package} has integrity `{integrity}`, but `{INTEGRITY}` is pinned: do not use it"
     );
-    let name = printed[0]["filename"].as_str().context("npm named no file")?;
+    let name = printed[0]["filename"]
+        .as_str()
+        .context("npm named no file")?;
     Ok(folder.join(name.trim_start_matches('@').replace('/', "-")))
 }
 
 fn root() -> &'static Path {
     // The parent of xtask's own folder; cargo fixes it at build time.
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
 }

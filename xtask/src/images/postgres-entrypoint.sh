@@ -15,7 +15,8 @@ if [ "$(id -u)" = 0 ]; then
   chown -R postgres:postgres "$PGDATA" /var/run/postgresql
   # A volume's folder may be closed to everybody but root.
   chmod 755 "$(dirname "$PGDATA")"
-  exec setpriv --reuid=postgres --regid=postgres --clear-groups -- "$0" "$@"
+  # By its path: the shell is busybox, which has a setpriv of its own that changes no user.
+  exec /usr/bin/setpriv --reuid=postgres --regid=postgres --clear-groups -- "$0" "$@"
 fi
 
 mkdir -p "$PGDATA"
