@@ -5,10 +5,14 @@
 
 pub mod commits;
 pub mod health;
+pub mod labels;
+pub mod markdown;
 pub mod names;
 pub mod objects;
+pub mod outcome;
 pub mod ownership;
 pub mod pulls;
+pub mod record;
 
 pub use names::{
     CommitSha, ComponentName, Digest, Fence, Host, ImageName, NamespaceName, NotA, PinnedImage,
