@@ -1,1 +1,43 @@
-//! k8s
+//! Adapter to Kubernetes: observes a cluster in the core's facts, and carries out what was decided.
+//!
+//! Everything takes and returns types of `preview-core`; no kube type is public. Every write of an existing object is
+//! conditional on the uid and resourceVersion of a read, and what belongs to a preview is written through the *fence*
+//! ([`Cluster::apply`]). Reads and idempotent writes are repeated while the server is not itself, within the limits of
+//! [`Timeouts`].
+//!
+//! A program that uses this crate installs a rustls provider before [`Cluster::connect`].
+
+mod apply;
+mod call;
+mod cluster;
+mod error;
+mod evidence;
+mod facts;
+mod fence;
+mod kinds;
+mod lease;
+mod namespaces;
+mod objects;
+mod page;
+mod prune;
+mod receipt;
+mod rollout;
+mod target;
+mod teardown;
+mod watch;
+mod world;
+
+pub use apply::Change;
+pub use cluster::{Cluster, Settings, Timeouts};
+pub use error::Error;
+pub use fence::Fenced;
+pub use lease::{HeldLease, LeaseFacts, Take};
+pub use namespaces::NamespaceChange;
+pub use objects::VolumeClaim;
+pub use page::Page;
+pub use receipt::{Gone, Receipt, ReceiptItem};
+pub use target::{TargetContainer, TargetFacts, Written};
+pub use teardown::TearDown;
+
+/// What this adapter's operations return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

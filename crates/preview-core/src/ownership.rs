@@ -39,6 +39,8 @@ pub mod keys {
     pub const CLAIM_UIDS: &str = "preview-environments/volume-claim-uids";
     /// Annotation on production workloads: the commit of the default branch that runs.
     pub const COMMIT: &str = "preview-environments/commit";
+    /// Annotation on a target's Lease, which people write: why nothing may be promoted to it.
+    pub const FROZEN: &str = "preview-environments/frozen";
     /// Finalizer on the Namespace: it stays until the cluster's own facts are verified gone.
     pub const FINALIZER: &str = "preview-environments/teardown";
 }

@@ -1,0 +1,157 @@
+//! Removing what a preview no longer wants.
+
+use std::collections::BTreeSet;
+
+use backon::BackoffBuilder as _;
+use futures::{StreamExt as _, TryStreamExt as _};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions, PropagationPolicy};
+use preview_core::names::NamespaceName;
+use preview_core::objects::{Kind, ObjectName};
+use preview_core::ownership::Claimant;
+use tokio::time::Instant;
+
+use crate::call::{Answer, Operation, pauses};
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::fence::Fenced;
+
+/// Kinds that are listed at the same time.
+const PARALLEL: usize = 6;
+
+/// What one round of listing, confirming and deleting came to.
+enum Round {
+    Settled(Fenced<()>),
+    /// An object changed between list and delete, for this reason: start again at the fence.
+    Again(String),
+}
+
+impl Cluster {
+    /// Deletes the objects in `namespace` that carry the owner's labels and are not in `keep`. Never a
+    /// PersistentVolumeClaim, and nothing that a controller made. Each delete carries the uid and resourceVersion of a
+    /// list after which the fence was confirmed still ours.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked, refuses, or the Namespace is somebody else's.
+    pub async fn prune(
+        &self,
+        claimant: &Claimant,
+        namespace: &NamespaceName,
+        keep: &BTreeSet<ObjectName>,
+    ) -> Result<Fenced<Vec<ObjectName>>, Error> {
+        let operation = self.operation(format!("prune {namespace}"));
+        let mut removed = BTreeSet::new();
+        let mut pauses = pauses().build();
+        for attempt in 1.. {
+            let round = self.prune_round(&operation, claimant, namespace, keep, &mut removed);
+            let reason = match round.await? {
+                Round::Settled(Fenced::Done(())) => break,
+                Round::Settled(Fenced::Gone) => return Ok(Fenced::Gone),
+                Round::Settled(Fenced::Superseded { by }) => {
+                    return Ok(Fenced::Superseded { by });
+                }
+                Round::Again(reason) => reason,
+            };
+            let pause = pauses.next().unwrap_or_default();
+            if Instant::now() + pause >= operation.deadline {
+                return Err(operation.contended(attempt, reason));
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Ok(Fenced::Done(removed.into_iter().collect()))
+    }
+
+    async fn prune_round(
+        &self,
+        operation: &Operation,
+        claimant: &Claimant,
+        namespace: &NamespaceName,
+        keep: &BTreeSet<ObjectName>,
+        removed: &mut BTreeSet<ObjectName>,
+    ) -> Result<Round, Error> {
+        let selector = claimant.owner.selector();
+        let mut unwanted = self.owned(operation, namespace, &selector).await?;
+        unwanted.retain(|(name, object)| !keep.contains(name) && is_prunable(object));
+        match self.confirm(operation, claimant, namespace).await? {
+            Fenced::Done(()) => {}
+            lost => return Ok(Round::Settled(lost)),
+        }
+        for (name, object) in unwanted {
+            if let Some(reason) = self.delete(operation, namespace, &name, &object).await? {
+                return Ok(Round::Again(reason));
+            }
+            removed.insert(name);
+        }
+        Ok(Round::Settled(Fenced::Done(())))
+    }
+
+    async fn owned(
+        &self,
+        operation: &Operation,
+        namespace: &NamespaceName,
+        selector: &str,
+    ) -> Result<Vec<(ObjectName, DynamicObject)>, Error> {
+        let params = ListParams::default().labels(selector);
+        let params = &params;
+        let kinds = Kind::ALL.into_iter().filter(|kind| is_pruned(*kind));
+        futures::stream::iter(kinds)
+            .map(|kind| async move {
+                let api = self.api(kind, namespace);
+                let list = self.list(operation, || api.list(params)).await?;
+                Ok::<_, Error>(list.items.into_iter().filter_map(move |object| {
+                    let name = object.metadata.name.clone()?;
+                    Some((ObjectName::new(kind, name), object))
+                }))
+            })
+            .buffered(PARALLEL)
+            .try_fold(Vec::new(), |mut all, found| async {
+                all.extend(found);
+                Ok(all)
+            })
+            .await
+    }
+
+    /// Deletes the object as it was read; the reason when it is not what was read any more.
+    async fn delete(
+        &self,
+        operation: &Operation,
+        namespace: &NamespaceName,
+        name: &ObjectName,
+        read: &DynamicObject,
+    ) -> Result<Option<String>, Error> {
+        let params = DeleteParams {
+            // Jobs of batch/v1 would leave their pods behind by default.
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions {
+                uid: read.metadata.uid.clone(),
+                resource_version: read.metadata.resource_version.clone(),
+            }),
+            ..DeleteParams::default()
+        };
+        let api = self.api(name.kind, namespace);
+        let answer = self
+            .call(operation, || async {
+                api.delete(&name.name, &params).await.map(drop)
+            })
+            .await?;
+        Ok(match answer {
+            Answer::Done(()) | Answer::Absent(_) => None,
+            Answer::Conflict(reason) => Some(reason),
+        })
+    }
+}
+
+const fn is_pruned(kind: Kind) -> bool {
+    !matches!(kind, Kind::Namespace | Kind::PersistentVolumeClaim)
+}
+
+/// What is not on its way out already, and not made by a controller that we would have to remove instead (the Jobs of
+/// a CronJob carry its template's labels).
+fn is_prunable(object: &DynamicObject) -> bool {
+    object.metadata.deletion_timestamp.is_none()
+        && object
+            .metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .all(|owner| owner.controller != Some(true))
+}

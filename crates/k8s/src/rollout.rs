@@ -1,0 +1,267 @@
+//! Waiting for workloads by watch: until all are complete, or one is certain to fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::StreamExt as _;
+use preview_core::health::{Failure, FailureClass, Rollout, judge};
+use preview_core::names::NamespaceName;
+use preview_core::objects::{
+    ContainerFacts, ContainerState, Kind, ObjectName, PodFacts, WorkloadFacts,
+};
+use tokio::time::Instant;
+
+use crate::call::Operation;
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::watch::{Failure as WatchFailure, Hiccup};
+use crate::world::World;
+
+impl Cluster {
+    /// Waits until every workload's rollout is complete, or one is certain to fail, or the deadline; tells `progress`
+    /// each change on the way. The verdicts come in the order of `workloads`.
+    ///
+    /// A certain failure carries the last log lines of its container. At the deadline, what is not complete has a
+    /// failure of class [`FailureClass::Timeout`] that names the pod and what it waits for. A CronJob is complete as
+    /// soon as it is written.
+    ///
+    /// # Errors
+    /// When the cluster cannot be watched, or a workload is not there.
+    pub async fn await_rollout(
+        &self,
+        namespace: &NamespaceName,
+        workloads: &[ObjectName],
+        deadline: std::time::Instant,
+        mut progress: impl FnMut(&ObjectName, &Rollout),
+    ) -> Result<Vec<(ObjectName, Rollout)>, Error> {
+        let operation = self.operation(format!("await the rollout in {namespace}"));
+        let kinds: BTreeSet<Kind> = workloads.iter().map(|workload| workload.kind).collect();
+        let mut wait = Wait {
+            cluster: self,
+            namespace,
+            workloads,
+            world: World::default(),
+            told: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            hiccup: None,
+        };
+        let mut events = self.watch_workloads(namespace, &kinds);
+        let deadline = Instant::from_std(deadline);
+        loop {
+            let Ok(next) = tokio::time::timeout_at(deadline, events.next()).await else {
+                return Ok(wait.timed_out().await);
+            };
+            match next {
+                Some(Ok(seen)) => {
+                    wait.world.take(seen);
+                    wait.hiccup = None;
+                }
+                Some(Err(WatchFailure::Passing(Hiccup(reason)))) => {
+                    tracing::debug!(%namespace, reason, "watch interrupted");
+                    wait.hiccup = Some(reason);
+                }
+                Some(Err(WatchFailure::Final(end))) => return Err(self.finally(&operation, end)),
+                None => return Err(self.malformed(&operation, "the watch ended")),
+            }
+            if !wait.world.knows(&kinds) {
+                continue;
+            }
+            if let Some(verdicts) = wait.look(&operation, &mut progress).await? {
+                return Ok(verdicts);
+            }
+        }
+    }
+}
+
+/// The state of one wait.
+struct Wait<'a> {
+    cluster: &'a Cluster,
+    namespace: &'a NamespaceName,
+    workloads: &'a [ObjectName],
+    world: World,
+    /// The verdict last told of each workload.
+    told: BTreeMap<ObjectName, Rollout>,
+    /// Jobs that completed and were removed.
+    gone: BTreeSet<ObjectName>,
+    /// Why the watch is interrupted, while it is.
+    hiccup: Option<String>,
+}
+
+impl Wait<'_> {
+    /// Judges all workloads; the verdicts once there is nothing left to wait for.
+    async fn look(
+        &mut self,
+        operation: &Operation,
+        progress: &mut impl FnMut(&ObjectName, &Rollout),
+    ) -> Result<Option<Vec<(ObjectName, Rollout)>>, Error> {
+        let mut verdicts = Vec::new();
+        for name in self.workloads {
+            let verdict = self.verdict(operation, name).await?;
+            if self.told.get(name) != Some(&verdict) {
+                progress(name, &verdict);
+                self.told.insert(name.clone(), verdict.clone());
+            }
+            verdicts.push((name.clone(), verdict));
+        }
+        let failed = |verdict: &Rollout| matches!(verdict, Rollout::Failed(_));
+        let complete = |verdict: &Rollout| matches!(verdict, Rollout::Complete { .. });
+        if verdicts.iter().any(|(_, verdict)| failed(verdict)) {
+            return Ok(Some(self.with_logs(verdicts).await));
+        }
+        let all_complete = verdicts.iter().all(|(_, verdict)| complete(verdict));
+        Ok(all_complete.then_some(verdicts))
+    }
+
+    async fn verdict(
+        &mut self,
+        operation: &Operation,
+        name: &ObjectName,
+    ) -> Result<Rollout, Error> {
+        if name.kind == Kind::CronJob || self.gone.contains(name) {
+            return Ok(COMPLETED);
+        }
+        if let Some((facts, pods)) = self.world.workload(name) {
+            return Ok(judge(name, &facts, &pods));
+        }
+        // A Job with ttlSecondsAfterFinished may be gone before we see it complete.
+        let was_complete = matches!(self.told.get(name), Some(Rollout::Complete { .. }));
+        if name.kind == Kind::Job
+            && (was_complete || self.cluster.has_completed(self.namespace, &name.name).await)
+        {
+            self.gone.insert(name.clone());
+            return Ok(COMPLETED);
+        }
+        Err(Error::Absent {
+            operation: operation.what.clone(),
+            reason: format!("{name} is not there"),
+            next: "somebody deleted it, or it was never applied: run the deploy again".into(),
+        })
+    }
+
+    async fn with_logs(&self, verdicts: Vec<(ObjectName, Rollout)>) -> Vec<(ObjectName, Rollout)> {
+        let mut with_logs = Vec::with_capacity(verdicts.len());
+        for (name, verdict) in verdicts {
+            let verdict = match verdict {
+                Rollout::Failed(failure) => {
+                    let pods = self.world.workload(&name).map(|(_, pods)| pods);
+                    let pods = pods.unwrap_or_default();
+                    let failure = self.cluster.with_log(self.namespace, failure, &pods).await;
+                    Rollout::Failed(failure)
+                }
+                other => other,
+            };
+            with_logs.push((name, verdict));
+        }
+        with_logs
+    }
+
+    /// The deadline came first: what is not complete has failed, with all that is known of why.
+    async fn timed_out(&self) -> Vec<(ObjectName, Rollout)> {
+        let mut verdicts = Vec::new();
+        for name in self.workloads {
+            let verdict = match self.told.get(name) {
+                Some(complete @ Rollout::Complete { .. }) => complete.clone(),
+                _ => Rollout::Failed(self.timeout_of(name).await),
+            };
+            verdicts.push((name.clone(), verdict));
+        }
+        self.with_logs(verdicts).await
+    }
+
+    async fn timeout_of(&self, name: &ObjectName) -> Failure {
+        let mut failure = match self.world.workload(name) {
+            Some((facts, pods)) => waits_for(name, &facts, &pods),
+            None => timeout(name, "it was never seen".to_owned()),
+        };
+        if let Some(reason) = &self.hiccup {
+            failure.message = format!("{}; the watch was interrupted: {reason}", failure.message);
+        }
+        let (kind, object) = match &failure.pod {
+            Some(pod) => ("Pod", pod.as_str()),
+            None => (name.kind.as_str(), name.name.as_str()),
+        };
+        if let Some(warning) = self
+            .cluster
+            .last_warning(self.namespace, kind, object)
+            .await
+            && !failure.message.contains(&warning)
+        {
+            failure.message = format!("{}; last warning: {warning}", failure.message);
+        }
+        failure
+    }
+}
+
+const COMPLETED: Rollout = Rollout::Complete {
+    ready: 1,
+    desired: 1,
+};
+
+fn timeout(workload: &ObjectName, message: String) -> Failure {
+    Failure {
+        class: FailureClass::Timeout,
+        workload: workload.clone(),
+        pod: None,
+        container: None,
+        message,
+        log: Vec::new(),
+    }
+}
+
+/// What an unfinished rollout waits for, by the first pod that is not ready.
+fn waits_for(workload: &ObjectName, facts: &WorkloadFacts, pods: &[PodFacts]) -> Failure {
+    if facts.observed_generation < facts.generation {
+        let message = "its controller has not looked at the newest version yet";
+        return timeout(workload, message.to_owned());
+    }
+    let mut current = pods.iter().filter(|pod| pod.current && !pod.terminating);
+    if let Some(pod) = current.find(|pod| !pod.ready) {
+        let container = pod
+            .containers
+            .iter()
+            .find(|c| !c.ready && !has_succeeded(c));
+        return Failure {
+            pod: Some(pod.name.clone()),
+            container: container.map(|container| container.name.clone()),
+            ..timeout(workload, pod_waits_for(pod, container))
+        };
+    }
+    if let Some(reason) = &facts.cannot_create_pods {
+        return timeout(workload, reason.clone());
+    }
+    match pods.iter().find(|pod| !pod.current || pod.terminating) {
+        Some(old) => Failure {
+            pod: Some(old.name.clone()),
+            ..timeout(
+                workload,
+                "a pod of the previous version is still there".to_owned(),
+            )
+        },
+        None => timeout(
+            workload,
+            format!("{} of {} pods are there", facts.updated, facts.desired),
+        ),
+    }
+}
+
+fn has_succeeded(container: &ContainerFacts) -> bool {
+    matches!(&container.state, ContainerState::Ended(end) if end.exit_code == 0)
+}
+
+fn pod_waits_for(pod: &PodFacts, container: Option<&ContainerFacts>) -> String {
+    if let Some(reason) = &pod.unschedulable {
+        return format!("not scheduled: {reason}");
+    }
+    match container.map(|container| &container.state) {
+        Some(ContainerState::Waiting { reason, message }) if message.is_empty() => {
+            format!("waiting: {reason}")
+        }
+        Some(ContainerState::Waiting { reason, message }) => {
+            format!("waiting: {reason}: {message}")
+        }
+        Some(ContainerState::Running) => "running and not ready".to_owned(),
+        Some(ContainerState::Ended(end)) => {
+            format!("ended with exit code {} ({})", end.exit_code, end.reason)
+        }
+        Some(ContainerState::Unknown) | None => "not started".to_owned(),
+    }
+}

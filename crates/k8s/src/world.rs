@@ -1,0 +1,252 @@
+//! The workloads and pods of a namespace, as far as they have been seen, and which pods are of the newest template.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{BoxStream, SelectAll, StreamExt as _};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams};
+use kube::runtime::watcher::{Config, Event};
+use preview_core::names::NamespaceName;
+use preview_core::objects::{Kind, ObjectName, PodFacts, WorkloadFacts};
+
+use crate::call::Operation;
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::facts::{
+    daemon_set_facts, deployment_facts, job_facts, pod_facts, stateful_set_facts, uid,
+};
+use crate::watch::{Outcome, Store, watch};
+
+/// Annotation of a Deployment and of its ReplicaSets: which rollout it is.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+/// Label of a StatefulSet's pods: which template they were made from.
+const CONTROLLER_REVISION: &str = "controller-revision-hash";
+/// Annotation of a DaemonSet, and label of its pods: which version of the template.
+/// <https://kubernetes.io/docs/reference/labels-annotations-taints/#deprecated-daemonset-template-generation>
+const TEMPLATE_GENERATION: (&str, &str) = (
+    "deprecated.daemonset.template.generation",
+    "pod-template-generation",
+);
+
+/// One event of one of the watches.
+pub(crate) enum Seen {
+    Deployment(Event<Deployment>),
+    ReplicaSet(Event<ReplicaSet>),
+    StatefulSet(Event<StatefulSet>),
+    DaemonSet(Event<DaemonSet>),
+    Job(Event<Job>),
+    Pod(Event<Pod>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    deployments: Store<Deployment>,
+    replica_sets: Store<ReplicaSet>,
+    stateful_sets: Store<StatefulSet>,
+    daemon_sets: Store<DaemonSet>,
+    jobs: Store<Job>,
+    pods: Store<Pod>,
+}
+
+impl World {
+    pub(crate) fn take(&mut self, seen: Seen) {
+        match seen {
+            Seen::Deployment(event) => self.deployments.take(event),
+            Seen::ReplicaSet(event) => self.replica_sets.take(event),
+            Seen::StatefulSet(event) => self.stateful_sets.take(event),
+            Seen::DaemonSet(event) => self.daemon_sets.take(event),
+            Seen::Job(event) => self.jobs.take(event),
+            Seen::Pod(event) => self.pods.take(event),
+        }
+    }
+
+    /// Whether everything that `kinds` are judged by has been listed.
+    pub(crate) fn knows(&self, kinds: &BTreeSet<Kind>) -> bool {
+        self.pods.is_ready()
+            && kinds.iter().all(|kind| match kind {
+                Kind::Deployment => self.deployments.is_ready() && self.replica_sets.is_ready(),
+                Kind::StatefulSet => self.stateful_sets.is_ready(),
+                Kind::DaemonSet => self.daemon_sets.is_ready(),
+                Kind::Job => self.jobs.is_ready(),
+                _ => true,
+            })
+    }
+
+    /// The workload and its pods, newest first; none when it is not there.
+    pub(crate) fn workload(&self, name: &ObjectName) -> Option<(WorkloadFacts, Vec<PodFacts>)> {
+        match name.kind {
+            Kind::Deployment => self
+                .deployments
+                .get(&name.name)
+                .map(|d| self.of_deployment(d)),
+            Kind::StatefulSet => {
+                let set = self.stateful_sets.get(&name.name)?;
+                let newest = set
+                    .status
+                    .as_ref()
+                    .and_then(|s| s.update_revision.as_deref());
+                let facts = stateful_set_facts(set);
+                let pods = self.pods_of(uid(&set.metadata), |pod| {
+                    is_seen(&facts) && label(pod, CONTROLLER_REVISION) == newest
+                });
+                Some((facts, pods))
+            }
+            Kind::DaemonSet => {
+                let set = self.daemon_sets.get(&name.name)?;
+                let newest = annotation(&set.metadata, TEMPLATE_GENERATION.0);
+                let facts = daemon_set_facts(set);
+                let pods = self.pods_of(uid(&set.metadata), |pod| {
+                    is_seen(&facts) && label(pod, TEMPLATE_GENERATION.1) == newest
+                });
+                Some((facts, pods))
+            }
+            Kind::Job => {
+                let job = self.jobs.get(&name.name)?;
+                Some((job_facts(job), self.pods_of(uid(&job.metadata), |_| true)))
+            }
+            _ => None,
+        }
+    }
+
+    fn of_deployment(&self, deployment: &Deployment) -> (WorkloadFacts, Vec<PodFacts>) {
+        let facts = deployment_facts(deployment);
+        let revision = annotation(&deployment.metadata, REVISION);
+        let owned = |set: &&ReplicaSet| owner(&set.metadata) == Some(uid(&deployment.metadata));
+        let mut pods = Vec::new();
+        for set in self.replica_sets.values().filter(owned) {
+            // Before the controller has seen the newest spec, the annotation is of the previous rollout.
+            let current = is_seen(&facts) && annotation(&set.metadata, REVISION) == revision;
+            pods.extend(
+                self.raw_pods_of(uid(&set.metadata))
+                    .map(|pod| (pod, current)),
+            );
+        }
+        newest_first(&mut pods);
+        let pods = pods
+            .into_iter()
+            .map(|(pod, current)| pod_facts(pod, current));
+        (facts, pods.collect())
+    }
+
+    fn raw_pods_of<'a>(&'a self, owner_uid: &'a str) -> impl Iterator<Item = &'a Pod> {
+        let pods = self.pods.values();
+        pods.filter(move |pod| owner(&pod.metadata) == Some(owner_uid))
+    }
+
+    fn pods_of(&self, owner_uid: &str, is_current: impl Fn(&Pod) -> bool) -> Vec<PodFacts> {
+        let mut pods: Vec<_> = self
+            .raw_pods_of(owner_uid)
+            .map(|pod| (pod, is_current(pod)))
+            .collect();
+        newest_first(&mut pods);
+        let pods = pods
+            .into_iter()
+            .map(|(pod, current)| pod_facts(pod, current));
+        pods.collect()
+    }
+}
+
+fn newest_first(pods: &mut [(&Pod, bool)]) {
+    pods.sort_by(|(a, _), (b, _)| {
+        let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        made(b).cmp(&made(a))
+    });
+}
+
+fn is_seen(facts: &WorkloadFacts) -> bool {
+    facts.observed_generation >= facts.generation
+}
+
+fn owner(metadata: &ObjectMeta) -> Option<&str> {
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
+}
+
+fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
+    pod.metadata.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+impl Cluster {
+    /// One watch for each kind that `kinds` are judged by.
+    pub(crate) fn watch_workloads(
+        &self,
+        namespace: &NamespaceName,
+        kinds: &BTreeSet<Kind>,
+    ) -> SelectAll<BoxStream<'static, Outcome<Seen>>> {
+        let mut all = SelectAll::new();
+        macro_rules! add {
+            ($seen:ident) => {
+                let api = Api::namespaced(self.client.clone(), namespace.as_str());
+                let events = watch(api, Config::default());
+                all.push(events.map(|event| event.map(Seen::$seen)).boxed());
+            };
+        }
+        add!(Pod);
+        for kind in kinds {
+            match kind {
+                Kind::Deployment => {
+                    add!(Deployment);
+                    add!(ReplicaSet);
+                }
+                Kind::StatefulSet => {
+                    add!(StatefulSet);
+                }
+                Kind::DaemonSet => {
+                    add!(DaemonSet);
+                }
+                Kind::Job => {
+                    add!(Job);
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
+    /// The world as it is now, as far as one workload of `kind` is judged by it.
+    pub(crate) async fn world_now(
+        &self,
+        operation: &Operation,
+        namespace: &NamespaceName,
+        kind: Kind,
+    ) -> Result<World, Error> {
+        let mut world = World::default();
+        let params = ListParams::default();
+        macro_rules! fill {
+            ($store:ident) => {
+                let api = Api::namespaced(self.client.clone(), namespace.as_str());
+                let list = self.list(operation, || api.list(&params)).await?;
+                world.$store = Store::of(list.items);
+            };
+        }
+        match kind {
+            Kind::Deployment => {
+                fill!(deployments);
+                fill!(replica_sets);
+            }
+            Kind::StatefulSet => {
+                fill!(stateful_sets);
+            }
+            Kind::DaemonSet => {
+                fill!(daemon_sets);
+            }
+            Kind::Job => {
+                fill!(jobs);
+            }
+            _ => {}
+        }
+        fill!(pods);
+        Ok(world)
+    }
+}
