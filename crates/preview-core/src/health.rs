@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::NamespaceName;
 use crate::objects::{
     ContainerEnd, ContainerFacts, ContainerState, Kind, ObjectName, PodFacts, WorkloadFacts,
 };
@@ -61,6 +62,46 @@ impl fmt::Display for FailureClass {
     }
 }
 
+/// Who can do something about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Actor {
+    /// Whoever wrote the change: the code is at fault.
+    Author,
+    /// Whoever runs the cluster and its configuration: another change would fail alike.
+    Operator,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Author => "author",
+            Self::Operator => "operator",
+        })
+    }
+}
+
+impl FailureClass {
+    /// Who has to act.
+    ///
+    /// An image is the operator's: before it is deployed the registry was seen to have all of it, so it is the node
+    /// that cannot pull. Configuration is too: it comes from the base branch.
+    #[must_use]
+    pub const fn actor(self) -> Actor {
+        match self {
+            Self::Crash | Self::OutOfMemory | Self::Probe | Self::Migration | Self::Check => {
+                Actor::Author
+            }
+            Self::Image
+            | Self::Configuration
+            | Self::Quota
+            | Self::Scheduling
+            | Self::Database
+            | Self::Timeout => Actor::Operator,
+        }
+    }
+}
+
 /// A failure that is certain, with the object that shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -94,6 +135,43 @@ impl fmt::Display for Failure {
         } else {
             write!(f, ": {}", self.message)
         }
+    }
+}
+
+impl Failure {
+    /// The command that shows more of it.
+    #[must_use]
+    pub fn next_command(&self, namespace: &NamespaceName) -> String {
+        let kubectl = format!("kubectl -n {namespace}");
+        let workload = &self.workload;
+        match (self.class, &self.pod) {
+            (FailureClass::Quota, _) => format!("{kubectl} describe resourcequota,limitrange"),
+            (FailureClass::Timeout, None) => {
+                format!("{kubectl} get pods,events --sort-by=.metadata.creationTimestamp")
+            }
+            (
+                FailureClass::Image
+                | FailureClass::Configuration
+                | FailureClass::Scheduling
+                | FailureClass::Timeout,
+                Some(pod),
+            ) => format!("{kubectl} describe pod {pod}"),
+            (FailureClass::Crash | FailureClass::OutOfMemory, Some(pod))
+                if workload.kind != Kind::Job =>
+            {
+                format!("{kubectl} logs {pod}{} --previous", self.of_container())
+            }
+            (_, Some(pod)) => format!("{kubectl} logs {pod}{}", self.of_container()),
+            (FailureClass::Migration | FailureClass::Check, None) => {
+                format!("{kubectl} logs {workload} --all-containers")
+            }
+            (_, None) => format!("{kubectl} describe {workload}"),
+        }
+    }
+
+    fn of_container(&self) -> String {
+        let container = self.container.as_ref();
+        container.map_or_else(String::new, |container| format!(" -c {container}"))
     }
 }
 
@@ -398,5 +476,66 @@ mod tests {
             panic!("it does not fail")
         };
         insta::assert_snapshot!(failure, @"Deployment/web: container crashes (pod web-1, container web): ended with exit code 3 (Error)");
+    }
+
+    #[test]
+    fn the_next_command_shows_more_of_the_failure() {
+        use FailureClass as Class;
+        let command = |class, kind, pod: Option<&str>| {
+            let failure = Failure {
+                class,
+                workload: ObjectName::new(kind, "web"),
+                pod: pod.map(str::to_owned),
+                container: pod.map(|_| "main".to_owned()),
+                message: String::new(),
+                log: Vec::new(),
+            };
+            failure.next_command(&"preview-pr-7".parse().unwrap())
+        };
+        let table = [
+            (
+                Class::Image,
+                Kind::Deployment,
+                Some("web-1"),
+                "describe pod web-1",
+            ),
+            (
+                Class::Crash,
+                Kind::Deployment,
+                Some("web-1"),
+                "logs web-1 -c main --previous",
+            ),
+            (Class::Crash, Kind::Job, Some("web-1"), "logs web-1 -c main"),
+            (
+                Class::Migration,
+                Kind::Job,
+                None,
+                "logs Job/web --all-containers",
+            ),
+            (
+                Class::Probe,
+                Kind::Deployment,
+                Some("web-1"),
+                "logs web-1 -c main",
+            ),
+            (
+                Class::Probe,
+                Kind::Deployment,
+                None,
+                "describe Deployment/web",
+            ),
+            (
+                Class::Quota,
+                Kind::Deployment,
+                Some("web-1"),
+                "describe resourcequota,limitrange",
+            ),
+        ];
+        for (class, kind, pod, expected) in table {
+            assert_eq!(
+                command(class, kind, pod),
+                format!("kubectl -n preview-pr-7 {expected}")
+            );
+        }
     }
 }

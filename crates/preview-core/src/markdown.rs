@@ -35,6 +35,8 @@ fn push_inline(out: &mut String, c: char, at_start: bool, previous: char, rest: 
         '&' => out.push_str("&amp;"),
         '<' => out.push_str("&lt;"),
         '>' => out.push_str("&gt;"),
+        // The @ of a digest mentions nobody, and people copy digests.
+        '@' if previous.is_ascii_alphanumeric() && rest.starts_with("sha256:") => out.push('@'),
         '@' | '#' => {
             if c == '#' && at_start {
                 out.push('\\');
@@ -203,6 +205,10 @@ mod tests {
             ("<img src=x>", "&lt;img src=x&gt;"),
             ("<!-- hides the rest", "&lt;\\!-- hides the rest"),
             ("&lt;", "&amp;lt;"),
+            (
+                "ghcr.io/acme/web@sha256:12 @sha256:",
+                "ghcr.io/acme/web@sha256:12 @&#8203;sha256:",
+            ),
             ("thanks @octocat", "thanks @&#8203;octocat"),
             (
                 "fixes #12 and acme/web#3",
@@ -309,6 +315,7 @@ mod tests {
                 "://",
                 "www.",
                 "octocat",
+                "sha256:",
                 "12",
                 "GH-",
                 " ",
@@ -340,7 +347,11 @@ mod tests {
             for (at, c) in out.char_indices() {
                 let rest = &out[at + c.len_utf8()..];
                 match c {
-                    '@' => prop_assert!(rest.starts_with(BREAK), "{out:?}"),
+                    '@' => {
+                        let in_digest = rest.starts_with("sha256:")
+                            && out[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+                        prop_assert!(rest.starts_with(BREAK) || in_digest, "{out:?}");
+                    }
                     '#' => prop_assert!(rest.starts_with(BREAK) || out[..at].ends_with('&'), "{out:?}"),
                     '`' | '*' | '_' | '[' | ']' | '|' | '~' => prop_assert!(is_escaped(&out, at), "{out:?}"),
                     _ => {}

@@ -1,0 +1,838 @@
+//! The one comment on a pull request that always tells how its preview is.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use jiff::Timestamp;
+
+use crate::health::{Actor, Failure, Rollout};
+use crate::markdown::{code, fence, inline, is_plain_url, link};
+use crate::names::{CommitSha, ComponentName, NamespaceName, PinnedImage, Subject};
+use crate::outcome::ReceiptItem;
+
+/// The hidden text by which the comment is found again (together with its author: others can copy it).
+pub const MARKER: &str = "<!-- preview-environments:comment -->";
+
+/// Lines of a log that a comment shows; the run has them all.
+const LOG_LINES: usize = 20;
+
+/// Characters of each.
+const LOG_WIDTH: usize = 300;
+
+/// Items of a list of reasons or of a receipt.
+const LIST_ITEMS: usize = 50;
+
+/// Component names, or parts of them, that are written in capitals.
+const INITIALISMS: [&str; 12] = [
+    "api", "bff", "cdn", "cms", "db", "http", "id", "io", "sso", "ui", "url", "ws",
+];
+
+/// The comment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// How the preview is.
+    pub state: State,
+    /// Where it answers; none where nothing answers.
+    pub url: Option<String>,
+    /// When this was true.
+    pub updated: Timestamp,
+    /// The commit H.
+    pub commit: CommitSha,
+    /// The preview's namespace; none where there is none to be.
+    pub namespace: Option<NamespaceName>,
+    /// How its database is, where it has one.
+    pub database: Option<Condition>,
+    /// How its components are, in the order in which they are shown.
+    pub components: Vec<(ComponentName, Replicas)>,
+    /// The page of the run that wrote it.
+    pub run_url: Option<String>,
+}
+
+/// How the preview is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is being made or updated.
+    Deploying {
+        /// What is being done, such as `rolling out`.
+        step: String,
+    },
+    /// It answers.
+    Ready,
+    /// What was deployed does not come up.
+    Failed(Failure),
+    /// GitHub, the registry or the cluster failed.
+    OutsideFailed {
+        /// The error, which names operation, object and next step.
+        error: String,
+    },
+    /// It waits for a slot.
+    Queued {
+        /// Its place in the queue, counted from 1, and the queue's length.
+        place: Option<(u32, u32)>,
+        /// Who has the slots, and since when.
+        holders: Vec<(Subject, Option<Timestamp>)>,
+    },
+    /// A rule says no.
+    Refused {
+        /// Each reason with its next step.
+        reasons: Vec<String>,
+    },
+    /// It is gone.
+    Destroyed {
+        /// What was verified to be gone.
+        receipt: Vec<ReceiptItem>,
+    },
+    /// It should be gone and something keeps it.
+    NotDestroyed {
+        /// What is gone and what is not.
+        receipt: Vec<ReceiptItem>,
+    },
+    /// What was looked at runs on a target.
+    Promoted {
+        /// The target.
+        target: String,
+        /// The commit M.
+        commit: CommitSha,
+        /// What runs there.
+        images: BTreeMap<ComponentName, PinnedImage>,
+    },
+    /// It was merged, and a rule keeps it from a target.
+    NotPromoted {
+        /// The target.
+        target: String,
+        /// Each reason with its next step.
+        reasons: Vec<String>,
+    },
+}
+
+/// How a part of the preview is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Condition {
+    /// Not there yet.
+    Starting,
+    /// There.
+    Ready,
+    /// It will not come up.
+    Failed,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "Starting",
+            Self::Ready => "Ready",
+            Self::Failed => "Failed",
+        })
+    }
+}
+
+/// How a component is, and how many of its replicas are ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// How it is.
+    pub condition: Condition,
+    /// Replicas that are ready.
+    pub ready: u32,
+    /// Replicas wanted.
+    pub desired: u32,
+}
+
+impl Replicas {
+    /// What `rollout` says, of a component that wants `desired` replicas.
+    #[must_use]
+    pub fn of(rollout: &Rollout, desired: u32) -> Self {
+        let (condition, ready, desired) = match rollout {
+            Rollout::Waiting { ready, desired } => (Condition::Starting, *ready, *desired),
+            Rollout::Complete { ready, desired } => (Condition::Ready, *ready, *desired),
+            Rollout::Failed(_) => (Condition::Failed, 0, desired),
+        };
+        Self {
+            condition,
+            ready,
+            desired,
+        }
+    }
+}
+
+impl fmt::Display for Replicas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            condition,
+            ready,
+            desired,
+        } = self;
+        write!(f, "{condition} ({ready}/{desired} replicas)")
+    }
+}
+
+/// A component's name for people: `web` is Web, `api` is API, `admin-ui` is Admin UI.
+#[must_use]
+pub fn display_name(component: &ComponentName) -> String {
+    let words = component
+        .as_str()
+        .split('-')
+        .filter(|word| !word.is_empty());
+    let words: Vec<String> = words
+        .map(|word| {
+            if INITIALISMS.contains(&word) {
+                word.to_ascii_uppercase()
+            } else {
+                word[..1].to_ascii_uppercase() + &word[1..]
+            }
+        })
+        .collect();
+    words.join(" ")
+}
+
+impl Comment {
+    /// The comment's Markdown, its marker included.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = format!("{MARKER}\n## 🚀 Preview Environment\n\n");
+        self.head(&mut out);
+        out.push_str("\n---\n\n");
+        let story = self.story();
+        if !story.is_empty() {
+            out += &story;
+            out.push('\n');
+        }
+        self.details(&mut out);
+        out
+    }
+
+    fn head(&self, out: &mut String) {
+        let _ = writeln!(out, "**Status**: {}", self.state.status_line());
+        if let Some(url) = &self.url {
+            let shown = if is_plain_url(url) {
+                url.clone()
+            } else {
+                inline(url)
+            };
+            let _ = writeln!(out, "**URL**: {shown}");
+        }
+        let updated = self.updated.strftime("%Y-%m-%d %H:%M UTC");
+        let _ = writeln!(out, "**Last Updated**: {updated}");
+        let _ = writeln!(out, "**Commit**: {}", self.commit.short());
+    }
+
+    /// What there is to say beyond the head; empty where nothing is.
+    fn story(&self) -> String {
+        let mut out = String::new();
+        match &self.state {
+            State::Deploying { .. } => {}
+            State::Ready => return String::new(),
+            State::Failed(failure) => self.failure(&mut out, failure),
+            State::OutsideFailed { error } => {
+                let _ = writeln!(out, "**What failed**: {}", inline(error));
+                acts(&mut out, Actor::Operator);
+            }
+            State::Queued { place, holders } => queue(&mut out, *place, holders),
+            State::Refused { reasons } | State::NotPromoted { reasons, .. } => {
+                list(&mut out, reasons.iter().map(|reason| inline(reason)));
+            }
+            State::Destroyed { receipt } | State::NotDestroyed { receipt } => {
+                list(&mut out, receipt.iter().map(receipt_line));
+                self.teardown_command(&mut out);
+            }
+            State::Promoted { commit, images, .. } => {
+                let _ = writeln!(out, "**Merged as**: {}\n", commit.short());
+                let lines = images.iter().map(|(component, image)| {
+                    format!("{}: {}", display_name(component), code(&image.to_string()))
+                });
+                list(&mut out, lines);
+            }
+        }
+        if let Some(url) = &self.run_url {
+            let gap = if out.is_empty() { "" } else { "\n" };
+            let _ = writeln!(out, "{gap}{}", link("The run and its log", url));
+        }
+        out
+    }
+
+    fn failure(&self, out: &mut String, failure: &Failure) {
+        let _ = write!(
+            out,
+            "**What failed**: {} — {}",
+            failure.class,
+            code(&failure.workload.to_string())
+        );
+        if let Some(pod) = &failure.pod {
+            let _ = write!(out, ", pod {}", code(pod));
+        }
+        if let Some(container) = &failure.container {
+            let _ = write!(out, ", container {}", code(container));
+        }
+        out.push('\n');
+        if !failure.message.is_empty() {
+            let _ = writeln!(out, "**Message**: {}", inline(&failure.message));
+        }
+        acts(out, failure.class.actor());
+        if let Some(namespace) = &self.namespace {
+            let _ = writeln!(out, "**Next**: {}", code(&failure.next_command(namespace)));
+        }
+        if !failure.log.is_empty() {
+            let _ = writeln!(
+                out,
+                "\nThe last lines it printed:\n\n{}",
+                fence(&last_lines(&failure.log))
+            );
+        }
+    }
+
+    fn teardown_command(&self, out: &mut String) {
+        if let (State::NotDestroyed { .. }, Some(namespace)) = (&self.state, &self.namespace) {
+            acts(out, Actor::Operator);
+            let command = format!("kubectl get namespace {namespace} -o yaml");
+            let _ = writeln!(out, "**Next**: {}", code(&command));
+        }
+    }
+
+    fn details(&self, out: &mut String) {
+        out.push_str("<details>\n<summary>Deployment Details</summary>\n\n");
+        if let Some(namespace) = &self.namespace {
+            let _ = writeln!(out, "- Namespace: `{namespace}`");
+        }
+        if let Some(database) = self.database {
+            let _ = writeln!(out, "- Database: {database}");
+        }
+        for (component, replicas) in &self.components {
+            let _ = writeln!(out, "- {}: {replicas}", display_name(component));
+        }
+        if self.namespace.is_none() && self.database.is_none() && self.components.is_empty() {
+            out.push_str("- Nothing is deployed\n");
+        }
+        out.push_str("\n</details>\n");
+    }
+}
+
+impl State {
+    /// What stands behind **Status**.
+    #[must_use]
+    pub fn status_line(&self) -> String {
+        match self {
+            Self::Deploying { step } => format!("⏳ Deploying — {}", inline(step)),
+            Self::Ready => "✅ Ready".to_owned(),
+            Self::Failed(_) | Self::OutsideFailed { .. } => "❌ Failed".to_owned(),
+            Self::Queued { .. } => "🚦 Queued".to_owned(),
+            Self::Refused { .. } => "⛔ Refused".to_owned(),
+            Self::Destroyed { .. } => "🗑️ Destroyed".to_owned(),
+            Self::NotDestroyed { .. } => "⚠️ Not destroyed yet".to_owned(),
+            Self::Promoted { target, .. } => format!("🚀 Promoted — {}", inline(target)),
+            Self::NotPromoted { target, .. } => format!("⛔ Not promoted — {}", inline(target)),
+        }
+    }
+}
+
+fn acts(out: &mut String, actor: Actor) {
+    let who = match actor {
+        Actor::Author => "the author of this pull request",
+        Actor::Operator => "whoever operates the previews",
+    };
+    let _ = writeln!(out, "**Who acts**: {who}");
+}
+
+fn queue(out: &mut String, place: Option<(u32, u32)>, holders: &[(Subject, Option<Timestamp>)]) {
+    let place = place.map_or_else(String::new, |(place, of)| {
+        format!(" This one is number {place} of {of} in the queue.")
+    });
+    let _ = writeln!(
+        out,
+        "All {} slots for previews are taken.{place} Closing a pull request \
+         frees its slot.\n",
+        holders.len()
+    );
+    let lines = holders.iter().map(|(subject, since)| {
+        let since = since.map_or_else(String::new, |since| {
+            format!(" since {}", since.strftime("%Y-%m-%d %H:%M UTC"))
+        });
+        // As code: a reference would write into the history of the other pull request.
+        format!("{}{since}", code(&subject.to_string()))
+    });
+    list(out, lines);
+}
+
+fn receipt_line(item: &ReceiptItem) -> String {
+    let (mark, state) = if item.gone {
+        ("✅", "gone")
+    } else {
+        ("❌", "still there")
+    };
+    let kept_by = item.kept_by.as_ref();
+    let kept_by = kept_by.map_or_else(String::new, |why| format!(": {}", inline(why)));
+    format!("{mark} {} {state}{kept_by}", code(&item.object))
+}
+
+fn list(out: &mut String, items: impl ExactSizeIterator<Item = String>) {
+    let more = items.len().saturating_sub(LIST_ITEMS);
+    for item in items.take(LIST_ITEMS) {
+        let _ = writeln!(out, "- {item}");
+    }
+    if more > 0 {
+        let _ = writeln!(out, "- … and {more} more");
+    }
+}
+
+fn last_lines(log: &[String]) -> Vec<String> {
+    log[log.len().saturating_sub(LOG_LINES)..]
+        .iter()
+        .map(|line| line.chars().take(LOG_WIDTH).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::FailureClass;
+    use crate::objects::{Kind, ObjectName};
+    use proptest::prelude::*;
+
+    fn comment(state: State) -> Comment {
+        Comment {
+            state,
+            url: Some("https://123.pr.example.com".into()),
+            updated: "2025-12-19T14:32:59Z".parse().unwrap(),
+            commit: format!("abc1234{}", "0".repeat(33)).parse().unwrap(),
+            namespace: Some("preview-pr-123".parse().unwrap()),
+            database: Some(Condition::Ready),
+            components: ["web", "api"]
+                .map(|name| {
+                    let replicas = Replicas::of(
+                        &Rollout::Complete {
+                            ready: 2,
+                            desired: 2,
+                        },
+                        2,
+                    );
+                    (name.parse().unwrap(), replicas)
+                })
+                .to_vec(),
+            run_url: Some("https://github.com/acme/shop/actions/runs/12".into()),
+        }
+    }
+
+    fn crash() -> Failure {
+        Failure {
+            class: FailureClass::Crash,
+            workload: ObjectName::new(Kind::Deployment, "web"),
+            pod: Some("web-1".into()),
+            container: Some("web".into()),
+            message: "ended with exit code 3 (Error)".into(),
+            log: vec!["starting".into(), "```".into(), "</details> @all".into()],
+        }
+    }
+
+    #[test]
+    fn ready_is_exactly_what_the_team_asked_for() {
+        insta::assert_snapshot!(comment(State::Ready).render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: ✅ Ready
+        **URL**: https://123.pr.example.com
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Namespace: `preview-pr-123`
+        - Database: Ready
+        - Web: Ready (2/2 replicas)
+        - API: Ready (2/2 replicas)
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn deploying_tells_the_step() {
+        let mut deploying = comment(State::Deploying {
+            step: "rolling out".into(),
+        });
+        deploying.components[1].1 = Replicas::of(
+            &Rollout::Waiting {
+                ready: 1,
+                desired: 2,
+            },
+            2,
+        );
+        insta::assert_snapshot!(deploying.render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: ⏳ Deploying — rolling out
+        **URL**: https://123.pr.example.com
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Namespace: `preview-pr-123`
+        - Database: Ready
+        - Web: Ready (2/2 replicas)
+        - API: Starting (1/2 replicas)
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn a_failure_tells_what_where_why_who_and_how_to_go_on() {
+        let mut failed = comment(State::Failed(crash()));
+        failed.components[0].1 = Replicas::of(&Rollout::Failed(crash()), 2);
+        insta::assert_snapshot!(failed.render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: ❌ Failed
+        **URL**: https://123.pr.example.com
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        **What failed**: container crashes — `Deployment/web`, pod `web-1`, container `web`
+        **Message**: ended with exit code 3 (Error)
+        **Who acts**: the author of this pull request
+        **Next**: `kubectl -n preview-pr-123 logs web-1 -c web --previous`
+
+        The last lines it printed:
+
+        ````text
+        starting
+        ```
+        </details> @all
+        ````
+
+        [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Namespace: `preview-pr-123`
+        - Database: Ready
+        - Web: Failed (0/2 replicas)
+        - API: Ready (2/2 replicas)
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn a_failure_of_the_outside_is_the_operators() {
+        let failed = comment(State::OutsideFailed {
+            error: "cannot read ghcr.io/acme/web: 503; try again later".into(),
+        });
+        insta::assert_snapshot!(failed.render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: ❌ Failed
+        **URL**: https://123.pr.example.com
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        **What failed**: cannot read ghcr.io/acme/web: 503; try again later
+        **Who acts**: whoever operates the previews
+
+        [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Namespace: `preview-pr-123`
+        - Database: Ready
+        - Web: Ready (2/2 replicas)
+        - API: Ready (2/2 replicas)
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn queued_tells_who_has_the_slots() {
+        let mut queued = comment(State::Queued {
+            place: Some((1, 3)),
+            holders: vec![
+                (
+                    "pr-7".parse().unwrap(),
+                    Some("2025-12-18T09:00:00Z".parse().unwrap()),
+                ),
+                ("pr-9".parse().unwrap(), None),
+            ],
+        });
+        queued.url = None;
+        queued.database = None;
+        queued.components.clear();
+        insta::assert_snapshot!(queued.render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: 🚦 Queued
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        All 2 slots for previews are taken. This one is number 1 of 3 in the queue. Closing a pull request frees its slot.
+
+        - `pr-7` since 2025-12-18 09:00 UTC
+        - `pr-9`
+
+        [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Namespace: `preview-pr-123`
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn refused_tells_each_reason() {
+        let refused = Comment {
+            url: None,
+            namespace: None,
+            database: None,
+            components: Vec::new(),
+            ..comment(State::Refused {
+                reasons: vec![
+                    "pull request #123 comes from the fork mallory/shop".into(),
+                    "<b>no</b>\n# title".into(),
+                ],
+            })
+        };
+        insta::assert_snapshot!(refused.render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: ⛔ Refused
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        - pull request #&#8203;123 comes from the fork mallory/shop
+        - &lt;b&gt;no&lt;/b&gt; #&#8203; title
+
+        [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Nothing is deployed
+
+        </details>
+        ");
+    }
+
+    fn receipt(gone: bool) -> Vec<ReceiptItem> {
+        vec![
+            ReceiptItem {
+                object: "Namespace/preview-pr-123".into(),
+                gone: true,
+                kept_by: None,
+            },
+            ReceiptItem {
+                object: "PersistentVolume/pvc-1".into(),
+                gone,
+                kept_by: (!gone).then(|| "finalizer kubernetes.io/pv-protection".into()),
+            },
+        ]
+    }
+
+    fn without_parts(state: State) -> Comment {
+        Comment {
+            url: None,
+            database: None,
+            components: Vec::new(),
+            ..comment(state)
+        }
+    }
+
+    #[test]
+    fn destroyed_shows_the_receipt() {
+        let destroyed = without_parts(State::Destroyed {
+            receipt: receipt(true),
+        });
+        insta::assert_snapshot!(destroyed.render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: 🗑️ Destroyed
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        - ✅ `Namespace/preview-pr-123` gone
+        - ✅ `PersistentVolume/pvc-1` gone
+
+        [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Namespace: `preview-pr-123`
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn what_is_not_gone_is_named_with_what_keeps_it() {
+        let blocked = without_parts(State::NotDestroyed {
+            receipt: receipt(false),
+        });
+        insta::assert_snapshot!(blocked.render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: ⚠️ Not destroyed yet
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        - ✅ `Namespace/preview-pr-123` gone
+        - ❌ `PersistentVolume/pvc-1` still there: finalizer kubernetes.io/pv-protection
+        **Who acts**: whoever operates the previews
+        **Next**: `kubectl get namespace preview-pr-123 -o yaml`
+
+        [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Namespace: `preview-pr-123`
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn promoted_names_the_images_that_run() {
+        let promoted = without_parts(State::Promoted {
+            target: "production".into(),
+            commit: "d".repeat(40).parse().unwrap(),
+            images: BTreeMap::from([(
+                "web".parse().unwrap(),
+                format!("ghcr.io/acme/web@sha256:{}", "1".repeat(64))
+                    .parse()
+                    .unwrap(),
+            )]),
+        });
+        insta::assert_snapshot!(promoted.render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: 🚀 Promoted — production
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        **Merged as**: ddddddd
+
+        - Web: `ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111`
+
+        [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Namespace: `preview-pr-123`
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn a_refused_promotion_tells_each_reason() {
+        let refused = without_parts(State::NotPromoted {
+            target: "production".into(),
+            reasons: vec!["the record is unsigned".into()],
+        });
+        insta::assert_snapshot!(refused.render(), @r"
+        <!-- preview-environments:comment -->
+        ## 🚀 Preview Environment
+
+        **Status**: ⛔ Not promoted — production
+        **Last Updated**: 2025-12-19 14:32 UTC
+        **Commit**: abc1234
+
+        ---
+
+        - the record is unsigned
+
+        [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+        <details>
+        <summary>Deployment Details</summary>
+
+        - Namespace: `preview-pr-123`
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn components_are_named_as_people_write_them() {
+        for (name, shown) in [
+            ("web", "Web"),
+            ("api", "API"),
+            ("admin-ui", "Admin UI"),
+            ("a--b", "A B"),
+            ("db2", "Db2"),
+            ("9p", "9p"),
+        ] {
+            assert_eq!(display_name(&name.parse().unwrap()), shown);
+        }
+    }
+
+    #[test]
+    fn long_logs_and_lists_are_cut_to_their_ends() {
+        let log: Vec<String> = (0..30)
+            .map(|n| format!("{n} {}", "x".repeat(999)))
+            .collect();
+        let kept = last_lines(&log);
+        assert_eq!((kept.len(), kept[0].len()), (20, 300));
+        assert!(kept[19].starts_with("29 "));
+        let mut out = String::new();
+        list(&mut out, vec!["x".to_owned(); 60].into_iter());
+        assert!(out.ends_with("- x\n- … and 10 more\n"));
+    }
+
+    proptest! {
+        /// Whatever a cluster says, the comment's own structure stays whole: one heading, one rule, one fold.
+        #[test]
+        fn hostile_text_leaves_the_comments_structure_whole(
+            message in "(<|>|@|#|`{1,4}|\n|- |---|</details>|<!--|[a-z]| ){0,20}",
+            line in "(<|@|`{1,9}|\n|</details>|[a-z]){0,20}",
+        ) {
+            let failure = Failure { message: message.clone(), log: vec![line], ..crash() };
+            let text = comment(State::Failed(failure)).render();
+            // The log is code; everything else is judged.
+            let opening = text.lines().find(|line| line.ends_with("```text")).unwrap();
+            let ticks = opening.trim_end_matches("text");
+            let (before, rest) = text.split_once(&format!("\n{opening}\n")).unwrap();
+            let (_, after) = rest.split_once(&format!("\n{ticks}\n")).unwrap();
+            let outside = format!("{before}\n{after}");
+            prop_assert_eq!(outside.matches('<').count(), 5, "{}", outside);
+            prop_assert_eq!(outside.lines().filter(|line| line.starts_with('#')).count(), 1);
+            prop_assert_eq!(outside.lines().filter(|line| *line == "---").count(), 1);
+            prop_assert!(outside.ends_with("\n</details>\n"));
+        }
+    }
+}
