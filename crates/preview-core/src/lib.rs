@@ -3,8 +3,10 @@
 //! Pure: no async, no IO, no environment, no clock, no randomness. Adapters observe facts and put them into the types
 //! of this crate; its functions decide, and the binaries carry out what was decided.
 
+pub mod cleanup;
 pub mod comment;
 pub mod commits;
+pub mod deploy;
 pub mod health;
 pub mod labels;
 pub mod markdown;
