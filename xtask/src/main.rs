@@ -2,7 +2,8 @@
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a developer's tool talks to a terminal"
+    clippy::disallowed_methods,
+    reason = "a developer's tool talks to a terminal and is told by the environment what to use"
 )]
 
 use std::process::ExitCode;

@@ -70,6 +70,10 @@ impl Judge {
     ///
     /// # Errors
     /// When that description cannot be loaded.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is set for all the tests of a run, not by what is tested"
+    )]
     pub fn from_environment() -> Result<Self, LoadError> {
         match std::env::var_os(WHOLE_DESCRIPTION) {
             Some(path) => Self::from_file(Path::new(&path)),
