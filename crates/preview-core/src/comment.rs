@@ -352,14 +352,10 @@ fn queue(out: &mut String, place: Option<(u32, u32)>, holders: &[(Subject, Optio
 }
 
 fn receipt_line(item: &ReceiptItem) -> String {
-    let (mark, state) = if item.gone {
-        ("✅", "gone")
-    } else {
-        ("❌", "still there")
-    };
-    let kept_by = item.kept_by.as_ref();
-    let kept_by = kept_by.map_or_else(String::new, |why| format!(": {}", inline(why)));
-    format!("{mark} {} {state}{kept_by}", code(&item.object))
+    let note = item.note.as_ref();
+    let note = note.map_or_else(String::new, |note| format!(": {}", inline(note)));
+    let state = item.state;
+    format!("{} {} {state}{note}", state.sign(), code(&item.object))
 }
 
 fn list(out: &mut String, items: impl ExactSizeIterator<Item = String>) {
@@ -384,6 +380,7 @@ mod tests {
     use super::*;
     use crate::health::FailureClass;
     use crate::objects::{Kind, ObjectName};
+    use crate::outcome::ReceiptState;
     use proptest::prelude::*;
 
     fn comment(state: State) -> Comment {
@@ -637,17 +634,17 @@ mod tests {
         ");
     }
 
-    fn receipt(gone: bool) -> Vec<ReceiptItem> {
+    fn receipt(volume: ReceiptState) -> Vec<ReceiptItem> {
         vec![
             ReceiptItem {
                 object: "Namespace/preview-pr-123".into(),
-                gone: true,
-                kept_by: None,
+                state: ReceiptState::Gone,
+                note: None,
             },
             ReceiptItem {
                 object: "PersistentVolume/pvc-1".into(),
-                gone,
-                kept_by: (!gone).then(|| "finalizer kubernetes.io/pv-protection".into()),
+                state: volume,
+                note: Some("finalizer kubernetes.io/pv-protection".into()),
             },
         ]
     }
@@ -664,7 +661,7 @@ mod tests {
     #[test]
     fn destroyed_shows_the_receipt() {
         let destroyed = without_parts(State::Destroyed {
-            receipt: receipt(true),
+            receipt: receipt(ReceiptState::Kept),
         });
         insta::assert_snapshot!(destroyed.render(), @r"
         <!-- preview-environments:comment -->
@@ -677,7 +674,7 @@ mod tests {
         ---
 
         - ✅ `Namespace/preview-pr-123` gone
-        - ✅ `PersistentVolume/pvc-1` gone
+        - ⚠️ `PersistentVolume/pvc-1` kept: finalizer kubernetes.io/pv-protection
 
         [The run and its log](https://github.com/acme/shop/actions/runs/12)
 
@@ -693,7 +690,7 @@ mod tests {
     #[test]
     fn what_is_not_gone_is_named_with_what_keeps_it() {
         let blocked = without_parts(State::NotDestroyed {
-            receipt: receipt(false),
+            receipt: receipt(ReceiptState::Blocked),
         });
         insta::assert_snapshot!(blocked.render(), @r"
         <!-- preview-environments:comment -->

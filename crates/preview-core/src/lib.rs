@@ -14,8 +14,10 @@ pub mod names;
 pub mod objects;
 pub mod outcome;
 pub mod ownership;
+pub mod promote;
 pub mod pulls;
 pub mod record;
+pub mod summary;
 
 pub use names::{
     CommitSha, ComponentName, Digest, Fence, Host, ImageName, NamespaceName, NotA, PinnedImage,

@@ -188,11 +188,45 @@ impl Extend<Effect> for Effects {
 pub struct ReceiptItem {
     /// Which: `Namespace/preview-pr-7`, `PersistentVolume/pvc-…`, ….
     pub object: String,
-    /// Whether it was verified to be gone.
-    pub gone: bool,
-    /// Where it is not gone, what keeps it: the exact finalizer or condition. Where it is an orphan, why.
+    /// Whether it is gone.
+    pub state: ReceiptState,
+    /// How that is known, or what keeps it: the exact finalizer, condition or policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept_by: Option<String>,
+    pub note: Option<String>,
+}
+
+/// Whether a thing is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceiptState {
+    /// It was verified to be gone.
+    Gone,
+    /// Something keeps it, and the teardown is not finished.
+    Blocked,
+    /// Its own policy keeps it; it holds nothing up and needs somebody's decision.
+    Kept,
+}
+
+impl ReceiptState {
+    /// A sign for lists.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Gone => "✅",
+            Self::Blocked => "❌",
+            Self::Kept => "⚠️",
+        }
+    }
+}
+
+impl fmt::Display for ReceiptState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gone => "gone",
+            Self::Blocked => "still there",
+            Self::Kept => "kept",
+        })
+    }
 }
 
 /// What a run leaves for people and for the next workflow: `result.json`.

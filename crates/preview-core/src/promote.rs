@@ -1,0 +1,629 @@
+//! Whether what was merged may go to a target: the chain of evidence from the merged commit to the images, and the
+//! verdict on it.
+//!
+//! All evidence is fetched before anything is decided. Nothing in it is believed for who wrote it, only for what proves
+//! it: a record for its signature, an image for its bytes, a merge for its tree.
+
+mod chain;
+mod running;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::names::{
+    CommitSha, ComponentName, Digest, NamespaceName, PinnedImage, PrNumber, RepositoryId,
+    RepositorySlug, Subject, TreeSha,
+};
+use crate::objects::ObjectName;
+use crate::pulls::{Commit, PullRequest, PullState};
+use crate::record::{BuiltBy, Record, RecordRefused, Recorded};
+
+pub use chain::{Link, Mark, chain};
+pub use running::{Running, compare_running};
+
+/// Everything that is known before a promotion to one target is decided.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// Its name, for messages.
+    pub slug: RepositorySlug,
+    /// Its default branch.
+    pub default_branch: String,
+    /// The commit M.
+    pub commit: Commit,
+    /// Whether M is a commit of the default branch.
+    pub on_default_branch: bool,
+    /// The pull requests that GitHub names for M, whatever their state and base.
+    pub pulls: Vec<PullRequest>,
+    /// The records found for M and for the heads of those pull requests, believed or not.
+    pub records: Vec<Result<Record, RecordRefused>>,
+    /// What the registry says of the images that the records name.
+    pub images: BTreeMap<PinnedImage, ImageFacts>,
+    /// The target.
+    pub target: Target,
+}
+
+/// What the registry says of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// Whether it has what the digest names.
+    pub present: bool,
+    /// Pieces below that which it does not have.
+    pub missing: Vec<String>,
+    /// The commit that the revision label names; none where there is none, or the text that is no one commit.
+    pub revision: Result<Option<CommitSha>, String>,
+}
+
+/// Where it is to go, and what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its name, such as `production`.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: NamespaceName,
+    /// The workloads that the configuration names, each with what was found of it.
+    pub workloads: Vec<Workload>,
+}
+
+/// A container of a target that runs a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// The component.
+    pub component: ComponentName,
+    /// The workload, such as `Deployment/web`.
+    pub object: ObjectName,
+    /// The container within it.
+    pub container: String,
+    /// What was found there.
+    pub found: Found,
+}
+
+/// What was found in place of a workload's container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The target has no such workload.
+    NoWorkload,
+    /// The workload has no such container; applying one would add it.
+    NoContainer {
+        /// Those it has.
+        containers: Vec<String>,
+    },
+    /// A tool reconciles the workload from git and would undo what we write.
+    Reconciled {
+        /// Which, and how that is known.
+        by: String,
+    },
+    /// It runs something.
+    Runs {
+        /// The image as the template names it.
+        image: String,
+        /// The commit that our annotation names, and how it stands to M; none where nothing of ours ran there yet.
+        commit: Option<(CommitSha, Lineage)>,
+    },
+}
+
+/// How the commit that runs stands to M.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lineage {
+    /// It is M.
+    Same,
+    /// M contains it.
+    Ancestor,
+    /// It contains M: something newer runs.
+    Descendant,
+    /// Neither contains the other, or it is unknown.
+    Unrelated,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Bring these images to the target.
+    Promote {
+        /// By component, those that the target runs.
+        images: BTreeMap<ComponentName, PinnedImage>,
+        /// The record that proves them.
+        record: Box<Record>,
+    },
+    /// There is nothing to do.
+    Nothing(Nothing),
+    /// Rules say no: every broken link of the chain.
+    Refused(Vec<Refusal>),
+}
+
+/// Why there is nothing to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Nothing {
+    /// It runs already.
+    #[error("{target} runs {} already, with exactly these images", commit.short())]
+    AlreadyRunning {
+        /// The target.
+        target: String,
+        /// The commit M.
+        commit: CommitSha,
+    },
+    /// Something newer runs.
+    #[error(
+        "{target} runs {} in {object}, which contains {}: the newer promotion stands",
+        newer.short(),
+        commit.short()
+    )]
+    NewerIsThere {
+        /// The target.
+        target: String,
+        /// Where.
+        object: ObjectName,
+        /// What runs.
+        newer: CommitSha,
+        /// The commit M.
+        commit: CommitSha,
+    },
+}
+
+/// A broken link of the chain, with both values and the next step.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// M is not on the default branch.
+    #[error("{commit} is not a commit of {branch}; promote the commit that the merge left there")]
+    NotMerged {
+        /// The commit.
+        commit: CommitSha,
+        /// The default branch.
+        branch: String,
+    },
+    /// There is no record at all.
+    #[error(
+        "{commit} was never tested: there is no record of a preview {}; {}",
+        tested_of(pulls),
+        test_it(pulls)
+    )]
+    NeverTested {
+        /// The commit M.
+        commit: CommitSha,
+        /// The merged pull requests it belongs to; none for a direct push.
+        pulls: Vec<PrNumber>,
+    },
+    /// There are records, and none can be believed.
+    #[error("a record cannot be believed: {0}")]
+    Record(RecordRefused),
+    /// What was tested is not what was merged.
+    #[error(
+        "what was tested is not what was merged: the preview of {subject} at {} tested the tree {tested}, and {} has \
+         the tree {merged}, so {branch} moved between the test{} and the merge; test the merged state in a preview of \
+         its own, or merge the next change right after its preview was made",
+        head.short(),
+        commit.short(),
+        base.as_ref().map_or_else(String::new, |base| format!(" (on top of {})", base.short()))
+    )]
+    Skew {
+        /// What was previewed.
+        subject: Subject,
+        /// At which head.
+        head: CommitSha,
+        /// The tree of B.
+        tested: TreeSha,
+        /// The base commit of B.
+        base: Option<CommitSha>,
+        /// The commit M.
+        commit: CommitSha,
+        /// The tree of M.
+        merged: TreeSha,
+        /// The default branch.
+        branch: String,
+    },
+    /// The target runs a component that was not tested.
+    #[error(
+        "{object} runs the component {component}, which the preview of {subject} did not have; \
+         add it to preview.toml's components, or take it out of the target"
+    )]
+    ComponentNotInRecord {
+        /// The component.
+        component: ComponentName,
+        /// Where it would run.
+        object: ObjectName,
+        /// What was previewed.
+        subject: Subject,
+    },
+    /// A fork's author wrote the build.
+    #[error(
+        "the image of {component}, {image}, was built by a contributor's own workflow, which proves nothing about \
+         what is in it; let a workflow of the default branch build it and deploy the preview again"
+    )]
+    BuiltByContributor {
+        /// The component.
+        component: ComponentName,
+        /// The image.
+        image: PinnedImage,
+    },
+    /// The registry lost the image.
+    #[error(
+        "the registry does not have the image of {component} that was tested, {image}; \
+         find out what deleted it, then run CI for it and deploy the preview again"
+    )]
+    DigestMissing {
+        /// The component.
+        component: ComponentName,
+        /// The image.
+        image: PinnedImage,
+    },
+    /// The registry lost pieces of the image.
+    #[error(
+        "the image of {component} that was tested, {image}, is incomplete: the registry lacks {}; \
+         find out what deleted them, then run CI for it and deploy the preview again",
+        missing.join(", ")
+    )]
+    IndexIncomplete {
+        /// The component.
+        component: ComponentName,
+        /// The image.
+        image: PinnedImage,
+        /// What is missing.
+        missing: Vec<String>,
+    },
+    /// The image says another commit than the record.
+    #[error(
+        "the image of {component}, {image}, says it was built from {found}, and the record says {recorded}; \
+         deploy the preview again to record what its images say"
+    )]
+    RevisionDisagrees {
+        /// The component.
+        component: ComponentName,
+        /// The image.
+        image: PinnedImage,
+        /// What its label says.
+        found: String,
+        /// What the record says.
+        recorded: CommitSha,
+    },
+    /// The target lacks the workload.
+    #[error(
+        "{namespace} has no {object}; create it once with its configuration, or correct the target in preview.toml"
+    )]
+    NoSuchWorkload {
+        /// The target's namespace.
+        namespace: NamespaceName,
+        /// The workload.
+        object: ObjectName,
+    },
+    /// The workload lacks the container.
+    #[error(
+        "{object} in {namespace} has no container {container:?}, only {}; correct the target in preview.toml",
+        containers.join(", ")
+    )]
+    NoSuchContainer {
+        /// The target's namespace.
+        namespace: NamespaceName,
+        /// The workload.
+        object: ObjectName,
+        /// The container.
+        container: String,
+        /// Those there are.
+        containers: Vec<String>,
+    },
+    /// Something else writes the workload's images.
+    #[error(
+        "{object} in {namespace} is reconciled from git ({by}), which would undo the promotion; \
+         change the image in that repository, or take the workload out of it"
+    )]
+    ReconciledFromGit {
+        /// The target's namespace.
+        namespace: NamespaceName,
+        /// The workload.
+        object: ObjectName,
+        /// By which tool.
+        by: String,
+    },
+    /// The target runs something that M does not contain.
+    #[error(
+        "{object} runs {running}, which {} does not contain, so promoting it would lose changes; \
+         promote a commit of {branch} that contains both",
+        commit.short()
+    )]
+    Regression {
+        /// The workload.
+        object: ObjectName,
+        /// What runs.
+        running: CommitSha,
+        /// The commit M.
+        commit: CommitSha,
+        /// The default branch.
+        branch: String,
+    },
+    /// The configuration names nothing to promote to.
+    #[error("the target {target} names no workloads; name at least one in preview.toml")]
+    EmptyTarget {
+        /// The target.
+        target: String,
+    },
+}
+
+fn tested_of(pulls: &[PrNumber]) -> String {
+    if pulls.is_empty() {
+        return "of it, and it belongs to no merged pull request".to_owned();
+    }
+    let pulls: Vec<String> = pulls.iter().map(|number| format!("#{number}")).collect();
+    format!("of the pull request it merged, {}", pulls.join(", "))
+}
+
+fn test_it(pulls: &[PrNumber]) -> &'static str {
+    if pulls.is_empty() {
+        "bring changes in by pull requests that have a preview"
+    } else {
+        "look whether its preview was ever ready, and merge the next change after its preview is"
+    }
+}
+
+impl Evidence {
+    /// The merged pull requests that M belongs to.
+    fn merged_pulls(&self) -> Vec<PrNumber> {
+        let merged = self.pulls.iter().filter(|pull| {
+            matches!(pull.state, PullState::Merged { .. }) && pull.base_ref == self.default_branch
+        });
+        merged.map(|pull| pull.number).collect()
+    }
+
+    /// The records that can be believed and are of M or of a pull request that M merged.
+    fn believed(&self) -> impl Iterator<Item = &Record> {
+        let pulls = self.merged_pulls();
+        let of_this = move |record: &&Record| match &record.subject {
+            Subject::Pr(number) => pulls.contains(number),
+            Subject::Commit(commit) => *commit == self.commit.sha,
+        };
+        self.records
+            .iter()
+            .filter_map(|record| record.as_ref().ok())
+            .filter(of_this)
+    }
+
+    /// The record that decides: the newest of M's tree, or, where none is, the newest.
+    fn record(&self) -> Option<&Record> {
+        self.believed().max_by_key(|record| {
+            (
+                record.tree == self.commit.tree,
+                record.tested_at,
+                record.run,
+            )
+        })
+    }
+
+    /// What is wrong with the record; nothing where there is one and it tested M's tree.
+    ///
+    /// A record that cannot be believed counts only where there is no better one: anybody can write such a thing, and
+    /// must not be able to stop a promotion with it.
+    fn record_refusals(&self) -> Vec<Refusal> {
+        let Some(record) = self.record() else {
+            let mut refused: Vec<Refusal> = Vec::new();
+            for why in self
+                .records
+                .iter()
+                .filter_map(|record| record.as_ref().err())
+            {
+                let refusal = Refusal::Record(why.clone());
+                if !refused.contains(&refusal) {
+                    refused.push(refusal);
+                }
+            }
+            if refused.is_empty() {
+                return vec![Refusal::NeverTested {
+                    commit: self.commit.sha.clone(),
+                    pulls: self.merged_pulls(),
+                }];
+            }
+            return refused;
+        };
+        if record.tree == self.commit.tree {
+            return Vec::new();
+        }
+        vec![Refusal::Skew {
+            subject: record.subject.clone(),
+            head: record.head.clone(),
+            tested: record.tree.clone(),
+            base: record.base.clone(),
+            commit: self.commit.sha.clone(),
+            merged: self.commit.tree.clone(),
+            branch: self.default_branch.clone(),
+        }]
+    }
+
+    /// What is wrong with the images that the target would run, as far as there is a record that names them.
+    fn image_refusals(&self) -> Vec<Refusal> {
+        let Some(record) = self.record() else {
+            return Vec::new();
+        };
+        let mut refusals = Vec::new();
+        let mut seen = Vec::new();
+        for workload in &self.target.workloads {
+            let Some(recorded) = record.components.get(&workload.component) else {
+                refusals.push(Refusal::ComponentNotInRecord {
+                    component: workload.component.clone(),
+                    object: workload.object.clone(),
+                    subject: record.subject.clone(),
+                });
+                continue;
+            };
+            if !seen.contains(&&workload.component) {
+                seen.push(&workload.component);
+                refusals.extend(self.image_of(&workload.component, recorded));
+            }
+        }
+        refusals
+    }
+
+    fn image_of(&self, component: &ComponentName, recorded: &Recorded) -> Vec<Refusal> {
+        let (component, image) = (component.clone(), recorded.image.clone());
+        let mut refusals = Vec::new();
+        if recorded.built_by == BuiltBy::Contributor {
+            refusals.push(Refusal::BuiltByContributor {
+                component: component.clone(),
+                image: image.clone(),
+            });
+        }
+        // An image that nobody asked the registry about is not there.
+        let Some(facts) = self.images.get(&image).filter(|facts| facts.present) else {
+            refusals.push(Refusal::DigestMissing { component, image });
+            return refusals;
+        };
+        if !facts.missing.is_empty() {
+            refusals.push(Refusal::IndexIncomplete {
+                component: component.clone(),
+                image: image.clone(),
+                missing: facts.missing.clone(),
+            });
+        }
+        if facts.revision != Ok(Some(recorded.built_from.clone())) {
+            refusals.push(Refusal::RevisionDisagrees {
+                component,
+                image,
+                found: facts.said(),
+                recorded: recorded.built_from.clone(),
+            });
+        }
+        refusals
+    }
+
+    /// What is wrong with the target.
+    fn target_refusals(&self) -> Vec<Refusal> {
+        if self.target.workloads.is_empty() {
+            return vec![Refusal::EmptyTarget {
+                target: self.target.name.clone(),
+            }];
+        }
+        let workloads = self.target.workloads.iter();
+        workloads.filter_map(|w| self.workload_refusal(w)).collect()
+    }
+
+    fn workload_refusal(&self, workload: &Workload) -> Option<Refusal> {
+        let namespace = self.target.namespace.clone();
+        let object = workload.object.clone();
+        match &workload.found {
+            Found::NoWorkload => Some(Refusal::NoSuchWorkload { namespace, object }),
+            Found::NoContainer { containers } => Some(Refusal::NoSuchContainer {
+                namespace,
+                object,
+                container: workload.container.clone(),
+                containers: containers.clone(),
+            }),
+            Found::Reconciled { by } => Some(Refusal::ReconciledFromGit {
+                namespace,
+                object,
+                by: by.clone(),
+            }),
+            Found::Runs {
+                commit: Some((running, Lineage::Unrelated)),
+                ..
+            } => Some(Refusal::Regression {
+                object,
+                running: running.clone(),
+                commit: self.commit.sha.clone(),
+                branch: self.default_branch.clone(),
+            }),
+            Found::Runs { .. } => None,
+        }
+    }
+
+    /// A workload that runs something which contains M.
+    fn newer(&self) -> Option<Nothing> {
+        self.target.workloads.iter().find_map(|workload| {
+            let Found::Runs {
+                commit: Some((newer, Lineage::Descendant)),
+                ..
+            } = &workload.found
+            else {
+                return None;
+            };
+            Some(Nothing::NewerIsThere {
+                target: self.target.name.clone(),
+                object: workload.object.clone(),
+                newer: newer.clone(),
+                commit: self.commit.sha.clone(),
+            })
+        })
+    }
+
+    fn images_for_target(&self, record: &Record) -> BTreeMap<ComponentName, PinnedImage> {
+        let components = self.target.workloads.iter().map(|w| &w.component);
+        components
+            .filter_map(|component| {
+                let recorded = record.components.get(component)?;
+                Some((component.clone(), recorded.image.clone()))
+            })
+            .collect()
+    }
+
+    /// Whether every workload runs M with exactly `images`.
+    fn runs_already(&self, images: &BTreeMap<ComponentName, PinnedImage>) -> bool {
+        self.target.workloads.iter().all(|workload| {
+            let wanted = images.get(&workload.component).map(ToString::to_string);
+            matches!(
+                &workload.found,
+                Found::Runs { image, commit: Some((_, Lineage::Same)) } if Some(image) == wanted.as_ref()
+            )
+        })
+    }
+}
+
+impl ImageFacts {
+    /// What the revision label says, for messages.
+    fn said(&self) -> String {
+        match &self.revision {
+            Ok(Some(commit)) => commit.to_string(),
+            Ok(None) => "nothing at all".to_owned(),
+            Err(text) => format!("{text:?}"),
+        }
+    }
+}
+
+/// Decides on the whole evidence.
+///
+/// Where something newer runs there is nothing to do, whatever else is wrong: nobody has to act.
+#[must_use]
+pub fn decide(evidence: &Evidence) -> Verdict {
+    if let Some(newer) = evidence.newer() {
+        return Verdict::Nothing(newer);
+    }
+    let mut refusals = Vec::new();
+    if !evidence.on_default_branch {
+        refusals.push(Refusal::NotMerged {
+            commit: evidence.commit.sha.clone(),
+            branch: evidence.default_branch.clone(),
+        });
+    }
+    refusals.extend(evidence.record_refusals());
+    refusals.extend(evidence.image_refusals());
+    refusals.extend(evidence.target_refusals());
+    let Some(record) = evidence.record().filter(|_| refusals.is_empty()) else {
+        return Verdict::Refused(refusals);
+    };
+    let images = evidence.images_for_target(record);
+    if evidence.runs_already(&images) {
+        return Verdict::Nothing(Nothing::AlreadyRunning {
+            target: evidence.target.name.clone(),
+            commit: evidence.commit.sha.clone(),
+        });
+    }
+    Verdict::Promote {
+        images,
+        record: Box::new(record.clone()),
+    }
+}
+
+impl fmt::Display for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Same => "the same commit",
+            Self::Ancestor => "contained in it",
+            Self::Descendant => "newer",
+            Self::Unrelated => "not contained in it",
+        })
+    }
+}
+
+/// The digest at the end of `text`, such as that of `name@sha256:…`.
+fn digest_in(text: &str) -> Option<Digest> {
+    let at = text.rfind("sha256:")?;
+    text[at..].parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

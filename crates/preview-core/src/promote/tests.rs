@@ -1,0 +1,525 @@
+use super::*;
+use crate::names::Fence;
+use crate::record::VERSION;
+
+fn sha(digit: char) -> CommitSha {
+    digit.to_string().repeat(40).parse().unwrap()
+}
+
+fn tree(digit: char) -> TreeSha {
+    digit.to_string().repeat(40).parse().unwrap()
+}
+
+fn component(name: &str) -> ComponentName {
+    name.parse().unwrap()
+}
+
+fn image(name: &str) -> PinnedImage {
+    format!("ghcr.io/acme/{name}@sha256:{}", "1".repeat(64))
+        .parse()
+        .unwrap()
+}
+
+fn recorded(name: &str) -> (ComponentName, Recorded) {
+    let recorded = Recorded {
+        image: image(name),
+        built_from: sha('b'),
+        built_by: BuiltBy::Branch,
+    };
+    (component(name), recorded)
+}
+
+fn record() -> Record {
+    Record {
+        version: VERSION,
+        repository: RepositoryId(42),
+        slug: "acme/shop".parse().unwrap(),
+        subject: "pr-7".parse().unwrap(),
+        head: sha('a'),
+        tree: tree('7'),
+        base: Some(sha('e')),
+        components: [recorded("api"), recorded("web")].into(),
+        pods: BTreeMap::new(),
+        run: Fence {
+            run: 12,
+            attempt: 1,
+        },
+        approval: None,
+        tested_at: "2025-12-19T14:32:00Z".parse().unwrap(),
+    }
+}
+
+fn merged_pull(number: u64) -> PullRequest {
+    PullRequest {
+        number: PrNumber::new(number).unwrap(),
+        state: PullState::Merged { commit: sha('d') },
+        title: String::new(),
+        author: "alice".into(),
+        draft: false,
+        labels: Vec::new(),
+        head: sha('a'),
+        head_ref: "feature".into(),
+        head_repository: Some("acme/shop".parse().unwrap()),
+        base_ref: "main".into(),
+        test_merge: None,
+    }
+}
+
+fn facts() -> ImageFacts {
+    ImageFacts {
+        present: true,
+        missing: Vec::new(),
+        revision: Ok(Some(sha('b'))),
+    }
+}
+
+fn runs(image: &str, commit: Option<(CommitSha, Lineage)>) -> Found {
+    Found::Runs {
+        image: image.to_owned(),
+        commit,
+    }
+}
+
+fn workload(name: &str) -> Workload {
+    Workload {
+        component: component(name),
+        object: ObjectName::new(crate::objects::Kind::Deployment, name),
+        container: name.to_owned(),
+        found: runs("old", Some((sha('c'), Lineage::Ancestor))),
+    }
+}
+
+/// Everything is as it should be: pull request 7 was merged as `dddddd…`, and production runs an older commit.
+fn evidence() -> Evidence {
+    Evidence {
+        repository: RepositoryId(42),
+        slug: "acme/shop".parse().unwrap(),
+        default_branch: "main".into(),
+        commit: Commit {
+            sha: sha('d'),
+            tree: tree('7'),
+            parents: vec![sha('e')],
+        },
+        on_default_branch: true,
+        pulls: vec![merged_pull(7)],
+        records: vec![Ok(record())],
+        images: [(image("api"), facts()), (image("web"), facts())].into(),
+        target: Target {
+            name: "production".into(),
+            namespace: "shop".parse().unwrap(),
+            workloads: vec![workload("api"), workload("web")],
+        },
+    }
+}
+
+/// The links of the chain, each of which may be broken by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Break {
+    Merged,
+    Recorded,
+    Signature,
+    Repository,
+    Tree,
+    InRecord,
+    BuiltBy,
+    Present,
+    Complete,
+    Revision,
+    Workload,
+    Container,
+    Lineage,
+}
+
+const BREAKS: [Break; 13] = [
+    Break::Merged,
+    Break::Recorded,
+    Break::Signature,
+    Break::Repository,
+    Break::Tree,
+    Break::InRecord,
+    Break::BuiltBy,
+    Break::Present,
+    Break::Complete,
+    Break::Revision,
+    Break::Workload,
+    Break::Container,
+    Break::Lineage,
+];
+
+fn web(evidence: &mut Evidence) -> &mut ImageFacts {
+    evidence.images.get_mut(&image("web")).unwrap()
+}
+
+fn of_web(evidence: &mut Evidence) -> &mut Found {
+    &mut evidence.target.workloads[1].found
+}
+
+/// Breaks one link; a link that hangs on one that is broken already cannot be reached.
+fn break_link(link: Break, evidence: &mut Evidence) {
+    let other_repository = RecordRefused::OtherRepository {
+        found: RepositoryId(43),
+        wanted: RepositoryId(42),
+    };
+    match link {
+        Break::Merged => evidence.on_default_branch = false,
+        Break::Recorded => evidence.records.clear(),
+        Break::Signature => refuse_records(evidence, &RecordRefused::Forged),
+        Break::Repository => refuse_records(evidence, &other_repository),
+        Break::Tree => evidence.commit.tree = tree('8'),
+        Break::InRecord => change_record(evidence, |record| {
+            record.components.remove(&component("api"));
+        }),
+        Break::BuiltBy => change_record(evidence, |record| {
+            record
+                .components
+                .get_mut(&component("web"))
+                .unwrap()
+                .built_by = BuiltBy::Contributor;
+        }),
+        Break::Present => web(evidence).present = false,
+        Break::Complete => web(evidence).missing = vec!["layer sha256:2".into()],
+        Break::Revision => web(evidence).revision = Ok(None),
+        Break::Workload => *of_web(evidence) = Found::NoWorkload,
+        Break::Container => {
+            if *of_web(evidence) != Found::NoWorkload {
+                *of_web(evidence) = Found::NoContainer {
+                    containers: vec!["main".into()],
+                };
+            }
+        }
+        Break::Lineage => {
+            if let Found::Runs { commit, .. } = of_web(evidence) {
+                *commit = Some((sha('f'), Lineage::Unrelated));
+            }
+        }
+    }
+}
+
+fn refuse_records(evidence: &mut Evidence, why: &RecordRefused) {
+    for record in evidence.records.iter_mut().filter(|record| record.is_ok()) {
+        *record = Err(why.clone());
+    }
+}
+
+fn change_record(evidence: &mut Evidence, change: impl Fn(&mut Record)) {
+    for record in evidence.records.iter_mut().flatten() {
+        change(record);
+    }
+}
+
+fn named(refusal: &Refusal) -> Break {
+    match refusal {
+        Refusal::NotMerged { .. } => Break::Merged,
+        Refusal::NeverTested { .. } => Break::Recorded,
+        Refusal::Record(RecordRefused::OtherRepository { .. }) => Break::Repository,
+        Refusal::Record(_) => Break::Signature,
+        Refusal::Skew { .. } => Break::Tree,
+        Refusal::ComponentNotInRecord { .. } => Break::InRecord,
+        Refusal::BuiltByContributor { .. } => Break::BuiltBy,
+        Refusal::DigestMissing { .. } => Break::Present,
+        Refusal::IndexIncomplete { .. } => Break::Complete,
+        Refusal::RevisionDisagrees { .. } => Break::Revision,
+        Refusal::NoSuchWorkload { .. } => Break::Workload,
+        Refusal::NoSuchContainer { .. } => Break::Container,
+        Refusal::Regression { .. } => Break::Lineage,
+        Refusal::ReconciledFromGit { .. } | Refusal::EmptyTarget { .. } => {
+            panic!("nothing broke {refusal}")
+        }
+    }
+}
+
+/// The broken links that can be seen: each hides what hangs on it.
+fn visible(broken: &[Break]) -> Vec<Break> {
+    let has = |link| broken.contains(&link);
+    let no_record = has(Break::Recorded) || has(Break::Signature) || has(Break::Repository);
+    let hidden = |link: &Break| match link {
+        Break::Merged | Break::Recorded | Break::Workload => false,
+        Break::Signature => has(Break::Recorded),
+        Break::Repository => has(Break::Recorded) || has(Break::Signature),
+        Break::Tree | Break::InRecord | Break::BuiltBy | Break::Present => no_record,
+        Break::Complete | Break::Revision => no_record || has(Break::Present),
+        Break::Container => has(Break::Workload),
+        Break::Lineage => has(Break::Workload) || has(Break::Container),
+    };
+    broken
+        .iter()
+        .copied()
+        .filter(|link| !hidden(link))
+        .collect()
+}
+
+#[test]
+fn every_combination_of_broken_links_is_refused_with_every_one_that_can_be_seen() {
+    for bits in 0_u32..1 << BREAKS.len() {
+        let broken: Vec<Break> = BREAKS
+            .into_iter()
+            .enumerate()
+            .filter(|(n, _)| bits & (1 << n) != 0)
+            .map(|(_, link)| link)
+            .collect();
+        let mut evidence = evidence();
+        for link in &broken {
+            break_link(*link, &mut evidence);
+        }
+        let named: Vec<Break> = match decide(&evidence) {
+            Verdict::Refused(refusals) => {
+                let mut named: Vec<Break> = refusals.iter().map(named).collect();
+                named.sort_by_key(|link| BREAKS.iter().position(|b| b == link));
+                named
+            }
+            Verdict::Promote { images, .. } => {
+                assert_eq!(images.len(), 2);
+                Vec::new()
+            }
+            Verdict::Nothing(nothing) => panic!("{nothing}"),
+        };
+        assert_eq!(named, visible(&broken), "{broken:?}");
+        let marked = chain(&evidence)
+            .iter()
+            .filter(|link| link.holds == Mark::Broken)
+            .count();
+        assert_eq!(marked, named.len(), "the chain of {broken:?}");
+    }
+}
+
+#[test]
+fn each_refusal_tells_both_values_and_the_next_step() {
+    let told: Vec<String> = BREAKS
+        .into_iter()
+        .map(|link| {
+            let mut evidence = evidence();
+            break_link(link, &mut evidence);
+            match decide(&evidence) {
+                Verdict::Refused(refusals) => refusals[0].to_string(),
+                other => panic!("{link:?}: {other:?}"),
+            }
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    dddddddddddddddddddddddddddddddddddddddd is not a commit of main; promote the commit that the merge left there
+    dddddddddddddddddddddddddddddddddddddddd was never tested: there is no record of a preview of the pull request it merged, #7; look whether its preview was ever ready, and merge the next change after its preview is
+    a record cannot be believed: the record's signature is not ours: it was changed, forged, or signed with another PREVIEW_RECORD_KEY; deploy the preview again, and if the key is the same, find out who wrote that deployment
+    a record cannot be believed: the record is of repository 43, not of 42; deploy a preview of this repository
+    what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888, so main moved between the test (on top of eeeeeee) and the merge; test the merged state in a preview of its own, or merge the next change right after its preview was made
+    Deployment/api runs the component api, which the preview of pr-7 did not have; add it to preview.toml's components, or take it out of the target
+    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built by a contributor's own workflow, which proves nothing about what is in it; let a workflow of the default branch build it and deploy the preview again
+    the registry does not have the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111; find out what deleted it, then run CI for it and deploy the preview again
+    the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is incomplete: the registry lacks layer sha256:2; find out what deleted them, then run CI for it and deploy the preview again
+    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, says it was built from nothing at all, and the record says bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb; deploy the preview again to record what its images say
+    shop has no Deployment/web; create it once with its configuration, or correct the target in preview.toml
+    Deployment/web in shop has no container "web", only main; correct the target in preview.toml
+    Deployment/web runs ffffffffffffffffffffffffffffffffffffffff, which ddddddd does not contain, so promoting it would lose changes; promote a commit of main that contains both
+    "#);
+}
+
+#[test]
+fn a_whole_chain_as_it_is_shown() {
+    insta::assert_snapshot!(crate::summary::chain_table(&chain(&evidence())), @r"
+    ### Evidence
+
+    | | Link | Wanted | Found |
+    |---|---|---|---|
+    | ✅ | merged | a commit of main | dddddddddddddddddddddddddddddddddddddddd |
+    | ✅ | tested | a record that can be believed | pr-7 at aaaaaaa by run 12.1 |
+    | ✅ | tree | 7777777777777777777777777777777777777777 | 7777777777777777777777777777777777777777 |
+    | ✅ | api: in the record | an image | ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
+    | ✅ | api: built by | trusted or branch | branch |
+    | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
+    | ✅ | api: complete | all pieces | all pieces |
+    | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
+    | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
+    | ✅ | web: built by | trusted or branch | branch |
+    | ✅ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
+    | ✅ | web: complete | all pieces | all pieces |
+    | ✅ | web: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
+    | ✅ | Deployment/api: there | Deployment/api, container api | runs old |
+    | ✅ | Deployment/api: nothing lost | contained in ddddddd | ccccccc is contained in it |
+    | ✅ | Deployment/web: there | Deployment/web, container web | runs old |
+    | ✅ | Deployment/web: nothing lost | contained in ddddddd | ccccccc is contained in it |
+    ");
+}
+
+#[test]
+fn a_broken_chain_as_it_is_shown() {
+    let mut evidence = evidence();
+    for link in [Break::Tree, Break::Present, Break::Lineage] {
+        break_link(link, &mut evidence);
+    }
+    insta::assert_snapshot!(crate::summary::chain_table(&chain(&evidence)), @r"
+    ### Evidence
+
+    | | Link | Wanted | Found |
+    |---|---|---|---|
+    | ✅ | merged | a commit of main | dddddddddddddddddddddddddddddddddddddddd |
+    | ✅ | tested | a record that can be believed | pr-7 at aaaaaaa by run 12.1 |
+    | ❌ | tree | 8888888888888888888888888888888888888888 | 7777777777777777777777777777777777777777 |
+    | ✅ | api: in the record | an image | ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
+    | ✅ | api: built by | trusted or branch | branch |
+    | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
+    | ✅ | api: complete | all pieces | all pieces |
+    | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
+    | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
+    | ✅ | web: built by | trusted or branch | branch |
+    | ❌ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not there |
+    | ➖ | web: complete |  |  |
+    | ➖ | web: revision |  |  |
+    | ✅ | Deployment/api: there | Deployment/api, container api | runs old |
+    | ✅ | Deployment/api: nothing lost | contained in ddddddd | ccccccc is contained in it |
+    | ✅ | Deployment/web: there | Deployment/web, container web | runs old |
+    | ❌ | Deployment/web: nothing lost | contained in ddddddd | fffffff is not contained in it |
+    ");
+}
+
+#[test]
+fn without_a_record_what_hangs_on_it_is_unknown() {
+    let mut evidence = evidence();
+    break_link(Break::Recorded, &mut evidence);
+    let unknown = chain(&evidence);
+    let unknown = unknown.iter().filter(|link| link.holds == Mark::Unknown);
+    assert_eq!(unknown.count(), 1 + 2 * 5);
+}
+
+fn refused(evidence: &Evidence) -> Vec<String> {
+    match decide(evidence) {
+        Verdict::Refused(refusals) => refusals.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn promotes(evidence: &Evidence) -> Record {
+    match decide(evidence) {
+        Verdict::Promote { record, .. } => *record,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_anybody_can_write_does_not_stop_a_good_record() {
+    let mut evidence = evidence();
+    evidence.records = vec![
+        Err(RecordRefused::Forged),
+        Ok(record()),
+        Err(RecordRefused::Unsigned),
+    ];
+    promotes(&evidence);
+}
+
+#[test]
+fn of_several_records_the_newest_of_the_merged_tree_counts() {
+    let older = Record {
+        tested_at: "2025-12-18T14:32:00Z".parse().unwrap(),
+        ..record()
+    };
+    let other_tree = Record {
+        tree: tree('8'),
+        tested_at: "2025-12-20T14:32:00Z".parse().unwrap(),
+        ..record()
+    };
+    let mut evidence = evidence();
+    evidence.records = vec![Ok(other_tree.clone()), Ok(record()), Ok(older.clone())];
+    assert_eq!(promotes(&evidence), record());
+    // Where none tested the merged tree, the newest test says what was tested instead.
+    evidence.commit.tree = tree('9');
+    assert!(refused(&evidence)[0].contains(other_tree.tree.as_str()));
+}
+
+#[test]
+fn a_record_of_another_pull_request_proves_nothing_and_one_of_the_commit_does() {
+    let mut evidence = evidence();
+    change_record(&mut evidence, |record| {
+        record.subject = "pr-8".parse().unwrap();
+    });
+    assert!(refused(&evidence)[0].contains("was never tested"));
+    change_record(&mut evidence, |record| {
+        record.subject = Subject::Commit(sha('d'));
+    });
+    promotes(&evidence);
+}
+
+#[test]
+fn a_pull_request_that_was_not_merged_into_the_default_branch_proves_nothing() {
+    for change in [
+        |pull: &mut PullRequest| pull.state = PullState::Open,
+        |pull: &mut PullRequest| pull.base_ref = "release".into(),
+    ] {
+        let mut evidence = evidence();
+        change(&mut evidence.pulls[0]);
+        assert!(refused(&evidence)[0].contains("belongs to no merged pull request"));
+    }
+}
+
+#[test]
+fn a_direct_push_was_never_tested() {
+    let mut evidence = evidence();
+    evidence.pulls.clear();
+    evidence.records.clear();
+    insta::assert_snapshot!(refused(&evidence).join("\n"), @"dddddddddddddddddddddddddddddddddddddddd was never tested: there is no record of a preview of it, and it belongs to no merged pull request; bring changes in by pull requests that have a preview");
+}
+
+#[test]
+fn an_image_that_nobody_looked_up_is_not_there() {
+    let mut evidence = evidence();
+    evidence.images.clear();
+    assert_eq!(refused(&evidence).len(), 2);
+}
+
+#[test]
+fn where_something_newer_runs_there_is_nothing_to_do_whatever_else_is_wrong() {
+    let mut evidence = evidence();
+    *of_web(&mut evidence) = runs("new", Some((sha('f'), Lineage::Descendant)));
+    evidence.records.clear();
+    let Verdict::Nothing(nothing) = decide(&evidence) else {
+        panic!("something newer runs")
+    };
+    insta::assert_snapshot!(nothing, @"production runs fffffff in Deployment/web, which contains ddddddd: the newer promotion stands");
+}
+
+#[test]
+fn it_runs_already_only_where_every_image_and_commit_is_this_one() {
+    let same = |image: String| runs(&image, Some((sha('d'), Lineage::Same)));
+    let mut evidence = evidence();
+    evidence.target.workloads[0].found = same(image("api").to_string());
+    promotes(&evidence);
+    // Somebody set another image behind our back: our annotation alone proves nothing.
+    *of_web(&mut evidence) = same("ghcr.io/acme/web:latest".into());
+    promotes(&evidence);
+    *of_web(&mut evidence) = runs(&image("web").to_string(), None);
+    promotes(&evidence);
+    *of_web(&mut evidence) = same(image("web").to_string());
+    let Verdict::Nothing(nothing) = decide(&evidence) else {
+        panic!("it runs already")
+    };
+    insta::assert_snapshot!(nothing, @"production runs ddddddd already, with exactly these images");
+}
+
+#[test]
+fn a_target_that_is_nobodys_yet_takes_its_first_promotion() {
+    let mut evidence = evidence();
+    for workload in &mut evidence.target.workloads {
+        workload.found = runs("busybox", None);
+    }
+    promotes(&evidence);
+}
+
+#[test]
+fn a_target_reconciled_from_git_and_an_empty_one_are_refused() {
+    let mut evidence = evidence();
+    *of_web(&mut evidence) = Found::Reconciled {
+        by: "Argo CD, by its label".into(),
+    };
+    let reconciled = refused(&evidence);
+    evidence.target.workloads.clear();
+    let told = [reconciled, refused(&evidence)].concat();
+    insta::assert_snapshot!(told.join("\n"), @r"
+    Deployment/web in shop is reconciled from git (Argo CD, by its label), which would undo the promotion; change the image in that repository, or take the workload out of it
+    the target production names no workloads; name at least one in preview.toml
+    ");
+}
+
+#[test]
+fn two_workloads_of_one_component_ask_for_its_image_once() {
+    let mut evidence = evidence();
+    evidence.target.workloads.push(workload("web"));
+    web(&mut evidence).present = false;
+    assert_eq!(refused(&evidence).len(), 1);
+}
