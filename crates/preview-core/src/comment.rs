@@ -621,7 +621,7 @@ mod tests {
         ---
 
         - pull request #&#8203;123 comes from the fork mallory/shop
-        - &lt;b&gt;no&lt;/b&gt; #&#8203; title
+        - &lt;b&gt;no&lt;/b&gt; # title
 
         [The run and its log](https://github.com/acme/shop/actions/runs/12)
 

@@ -19,54 +19,59 @@ pub fn inline(text: &str) -> String {
     let text = one_line(text);
     let mut out = String::with_capacity(text.len() + 16);
     let mut at_start = true;
-    let mut previous = ' ';
     for (at, c) in text.char_indices() {
-        let rest = &text[at + c.len_utf8()..];
-        push_inline(&mut out, c, at_start, previous, rest);
+        let (before, rest) = (&text[..at], &text[at + c.len_utf8()..]);
+        push_inline(&mut out, c, at_start, before, rest);
         // `1.` and `1)` begin a list like `-` does, so digits leave us at the start.
         at_start = at_start && (c.is_ascii_digit() || c == ' ');
-        previous = c;
     }
     out
 }
 
-fn push_inline(out: &mut String, c: char, at_start: bool, previous: char, rest: &str) {
+fn push_inline(out: &mut String, c: char, at_start: bool, before: &str, rest: &str) {
     match c {
         '&' => out.push_str("&amp;"),
         '<' => out.push_str("&lt;"),
         '>' => out.push_str("&gt;"),
-        // The @ of a digest mentions nobody, and people copy digests.
-        '@' if previous.is_ascii_alphanumeric() && rest.starts_with("sha256:") => out.push('@'),
-        '@' | '#' => {
-            if c == '#' && at_start {
-                out.push('\\');
-            }
-            out.push(c);
-            out.push_str(BREAK);
-        }
-        // `https://…` and `www.…` become links by themselves.
-        ':' if rest.starts_with("//") => {
-            out.push(':');
-            out.push_str(BREAK);
-        }
-        '.' if matches!(previous, 'w' | 'W') => {
-            out.push('.');
-            out.push_str(BREAK);
-        }
-        // `GH-12` is a reference like `#12`.
-        '-' if matches!(previous, 'h' | 'H') && !at_start => {
-            out.push('-');
-            out.push_str(BREAK);
-        }
         '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '!' => {
             out.push('\\');
             out.push(c);
         }
-        '-' | '+' | '=' | '.' | ')' if at_start => {
+        '-' | '+' | '=' | '.' | ')' | '#' if at_start => {
             out.push('\\');
             out.push(c);
         }
         _ => out.push(c),
+    }
+    if acts_by_itself(c, before, rest) {
+        out.push_str(BREAK);
+    }
+}
+
+/// Whether `c` begins, or is within, something that GitHub turns into a link without any markup.
+///
+/// As narrow as can be: people copy names and digests from here, and a break is copied with them.
+fn acts_by_itself(c: char, before: &str, rest: &str) -> bool {
+    let follows_word = |word: &str| {
+        let from = before.len().checked_sub(word.len());
+        let split = from.and_then(|from| before.split_at_checked(from));
+        split.is_some_and(|(earlier, last)| {
+            last.eq_ignore_ascii_case(word)
+                && !earlier.ends_with(|c: char| c.is_ascii_alphanumeric())
+        })
+    };
+    let number_follows = rest.starts_with(|c: char| c.is_ascii_digit());
+    match c {
+        // The @ of a digest mentions nobody.
+        '@' => {
+            !(before.ends_with(|c: char| c.is_ascii_alphanumeric()) && rest.starts_with("sha256:"))
+        }
+        '#' => number_follows,
+        // `GH-12` is a reference like `#12`.
+        '-' => number_follows && follows_word("gh"),
+        ':' => rest.starts_with("//"),
+        '.' => follows_word("www"),
+        _ => false,
     }
 }
 
@@ -214,8 +219,11 @@ mod tests {
                 "fixes #12 and acme/web#3",
                 "fixes #&#8203;12 and acme/web#&#8203;3",
             ),
-            ("GH-12", "GH-&#8203;12"),
-            ("# title", "\\#&#8203; title"),
+            ("GH-12, high-12, GH-x", "GH-&#8203;12, high-12, GH-x"),
+            ("gh-1", "gh-&#8203;1"),
+            ("#1", "\\#&#8203;1"),
+            ("show.web", "show.web"),
+            ("# title", "\\# title"),
             ("- item", "\\- item"),
             ("  + item", "\\+ item"),
             ("12. item", "12\\. item"),
@@ -352,7 +360,11 @@ mod tests {
                             && out[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
                         prop_assert!(rest.starts_with(BREAK) || in_digest, "{out:?}");
                     }
-                    '#' => prop_assert!(rest.starts_with(BREAK) || out[..at].ends_with('&'), "{out:?}"),
+                    '#' => {
+                        let of_entity = out[..at].ends_with('&');
+                        let number_follows = rest.starts_with(|c: char| c.is_ascii_digit());
+                        prop_assert!(of_entity || !number_follows, "{out:?}");
+                    }
                     '`' | '*' | '_' | '[' | ']' | '|' | '~' => prop_assert!(is_escaped(&out, at), "{out:?}"),
                     _ => {}
                 }

@@ -190,11 +190,10 @@ pub enum Refusal {
     /// What was tested is not what was merged.
     #[error(
         "what was tested is not what was merged: the preview of {subject} at {} tested the tree {tested}, and {} has \
-         the tree {merged}, so {branch} moved between the test{} and the merge; test the merged state in a preview of \
-         its own, or merge the next change right after its preview was made",
+         the tree {merged}: {}",
         head.short(),
         commit.short(),
-        base.as_ref().map_or_else(String::new, |base| format!(" (on top of {})", base.short()))
+        moved.describe(subject)
     )]
     Skew {
         /// What was previewed.
@@ -203,14 +202,12 @@ pub enum Refusal {
         head: CommitSha,
         /// The tree of B.
         tested: TreeSha,
-        /// The base commit of B.
-        base: Option<CommitSha>,
         /// The commit M.
         commit: CommitSha,
         /// The tree of M.
         merged: TreeSha,
-        /// The default branch.
-        branch: String,
+        /// What moved in between.
+        moved: Moved,
     },
     /// The target runs a component that was not tested.
     #[error(
@@ -338,6 +335,44 @@ pub enum Refusal {
     },
 }
 
+/// What moved between the test and the merge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// The pull request: it was merged with another head than the one that was tested last.
+    Head {
+        /// With which.
+        merged: CommitSha,
+    },
+    /// The branch it was merged into.
+    Base {
+        /// Its name.
+        branch: String,
+        /// Its commit that the test merged the head into, where it did.
+        tested_on: Option<CommitSha>,
+    },
+}
+
+impl Moved {
+    fn describe(&self, subject: &Subject) -> String {
+        match self {
+            Self::Head { merged } => format!(
+                "{subject} was merged at {}, which no preview tested; merge only what a preview shows, and bring in \
+                 the next change to promote both",
+                merged.short()
+            ),
+            Self::Base { branch, tested_on } => {
+                let tested_on = tested_on.as_ref();
+                let tested_on =
+                    tested_on.map_or_else(String::new, |base| format!(" from {}", base.short()));
+                format!(
+                    "{branch} moved on{tested_on} between the test and the merge; update the branch of the next pull \
+                     request before its preview is made, and merge it to promote both"
+                )
+            }
+        }
+    }
+}
+
 fn tested_of(pulls: &[PrNumber]) -> String {
     if pulls.is_empty() {
         return "of it, and it belongs to no merged pull request".to_owned();
@@ -419,11 +454,23 @@ impl Evidence {
             subject: record.subject.clone(),
             head: record.head.clone(),
             tested: record.tree.clone(),
-            base: record.base.clone(),
             commit: self.commit.sha.clone(),
             merged: self.commit.tree.clone(),
-            branch: self.default_branch.clone(),
+            moved: self.moved_since(record),
         }]
+    }
+
+    fn moved_since(&self, record: &Record) -> Moved {
+        let of_record = |pull: &&PullRequest| record.subject == Subject::Pr(pull.number);
+        match self.pulls.iter().find(of_record) {
+            Some(pull) if pull.head != record.head => Moved::Head {
+                merged: pull.head.clone(),
+            },
+            _ => Moved::Base {
+                branch: self.default_branch.clone(),
+                tested_on: record.base.clone(),
+            },
+        }
     }
 
     /// What is wrong with the images that the target would run, as far as there is a record that names them.

@@ -300,7 +300,7 @@ fn each_refusal_tells_both_values_and_the_next_step() {
     dddddddddddddddddddddddddddddddddddddddd was never tested: there is no record of a preview of the pull request it merged, #7; look whether its preview was ever ready, and merge the next change after its preview is
     a record cannot be believed: the record's signature is not ours: it was changed, forged, or signed with another PREVIEW_RECORD_KEY; deploy the preview again, and if the key is the same, find out who wrote that deployment
     a record cannot be believed: the record is of repository 43, not of 42; deploy a preview of this repository
-    what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888, so main moved between the test (on top of eeeeeee) and the merge; test the merged state in a preview of its own, or merge the next change right after its preview was made
+    what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: main moved on from eeeeeee between the test and the merge; update the branch of the next pull request before its preview is made, and merge it to promote both
     Deployment/api runs the component api, which the preview of pr-7 did not have; add it to preview.toml's components, or take it out of the target
     the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built by a contributor's own workflow, which proves nothing about what is in it; let a workflow of the default branch build it and deploy the preview again
     the registry does not have the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111; find out what deleted it, then run CI for it and deploy the preview again
@@ -314,7 +314,7 @@ fn each_refusal_tells_both_values_and_the_next_step() {
 
 #[test]
 fn a_whole_chain_as_it_is_shown() {
-    insta::assert_snapshot!(crate::summary::chain_table(&chain(&evidence())), @r"
+    insta::assert_snapshot!(crate::summary::chain_table(&chain(&evidence())).trim(), @r"
     ### Evidence
 
     | | Link | Wanted | Found |
@@ -345,7 +345,7 @@ fn a_broken_chain_as_it_is_shown() {
     for link in [Break::Tree, Break::Present, Break::Lineage] {
         break_link(link, &mut evidence);
     }
-    insta::assert_snapshot!(crate::summary::chain_table(&chain(&evidence)), @r"
+    insta::assert_snapshot!(crate::summary::chain_table(&chain(&evidence)).trim(), @r"
     ### Evidence
 
     | | Link | Wanted | Found |
@@ -421,6 +421,14 @@ fn of_several_records_the_newest_of_the_merged_tree_counts() {
     // Where none tested the merged tree, the newest test says what was tested instead.
     evidence.commit.tree = tree('9');
     assert!(refused(&evidence)[0].contains(other_tree.tree.as_str()));
+}
+
+#[test]
+fn skew_tells_whether_the_head_or_the_base_moved() {
+    let mut evidence = evidence();
+    evidence.commit.tree = tree('8');
+    evidence.pulls[0].head = sha('9');
+    insta::assert_snapshot!(refused(&evidence).join("\n"), @"what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: pr-7 was merged at 9999999, which no preview tested; merge only what a preview shows, and bring in the next change to promote both");
 }
 
 #[test]
