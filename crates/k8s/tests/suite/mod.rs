@@ -1,0 +1,73 @@
+//! What a cluster does for us, as stories written against any cluster.
+
+mod objects;
+mod previews;
+mod rollouts;
+mod stage;
+mod targets;
+mod teardowns;
+
+pub(crate) use objects::*;
+pub(crate) use previews::*;
+pub(crate) use rollouts::*;
+pub(crate) use stage::{Backend, Behaviour, play};
+pub(crate) use targets::*;
+pub(crate) use teardowns::*;
+
+/// One test per story, each in a namespace of its own on `$backend().await`.
+macro_rules! every_story {
+    ($backend:path) => {
+        crate::suite::every_story! { $backend:
+            a_namespace_is_created_once,
+            a_change_of_what_is_not_there_any_more_changes_nothing,
+            a_change_leaves_what_it_does_not_name,
+            namespaces_are_found_by_their_owner,
+            what_is_applied_is_created_then_unchanged_then_changed,
+            a_newer_run_is_not_written_over,
+            a_namespace_on_its_way_out_takes_nothing,
+            a_namespace_of_somebody_else_is_refused,
+            a_namespace_cannot_be_applied,
+            a_job_that_exists_is_left_alone,
+            a_misspelt_field_is_refused_by_name,
+            what_is_not_wanted_any_more_is_removed,
+            a_newer_run_is_not_pruned,
+            a_secret_is_read_and_not_shown,
+            a_rollout_ends_with_the_newest_pods_only,
+            an_image_that_does_not_exist_fails_within_seconds,
+            an_update_that_fails_names_the_new_pod,
+            a_container_that_crashes_shows_its_last_words,
+            a_container_that_needs_too_much_memory_is_told_so,
+            a_missing_secret_is_told_by_name,
+            a_quota_that_rejects_pods_is_told,
+            what_is_not_ready_in_time_is_told_with_what_it_waits_for,
+            a_workload_that_is_not_there_is_told,
+            a_job_completes,
+            a_job_that_fails_shows_its_last_words,
+            a_page_is_seen_from_outside,
+            a_preview_is_taken_down_with_a_receipt,
+            a_teardown_that_died_is_finished,
+            what_is_gone_already_has_a_receipt,
+            a_foreign_finalizer_blocks_and_is_named,
+            a_volume_that_its_policy_keeps_is_named_and_not_waited_for,
+            a_preview_that_a_newer_run_took_over_is_not_taken_down,
+            a_preview_of_somebody_else_is_not_taken_down,
+            production_runs_what_was_promoted_and_nothing_else_changes,
+            one_promotion_leaves_the_images_of_another,
+            a_promotion_is_taken_back,
+            a_cron_job_is_a_target_too,
+            a_container_that_does_not_exist_is_not_added,
+            a_target_that_changed_since_it_was_read_is_not_written,
+            a_target_that_git_reconciles_is_told,
+            a_lease_has_one_holder_and_the_newer_run_wins,
+            a_run_that_lost_its_lease_writes_nothing,
+            a_frozen_target_is_not_taken,
+        }
+    };
+    ($backend:path: $($story:ident,)*) => {
+        $(#[tokio::test]
+        async fn $story() {
+            crate::suite::play($backend, async |stage| crate::suite::$story(stage).await).await;
+        })*
+    };
+}
+pub(crate) use every_story;

@@ -1,0 +1,243 @@
+//! Waiting for workloads, and what is told when they do not come up.
+
+use std::time::{Duration, Instant};
+
+use preview_core::health::{Failure, FailureClass, Rollout};
+use preview_core::objects::{Kind, ObjectName};
+use preview_k8s::Error;
+use serde_json::json;
+
+use super::stage::{Behaviour, Stage, deployment, manifest};
+
+/// More than anything that comes up, or is certain not to, takes.
+const PATIENT: Duration = Duration::from_secs(120);
+
+fn web() -> ObjectName {
+    ObjectName::new(Kind::Deployment, "web")
+}
+
+fn failure(verdict: Rollout) -> Failure {
+    match verdict {
+        Rollout::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn assert_complete(verdict: &Rollout) {
+    assert!(matches!(verdict, Rollout::Complete { .. }), "{verdict:?}");
+}
+
+/// A Deployment that gives up after a few seconds.
+fn hasty(stage: &Stage, behaviour: Behaviour) -> preview_core::objects::Manifest {
+    let mut body = stage.deployment("web", behaviour).into_body();
+    body["spec"]["progressDeadlineSeconds"] = json!(4);
+    manifest(Kind::Deployment, "web", json!({ "spec": body["spec"] }))
+}
+
+pub(crate) async fn a_rollout_ends_with_the_newest_pods_only(stage: &Stage) {
+    stage.create().await;
+    for image in &stage.backend.images {
+        let container = json!({ "name": "main", "image": image.to_string() });
+        stage.apply(vec![deployment("web", container)]).await;
+        let mut seen = Vec::new();
+        let verdicts = stage
+            .us
+            .await_rollout(
+                &stage.namespace,
+                &[web()],
+                Instant::now() + PATIENT,
+                |name, verdict| {
+                    seen.push((name.clone(), verdict.clone()));
+                },
+            )
+            .await
+            .unwrap();
+        assert_eq!(verdicts.len(), 1);
+        assert_complete(&verdicts[0].1);
+        assert_eq!(seen.last(), verdicts.last(), "progress was told to its end");
+        let pods = stage.us.pods(&stage.namespace, &web()).await.unwrap();
+        assert_eq!(pods.len(), 1, "{pods:?}");
+        assert!(pods[0].ready && pods[0].current);
+        assert_eq!(pods[0].containers[0].image, image.to_string());
+        let id = &pods[0].containers[0].image_id;
+        assert!(id.ends_with(image.digest.as_str()), "{id} is not {image}");
+    }
+}
+
+pub(crate) async fn an_image_that_does_not_exist_fails_within_seconds(stage: &Stage) {
+    stage.create().await;
+    stage
+        .apply(vec![stage.deployment("web", Behaviour::Absent)])
+        .await;
+    let started = Instant::now();
+    let failure = failure(stage.rollout(&web(), PATIENT).await);
+    assert!(
+        started.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(failure.class, FailureClass::Image, "{failure}");
+    assert!(
+        failure.pod.as_ref().unwrap().starts_with("web-"),
+        "{failure}"
+    );
+    assert_eq!(failure.container.as_deref(), Some("main"));
+    let image = stage.container(Behaviour::Absent)["image"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(failure.message.contains(&image), "{failure}");
+}
+
+pub(crate) async fn an_update_that_fails_names_the_new_pod(stage: &Stage) {
+    stage.create().await;
+    stage
+        .apply(vec![stage.deployment("web", Behaviour::Runs)])
+        .await;
+    assert_complete(&stage.rollout(&web(), PATIENT).await);
+    let old = stage.us.pods(&stage.namespace, &web()).await.unwrap();
+    stage
+        .apply(vec![stage.deployment("web", Behaviour::Absent)])
+        .await;
+    let failure = failure(stage.rollout(&web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Image, "{failure}");
+    assert_ne!(failure.pod.as_ref(), Some(&old[0].name));
+}
+
+pub(crate) async fn a_container_that_crashes_shows_its_last_words(stage: &Stage) {
+    stage.create().await;
+    stage
+        .apply(vec![stage.deployment("web", Behaviour::Crashes)])
+        .await;
+    let failure = failure(stage.rollout(&web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Crash, "{failure}");
+    assert_eq!(failure.message, "ended with exit code 3 (Error)");
+    assert_eq!(failure.container.as_deref(), Some("main"));
+    assert_eq!(failure.log, ["cannot reach the database"]);
+}
+
+pub(crate) async fn a_container_that_needs_too_much_memory_is_told_so(stage: &Stage) {
+    stage.create().await;
+    stage
+        .apply(vec![stage.deployment("web", Behaviour::Hungry)])
+        .await;
+    let failure = failure(stage.rollout(&web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::OutOfMemory, "{failure}");
+    assert_eq!(failure.message, "ended with exit code 137 (OOMKilled)");
+}
+
+pub(crate) async fn a_missing_secret_is_told_by_name(stage: &Stage) {
+    stage.create().await;
+    let mut container = stage.container(Behaviour::Runs);
+    container["envFrom"] = json!([{ "secretRef": { "name": "app-secret" } }]);
+    stage.apply(vec![deployment("web", container)]).await;
+    let failure = failure(stage.rollout(&web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Configuration, "{failure}");
+    assert_eq!(failure.message, r#"secret "app-secret" not found"#);
+}
+
+pub(crate) async fn a_quota_that_rejects_pods_is_told(stage: &Stage) {
+    stage.create().await;
+    let none = json!({ "spec": { "hard": { "pods": "0" } } });
+    stage
+        .apply(vec![manifest(Kind::ResourceQuota, "quota", none)])
+        .await;
+    stage.apply(vec![hasty(stage, Behaviour::Runs)]).await;
+    let failure = failure(stage.rollout(&web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Quota, "{failure}");
+    assert!(
+        failure.message.contains("exceeded quota: quota"),
+        "{failure}"
+    );
+}
+
+pub(crate) async fn what_is_not_ready_in_time_is_told_with_what_it_waits_for(stage: &Stage) {
+    stage.create().await;
+    stage
+        .apply(vec![stage.deployment("web", Behaviour::NeverReady)])
+        .await;
+    let failure = failure(stage.rollout(&web(), Duration::from_secs(8)).await);
+    assert_eq!(failure.class, FailureClass::Timeout, "{failure}");
+    assert!(
+        failure.pod.as_ref().unwrap().starts_with("web-"),
+        "{failure}"
+    );
+    assert!(
+        failure.message.starts_with("running and not ready"),
+        "{failure}"
+    );
+
+    // The controller's own verdict comes first where it gives up earlier.
+    stage.apply(vec![hasty(stage, Behaviour::NeverReady)]).await;
+    let failure = self::failure(stage.rollout(&web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Probe, "{failure}");
+}
+
+pub(crate) async fn a_workload_that_is_not_there_is_told(stage: &Stage) {
+    stage.create().await;
+    let deadline = Instant::now() + PATIENT;
+    let outcome = stage
+        .us
+        .await_rollout(&stage.namespace, &[web()], deadline, |_, _| {})
+        .await;
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, Error::Absent { .. }), "{error:?}");
+    insta::assert_snapshot!(stage.told(error), @"await the rollout in NAMESPACE: Deployment/web is not there; somebody deleted it, or it was never applied: run the deploy again");
+    assert_eq!(stage.us.pods(&stage.namespace, &web()).await.unwrap(), []);
+}
+
+pub(crate) async fn a_job_completes(stage: &Stage) {
+    stage.create().await;
+    stage
+        .apply(vec![stage.job("seed", Behaviour::Succeeds)])
+        .await;
+    let job = ObjectName::new(Kind::Job, "seed");
+    assert_complete(&stage.rollout(&job, PATIENT).await);
+    assert_complete(&stage.rollout(&job, PATIENT).await);
+}
+
+pub(crate) async fn a_job_that_fails_shows_its_last_words(stage: &Stage) {
+    stage.create().await;
+    stage
+        .apply(vec![stage.job("migrate", Behaviour::Crashes)])
+        .await;
+    let job = ObjectName::new(Kind::Job, "migrate");
+    let failure = failure(stage.rollout(&job, PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Crash, "{failure}");
+    assert_eq!(failure.workload, job);
+    assert!(
+        failure.pod.as_ref().unwrap().starts_with("migrate-"),
+        "{failure}"
+    );
+    assert_eq!(failure.message, "ended with exit code 3 (Error)");
+    assert_eq!(failure.log, ["cannot reach the database"]);
+}
+
+pub(crate) async fn a_page_is_seen_from_outside(stage: &Stage) {
+    stage.create().await;
+    let service = json!({ "spec": {
+        "selector": { "app": "web" },
+        "ports": [{ "port": 8080 }],
+    }});
+    let container = json!({
+        "name": "main",
+        "image": stage.backend.images[0].to_string(),
+        "readinessProbe": { "httpGet": { "path": "/healthz", "port": 8080 }, "periodSeconds": 1 },
+    });
+    let wave = vec![
+        deployment("web", container),
+        manifest(Kind::Service, "web", service),
+    ];
+    stage.apply(wave).await;
+    assert_complete(&stage.rollout(&web(), PATIENT).await);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let fetch = |service, path| {
+        stage
+            .us
+            .page(&stage.namespace, service, 8080, path, deadline)
+    };
+    let page = fetch("web", "/healthz").await.unwrap();
+    assert_eq!((page.status, page.body.as_str()), (200, "alive\n"));
+    assert_eq!(fetch("web", "/nothing").await.unwrap().status, 404);
+    assert_eq!(fetch("nobody", "/").await.unwrap().status, 404);
+}
