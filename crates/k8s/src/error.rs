@@ -194,6 +194,13 @@ pub(crate) fn status_meaning(status: &Status) -> Meaning {
         403 if has_cause(status, |cause| cause.reason == "NamespaceTerminating") => {
             Meaning::Conflict(reason)
         }
+        // A field that the schema does not know, in an applied object: the server's own fault only by its number.
+        500 if status
+            .message
+            .contains("failed to create typed patch object") =>
+        {
+            Meaning::Final(Final::Refused(500, reason))
+        }
         // Admission lost a race against another admission, "please try again".
         408 | 429 | 500 | 502 | 503 | 504 => Meaning::Transient {
             reason: format!("{} {reason}", status.code),

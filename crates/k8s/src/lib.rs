@@ -35,7 +35,7 @@ pub use lease::{HeldLease, LeaseFacts, Take};
 pub use namespaces::NamespaceChange;
 pub use objects::VolumeClaim;
 pub use page::Page;
-pub use receipt::{Gone, Receipt, ReceiptItem};
+pub use receipt::Receipt;
 pub use target::{TargetContainer, TargetFacts, Written};
 pub use teardown::TearDown;
 

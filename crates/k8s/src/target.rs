@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use backon::BackoffBuilder as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DynamicObject, Patch};
 use preview_core::names::{CommitSha, Fence, NamespaceName, PinnedImage, Uid};
 use preview_core::objects::ObjectName;
 use preview_core::ownership::{keys, parse_images_annotation};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
-use crate::call::{Answer, Operation};
+use crate::call::{Answer, Operation, pauses};
 use crate::cluster::Cluster;
-use crate::error::{Error, Final};
+use crate::error::Error;
 use crate::facts::uid;
 use crate::kinds::pod_spec;
 use crate::lease::HeldLease;
@@ -178,6 +180,8 @@ impl Cluster {
             .await
     }
 
+    /// Writes the workload as it was read. Its status may have changed since, as it does whenever a pod comes or goes;
+    /// nothing that a decision rests on may.
     async fn write_target(
         &self,
         lease: &HeldLease,
@@ -187,28 +191,50 @@ impl Cluster {
     ) -> Result<Written, Error> {
         let workload = &read.workload;
         let operation = self.operation(format!("set images of {workload} in {}", lease.namespace));
-        let body = body(
-            template(&operation, workload)?,
-            lease,
-            read,
-            images,
-            annotations,
-        );
-        if let Some(by) = self.lost_to(&operation, lease).await? {
-            return Ok(Written::Superseded { by: by.0 });
+        let pointer = template(&operation, workload)?;
+        let mut version = read.resource_version.clone();
+        let mut pauses = pauses().build();
+        for attempt in 1.. {
+            if let Some(by) = self.lost_to(&operation, lease).await? {
+                return Ok(Written::Superseded { by: by.0 });
+            }
+            let mut body = body(pointer, lease, read, images, annotations);
+            body["metadata"]["resourceVersion"] = json!(version);
+            let reason = match self
+                .apply_target(&operation, lease, workload, &body)
+                .await?
+            {
+                Answer::Done(after) => {
+                    let facts = self.target_facts(&operation, workload, &after);
+                    return facts.map(Written::Done);
+                }
+                Answer::Conflict(reason) | Answer::Absent(reason) => reason,
+            };
+            let now = self.target(&lease.namespace, workload).await?;
+            match now.filter(|now| now.is_but_for_its_status(read)) {
+                Some(now) => version = now.resource_version,
+                None => return Ok(Written::Changed),
+            }
+            let pause = pauses.next().unwrap_or_default();
+            if Instant::now() + pause >= operation.deadline {
+                return Err(operation.contended(attempt, reason));
+            }
+            tokio::time::sleep(pause).await;
         }
+        unreachable!("rounds are not limited by their number")
+    }
+
+    async fn apply_target(
+        &self,
+        operation: &Operation,
+        lease: &HeldLease,
+        workload: &ObjectName,
+        body: &Value,
+    ) -> Result<Answer<DynamicObject>, Error> {
         let api = self.api(workload.kind, &lease.namespace);
-        let (params, patch) = (self.apply_params(), Patch::Apply(&body));
-        let answer = self
-            .call(&operation, || api.patch(&workload.name, &params, &patch))
-            .await?;
-        match answer {
-            Answer::Done(after) => self
-                .target_facts(&operation, workload, &after)
-                .map(Written::Done),
-            Answer::Conflict(_) => Ok(Written::Changed),
-            Answer::Absent(reason) => Err(self.finally(&operation, Final::Refused(404, reason))),
-        }
+        let (params, patch) = (self.apply_params(), Patch::Apply(body));
+        self.call(operation, || api.patch(&workload.name, &params, &patch))
+            .await
     }
 
     fn target_facts(
@@ -247,6 +273,15 @@ impl Cluster {
 }
 
 impl TargetFacts {
+    /// Whether it is what `read` was, apart from its status. `generation` counts every change of the spec.
+    fn is_but_for_its_status(&self, read: &Self) -> bool {
+        let now = Self {
+            resource_version: read.resource_version.clone(),
+            ..self.clone()
+        };
+        now == *read
+    }
+
     /// The images of the containers of these names.
     fn images_of(&self, names: &BTreeSet<String>) -> BTreeMap<String, String> {
         let all = self.containers.iter().filter(|c| names.contains(&c.name));
@@ -305,7 +340,6 @@ fn body(
             "name": read.workload.name,
             "namespace": lease.namespace,
             "uid": read.uid,
-            "resourceVersion": read.resource_version,
             "annotations": annotations,
         },
     });

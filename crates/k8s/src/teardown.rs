@@ -10,6 +10,7 @@ use kube::api::{Api, DynamicObject, ListParams, ResourceExt as _};
 use kube::runtime::watcher::{Config, Event};
 use preview_core::names::{Fence, NamespaceName, Uid};
 use preview_core::objects::{Kind, NamespaceFacts, ObjectName};
+use preview_core::outcome::ReceiptItem;
 use preview_core::ownership::{Owner, keys};
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::facts::{namespace_facts, uid};
 use crate::namespaces::NamespaceChange;
-use crate::receipt::{Receipt, ReceiptItem};
+use crate::receipt::{Receipt, blocked, gone, kept};
 use crate::watch::{Failure, Hiccup, Outcome, Store, watch};
 
 /// What came of taking a preview down.
@@ -162,8 +163,11 @@ impl Cluster {
         let volumes = watch(Api::all(client()), Config::default());
         futures::stream::select_all([
             namespaces.map(|event| event.map(Seen::Namespace)).boxed(),
-            pods.map(|event| event.map(Seen::Pod)).boxed(),
-            claims.map(|event| event.map(Seen::Claim)).boxed(),
+            pods.map(|event| event.map(|event| Seen::Pod(Box::new(event))))
+                .boxed(),
+            claims
+                .map(|event| event.map(|event| Seen::Claim(Box::new(event))))
+                .boxed(),
             volumes
                 .map(|event| event.map(|event| Seen::Volume(Box::new(event))))
                 .boxed(),
@@ -246,7 +250,7 @@ fn noted(namespace: &NamespaceFacts) -> Option<BTreeSet<Uid>> {
 fn held(kind: Kind, object: &DynamicObject) -> Option<ReceiptItem> {
     let finalizers = object.finalizers();
     (!finalizers.is_empty()).then(|| {
-        ReceiptItem::blocked(
+        blocked(
             ObjectName::new(kind, object.name_any()).to_string(),
             by_finalizers(finalizers),
         )
@@ -260,8 +264,8 @@ fn by_finalizers(finalizers: &[String]) -> String {
 /// One event of one of the watches.
 enum Seen {
     Namespace(Event<Namespace>),
-    Pod(Event<Pod>),
-    Claim(Event<PersistentVolumeClaim>),
+    Pod(Box<Event<Pod>>),
+    Claim(Box<Event<PersistentVolumeClaim>>),
     Volume(Box<Event<PersistentVolume>>),
 }
 
@@ -303,8 +307,8 @@ impl Remains {
     fn take(&mut self, seen: Seen) {
         match seen {
             Seen::Namespace(event) => self.namespaces.take(event),
-            Seen::Pod(event) => self.pods.take(event),
-            Seen::Claim(event) => self.claims.take(event),
+            Seen::Pod(event) => self.pods.take(*event),
+            Seen::Claim(event) => self.claims.take(*event),
             Seen::Volume(event) => self.volumes.take(*event),
         }
         if !self.is_known() || self.present().is_none() {
@@ -359,22 +363,22 @@ impl Remains {
     fn namespace_item(&self) -> ReceiptItem {
         let what = format!("Namespace/{}", self.namespace);
         if !self.namespaces.is_ready() {
-            return ReceiptItem::blocked(what, self.unknown());
+            return blocked(what, self.unknown());
         }
         match self.present() {
-            None => ReceiptItem::gone(what, format!("no Namespace has uid {}", self.uid)),
-            Some(namespace) => ReceiptItem::blocked(what, namespace_blocker(namespace)),
+            None => gone(what, format!("no Namespace has uid {}", self.uid)),
+            Some(namespace) => blocked(what, namespace_blocker(namespace)),
         }
     }
 
     fn pod_items(&self) -> Vec<ReceiptItem> {
         if !self.pods.is_ready() {
-            return vec![ReceiptItem::blocked("pods", self.unknown())];
+            return vec![blocked("pods", self.unknown())];
         }
         let left: Vec<_> = self.pods_left().map(pod_item).collect();
         if left.is_empty() {
             let proof = format!("{} seen, none left", self.pods_seen.len());
-            return vec![ReceiptItem::gone("pods", proof)];
+            return vec![gone("pods", proof)];
         }
         left
     }
@@ -386,12 +390,12 @@ impl Remains {
                 None => format!("PersistentVolumeClaim of uid {claim_uid}"),
             };
             if !self.claims.is_ready() {
-                return ReceiptItem::blocked(what, self.unknown());
+                return blocked(what, self.unknown());
             }
             let mut left = self.claims_left();
             match left.find(|claim| uid(&claim.metadata) == claim_uid.as_str()) {
-                None => ReceiptItem::gone(what, format!("no claim has uid {claim_uid}")),
-                Some(claim) => ReceiptItem::blocked(what, waits_or_held(claim.finalizers())),
+                None => gone(what, format!("no claim has uid {claim_uid}")),
+                Some(claim) => blocked(what, waits_or_held(claim.finalizers())),
             }
         };
         self.claimed.iter().map(item).collect()
@@ -402,18 +406,18 @@ impl Remains {
             return Vec::new();
         }
         if !self.volumes.is_ready() {
-            return vec![ReceiptItem::blocked("PersistentVolumes", self.unknown())];
+            return vec![blocked("PersistentVolumes", self.unknown())];
         }
         let mut items: Vec<_> = self.volumes_left().map(volume_item).collect();
         let is_gone = |name: &String| self.volumes.get(name).is_none();
-        let gone = self.volumes_seen.iter().filter(|(name, _)| is_gone(name));
-        items.extend(gone.map(|(name, claim)| {
+        let those_gone = self.volumes_seen.iter().filter(|(name, _)| is_gone(name));
+        items.extend(those_gone.map(|(name, claim)| {
             let what = format!("PersistentVolume/{name}");
-            ReceiptItem::gone(what, format!("no volume is of claim {claim}"))
+            gone(what, format!("no volume is of claim {claim}"))
         }));
         if items.is_empty() {
             let proof = "no volume is of one of the claims";
-            items.push(ReceiptItem::gone("PersistentVolumes", proof));
+            items.push(gone("PersistentVolumes", proof));
         }
         items
     }
@@ -474,14 +478,14 @@ fn pod_item(pod: &Pod) -> ReceiptItem {
         ([], Some(node)) => format!("node {node} has not ended it yet"),
         (finalizers, _) => waits_or_held(finalizers),
     };
-    ReceiptItem::blocked(format!("Pod/{}", pod.name_any()), blocker)
+    blocked(format!("Pod/{}", pod.name_any()), blocker)
 }
 
 fn volume_item(volume: &PersistentVolume) -> ReceiptItem {
     let what = format!("PersistentVolume/{}", volume.name_any());
     if is_retained(volume) {
         let reason = "its reclaim policy is Retain; delete it when its data is not needed any more";
-        return ReceiptItem::kept(what, reason);
+        return kept(what, reason);
     }
     let status = volume.status.clone().unwrap_or_default();
     let phase = status.phase.unwrap_or_else(|| "not reported".to_owned());
@@ -489,5 +493,5 @@ fn volume_item(volume: &PersistentVolume) -> ReceiptItem {
         Some(message) => format!("phase {phase}: {message}"),
         None => format!("phase {phase}, {}", waits_or_held(volume.finalizers())),
     };
-    ReceiptItem::blocked(what, blocker)
+    blocked(what, blocker)
 }

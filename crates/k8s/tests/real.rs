@@ -4,6 +4,10 @@
 //! what `cargo xtask images --push` pushes. Without them every story fails.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "`cargo xtask test --real` names the cluster in the environment"
+)]
 
 mod suite;
 
@@ -26,16 +30,19 @@ async fn real() -> Backend {
     let shell = |script: &str| json!({ "image": pause, "command": ["/bin/sh", "-c", script] });
     let mut hungry = shell("x=0123456789abcdef; while :; do x=$x$x; done");
     hungry["resources"] = json!({ "limits": { "memory": "24Mi" } });
+    let mut crashes = json!({ "image": format!("{registry}/example/crash:1") });
     let mut never_ready = json!({ "image": pause });
-    never_ready["readinessProbe"] =
-        json!({ "exec": { "command": ["/bin/test", "-e", "/ready"] }, "periodSeconds": 1 });
+    // Without a probe, what started is ready, and what ends at once is so for a moment.
+    for container in [&mut hungry, &mut crashes, &mut never_ready] {
+        container["readinessProbe"] = json!({
+            "exec": { "command": ["/bin/test", "-e", "/ready"] },
+            "periodSeconds": 1,
+        });
+    }
     let containers = BTreeMap::from([
         (Behaviour::Runs, json!({ "image": pause })),
         (Behaviour::NeverReady, never_ready),
-        (
-            Behaviour::Crashes,
-            json!({ "image": format!("{registry}/example/crash:1") }),
-        ),
+        (Behaviour::Crashes, crashes),
         (Behaviour::Hungry, hungry),
         (Behaviour::Succeeds, shell("true")),
         (
