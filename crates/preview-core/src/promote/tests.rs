@@ -1,5 +1,5 @@
 use super::*;
-use crate::names::Fence;
+use crate::names::{Fence, TreeSha};
 use crate::record::VERSION;
 
 fn sha(digit: char) -> CommitSha {

@@ -1,0 +1,455 @@
+use super::*;
+use crate::health::FailureClass;
+use crate::objects::{Kind, ObjectName};
+use crate::outcome::ReceiptState;
+use proptest::prelude::*;
+
+fn comment(state: State) -> Comment {
+    Comment {
+        state,
+        url: Some("https://123.pr.example.com".into()),
+        updated: "2025-12-19T14:32:59Z".parse().unwrap(),
+        commit: format!("abc1234{}", "0".repeat(33)).parse().unwrap(),
+        namespace: Some("preview-pr-123".parse().unwrap()),
+        database: Some(Condition::Ready),
+        components: ["web", "api"]
+            .map(|name| {
+                let replicas = Replicas::of(
+                    &Rollout::Complete {
+                        ready: 2,
+                        desired: 2,
+                    },
+                    2,
+                );
+                (name.parse().unwrap(), replicas)
+            })
+            .to_vec(),
+        run_url: Some("https://github.com/acme/shop/actions/runs/12".into()),
+    }
+}
+
+fn crash() -> Failure {
+    Failure {
+        class: FailureClass::Crash,
+        workload: ObjectName::new(Kind::Deployment, "web"),
+        pod: Some("web-1".into()),
+        container: Some("web".into()),
+        message: "ended with exit code 3 (Error)".into(),
+        log: vec!["starting".into(), "```".into(), "</details> @all".into()],
+    }
+}
+
+#[test]
+fn ready_is_exactly_what_the_team_asked_for() {
+    insta::assert_snapshot!(comment(State::Ready).render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ✅ Ready
+    **URL**: https://123.pr.example.com
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+    - Database: Ready
+    - Web: Ready (2/2 replicas)
+    - API: Ready (2/2 replicas)
+
+    </details>
+    ");
+}
+
+#[test]
+fn deploying_tells_the_step() {
+    let mut deploying = comment(State::Deploying {
+        step: "rolling out".into(),
+    });
+    deploying.components[1].1 = Replicas::of(
+        &Rollout::Waiting {
+            ready: 1,
+            desired: 2,
+        },
+        2,
+    );
+    insta::assert_snapshot!(deploying.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ⏳ Deploying — rolling out
+    **URL**: https://123.pr.example.com
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+    - Database: Ready
+    - Web: Ready (2/2 replicas)
+    - API: Starting (1/2 replicas)
+
+    </details>
+    ");
+}
+
+#[test]
+fn a_failure_tells_what_where_why_who_and_how_to_go_on() {
+    let mut failed = comment(State::Failed(crash()));
+    failed.components[0].1 = Replicas::of(&Rollout::Failed(crash()), 2);
+    insta::assert_snapshot!(failed.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ❌ Failed
+    **URL**: https://123.pr.example.com
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    **What failed**: container crashes — `Deployment/web`, pod `web-1`, container `web`
+    **Message**: ended with exit code 3 (Error)
+    **Who acts**: the author of this pull request
+    **Next**: `kubectl -n preview-pr-123 logs web-1 -c web --previous`
+
+    The last lines it printed:
+
+    ````text
+    starting
+    ```
+    </details> @all
+    ````
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+    - Database: Ready
+    - Web: Failed (0/2 replicas)
+    - API: Ready (2/2 replicas)
+
+    </details>
+    ");
+}
+
+#[test]
+fn a_failure_of_the_outside_is_the_operators() {
+    let failed = comment(State::OutsideFailed {
+        error: "cannot read ghcr.io/acme/web: 503; try again later".into(),
+    });
+    insta::assert_snapshot!(failed.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ❌ Failed
+    **URL**: https://123.pr.example.com
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    **What failed**: cannot read ghcr.io/acme/web: 503; try again later
+    **Who acts**: whoever operates the previews
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+    - Database: Ready
+    - Web: Ready (2/2 replicas)
+    - API: Ready (2/2 replicas)
+
+    </details>
+    ");
+}
+
+#[test]
+fn queued_tells_who_has_the_slots() {
+    let mut queued = comment(State::Queued {
+        place: Some((1, 3)),
+        holders: vec![
+            (
+                "pr-7".parse().unwrap(),
+                Some("2025-12-18T09:00:00Z".parse().unwrap()),
+            ),
+            ("pr-9".parse().unwrap(), None),
+        ],
+    });
+    queued.url = None;
+    queued.database = None;
+    queued.components.clear();
+    insta::assert_snapshot!(queued.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: 🚦 Queued
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    All 2 slots for previews are taken. This one is number 1 of 3 in the queue. Closing a pull request frees its slot.
+
+    - `pr-7` since 2025-12-18 09:00 UTC
+    - `pr-9`
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+
+    </details>
+    ");
+}
+
+#[test]
+fn refused_tells_each_reason() {
+    let refused = Comment {
+        url: None,
+        namespace: None,
+        database: None,
+        components: Vec::new(),
+        ..comment(State::Refused {
+            reasons: vec![
+                "pull request #123 comes from the fork mallory/shop".into(),
+                "<b>no</b>\n# title".into(),
+            ],
+        })
+    };
+    insta::assert_snapshot!(refused.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ⛔ Refused
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    - pull request #&#8203;123 comes from the fork mallory/shop
+    - &lt;b&gt;no&lt;/b&gt; # title
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Nothing is deployed
+
+    </details>
+    ");
+}
+
+fn receipt(volume: ReceiptState) -> Vec<ReceiptItem> {
+    vec![
+        ReceiptItem {
+            object: "Namespace/preview-pr-123".into(),
+            state: ReceiptState::Gone,
+            note: None,
+        },
+        ReceiptItem {
+            object: "PersistentVolume/pvc-1".into(),
+            state: volume,
+            note: Some("finalizer kubernetes.io/pv-protection".into()),
+        },
+    ]
+}
+
+fn without_parts(state: State) -> Comment {
+    Comment {
+        url: None,
+        database: None,
+        components: Vec::new(),
+        ..comment(state)
+    }
+}
+
+#[test]
+fn destroyed_shows_the_receipt() {
+    let destroyed = without_parts(State::Destroyed {
+        receipt: receipt(ReceiptState::Kept),
+    });
+    insta::assert_snapshot!(destroyed.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: 🗑️ Destroyed
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    - ✅ `Namespace/preview-pr-123` gone
+    - ⚠️ `PersistentVolume/pvc-1` kept: finalizer kubernetes.io/pv-protection
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+
+    </details>
+    ");
+}
+
+#[test]
+fn what_is_not_gone_is_named_with_what_keeps_it() {
+    let blocked = without_parts(State::NotDestroyed {
+        receipt: receipt(ReceiptState::Blocked),
+    });
+    insta::assert_snapshot!(blocked.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ⚠️ Not destroyed yet
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    - ✅ `Namespace/preview-pr-123` gone
+    - ❌ `PersistentVolume/pvc-1` still there: finalizer kubernetes.io/pv-protection
+    **Who acts**: whoever operates the previews
+    **Next**: `kubectl get namespace preview-pr-123 -o yaml`
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+
+    </details>
+    ");
+}
+
+#[test]
+fn promoted_names_the_images_that_run() {
+    let promoted = without_parts(State::Promoted {
+        target: "production".into(),
+        commit: "d".repeat(40).parse().unwrap(),
+        images: BTreeMap::from([(
+            "web".parse().unwrap(),
+            format!("ghcr.io/acme/web@sha256:{}", "1".repeat(64))
+                .parse()
+                .unwrap(),
+        )]),
+    });
+    insta::assert_snapshot!(promoted.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: 🚀 Promoted — production
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    **Merged as**: ddddddd
+
+    - Web: `ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111`
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+
+    </details>
+    ");
+}
+
+#[test]
+fn a_refused_promotion_tells_each_reason() {
+    let refused = without_parts(State::NotPromoted {
+        target: "production".into(),
+        reasons: vec!["the record is unsigned".into()],
+    });
+    insta::assert_snapshot!(refused.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ⛔ Not promoted — production
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    - the record is unsigned
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+
+    </details>
+    ");
+}
+
+#[test]
+fn components_are_named_as_people_write_them() {
+    for (name, shown) in [
+        ("web", "Web"),
+        ("api", "API"),
+        ("admin-ui", "Admin UI"),
+        ("a--b", "A B"),
+        ("db2", "Db2"),
+        ("9p", "9p"),
+    ] {
+        assert_eq!(display_name(&name.parse().unwrap()), shown);
+    }
+}
+
+#[test]
+fn long_logs_and_lists_are_cut_to_their_ends() {
+    let log: Vec<String> = (0..30)
+        .map(|n| format!("{n} {}", "x".repeat(999)))
+        .collect();
+    let kept = last_lines(&log);
+    assert_eq!((kept.len(), kept[0].len()), (20, 300));
+    assert!(kept[19].starts_with("29 "));
+    let mut out = String::new();
+    list(&mut out, vec!["x".to_owned(); 60].into_iter());
+    assert!(out.ends_with("- x\n- … and 10 more\n"));
+}
+
+proptest! {
+    /// Whatever a cluster says, the comment's own structure stays whole: one heading, one rule, one fold.
+    #[test]
+    fn hostile_text_leaves_the_comments_structure_whole(
+        message in "(<|>|@|#|`{1,4}|\n|- |---|</details>|<!--|[a-z]| ){0,20}",
+        line in "(<|@|`{1,9}|\n|</details>|[a-z]){0,20}",
+    ) {
+        let failure = Failure { message: message.clone(), log: vec![line], ..crash() };
+        let text = comment(State::Failed(failure)).render();
+        // The log is code; everything else is judged.
+        let opening = text.lines().find(|line| line.ends_with("```text")).unwrap();
+        let ticks = opening.trim_end_matches("text");
+        let (before, rest) = text.split_once(&format!("\n{opening}\n")).unwrap();
+        let (_, after) = rest.split_once(&format!("\n{ticks}\n")).unwrap();
+        let outside = format!("{before}\n{after}");
+        prop_assert_eq!(outside.matches('<').count(), 5, "{}", outside);
+        prop_assert_eq!(outside.lines().filter(|line| line.starts_with('#')).count(), 1);
+        prop_assert_eq!(outside.lines().filter(|line| *line == "---").count(), 1);
+        prop_assert!(outside.ends_with("\n</details>\n"));
+    }
+}
