@@ -1,0 +1,103 @@
+//! How a workflow ends.
+
+use std::fmt;
+
+use preview_core::health::Failure;
+use preview_core::outcome::Exit;
+
+use crate::environment::UsageError;
+
+/// A workflow that came to its end, whatever that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conclusion {
+    /// The exit code.
+    pub exit: Exit,
+    /// One word: `deployed`, `nothing`, `superseded`, ….
+    pub verdict: &'static str,
+    /// One sentence on why, for people.
+    pub reason: String,
+}
+
+impl Conclusion {
+    /// Exit code 0: done, nothing to do, or superseded.
+    #[must_use]
+    pub fn done(verdict: &'static str, reason: impl fmt::Display) -> Self {
+        Self {
+            exit: Exit::Done,
+            verdict,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// A workflow that could not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// Exit code 2: arguments, environment or configuration are wrong.
+    Misused(String),
+    /// Exit code 1: rules say no, each with its next step.
+    Refused(Vec<String>),
+    /// Exit code 3: GitHub, the registry or the cluster failed.
+    Outside(String),
+    /// Exit code 3 too: what was deployed does not come up. Running again may help, and no rule of ours was broken.
+    Broken(Box<Failure>),
+}
+
+impl Failed {
+    /// One rule says no.
+    #[must_use]
+    pub fn refused(why: impl fmt::Display) -> Self {
+        Self::Refused(vec![why.to_string()])
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Misused(_) => Exit::Misused,
+            Self::Refused(_) => Exit::Refused,
+            Self::Outside(_) | Self::Broken(_) => Exit::OutsideFailed,
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misused(why) | Self::Outside(why) => f.write_str(why),
+            Self::Refused(reasons) => f.write_str(&reasons.join("; ")),
+            Self::Broken(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl From<UsageError> for Failed {
+    fn from(error: UsageError) -> Self {
+        Self::Misused(error.to_string())
+    }
+}
+
+/// Says of an error which exit code it has, where the adapters' types cannot.
+pub trait Outside<T> {
+    /// The outside failed: exit code 3.
+    ///
+    /// # Errors
+    /// As `self`.
+    fn outside(self) -> Result<T, Failed>;
+
+    /// The program was called or configured wrongly: exit code 2.
+    ///
+    /// # Errors
+    /// As `self`.
+    fn misused(self) -> Result<T, Failed>;
+}
+
+impl<T, E: fmt::Display> Outside<T> for Result<T, E> {
+    fn outside(self) -> Result<T, Failed> {
+        self.map_err(|error| Failed::Outside(error.to_string()))
+    }
+
+    fn misused(self) -> Result<T, Failed> {
+        self.map_err(|error| Failed::Misused(error.to_string()))
+    }
+}

@@ -1,0 +1,356 @@
+//! The process's environment, read once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use preview_core::names::{Fence, RepositorySlug};
+use preview_core::record::RecordKey;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// Variables that hold a secret: masked in the log of a job, and never in a `Debug`.
+const SECRETS: [&str; 3] = [
+    "GITHUB_TOKEN",
+    "PREVIEW_RECORD_KEY",
+    "PREVIEW_REGISTRY_PASSWORD",
+];
+
+/// A variable that is missing, or is not what it should be; or another mistake in how the program was called.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl UsageError {
+    fn missing(variable: &str, next: &str) -> Self {
+        Self(format!("{variable} is not set; {next}"))
+    }
+}
+
+/// The variables of the process. What a program needs of them it asks for, and only then may something be missing.
+#[derive(Clone)]
+pub struct Environment(BTreeMap<String, SecretString>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Where GitHub is, who asks, and for which repository.
+#[derive(Clone, Debug)]
+pub struct GitHubSettings {
+    /// `GITHUB_API_URL`.
+    pub api_url: String,
+    /// `GITHUB_SERVER_URL`, where people look.
+    pub server_url: String,
+    /// `GITHUB_TOKEN`.
+    pub token: SecretString,
+    /// `GITHUB_REPOSITORY`.
+    pub repository: RepositorySlug,
+}
+
+/// The event that started the workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFile {
+    /// `GITHUB_EVENT_NAME`.
+    pub name: String,
+    /// `GITHUB_EVENT_PATH`.
+    pub path: PathBuf,
+    /// What that file holds.
+    pub payload: String,
+}
+
+/// Who we are at a registry.
+#[derive(Clone, Debug)]
+pub struct RegistryLogin {
+    /// `PREVIEW_REGISTRY_HOST`: whose credential it is; none where only one registry can be meant.
+    pub host: Option<String>,
+    /// `PREVIEW_REGISTRY_USER`.
+    pub user: String,
+    /// `PREVIEW_REGISTRY_PASSWORD`.
+    pub password: SecretString,
+}
+
+impl Environment {
+    /// The environment of this process. A variable that is no text counts as missing, and so does an empty one: that
+    /// is what a secret becomes that does not exist.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads it"
+    )]
+    pub fn of_process() -> Self {
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::of(texts)
+    }
+
+    /// An environment of these variables.
+    #[must_use]
+    pub fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let given = variables
+            .into_iter()
+            .filter(|(_, value)| !value.trim().is_empty());
+        Self(
+            given
+                .map(|(name, value)| (name, SecretString::from(value)))
+                .collect(),
+        )
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.expose_secret())
+    }
+
+    fn parsed<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<Option<T>, UsageError> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|why| UsageError(format!("{name}: {why}; set it as GitHub Actions does")))
+    }
+
+    /// Where GitHub is, and as whom we ask.
+    ///
+    /// # Errors
+    /// When the token or the repository is missing, or the repository is none.
+    pub fn github(&self) -> Result<GitHubSettings, UsageError> {
+        let or = |name: &str, default: &str| self.get(name).unwrap_or(default).to_owned();
+        let token = self.0.get("GITHUB_TOKEN").cloned().ok_or_else(|| {
+            UsageError::missing(
+                "GITHUB_TOKEN",
+                "pass it to the step, as `env: GITHUB_TOKEN: ${{ github.token }}`",
+            )
+        })?;
+        let repository = self.parsed("GITHUB_REPOSITORY")?.ok_or_else(|| {
+            UsageError::missing(
+                "GITHUB_REPOSITORY",
+                "set it to owner/name of the repository",
+            )
+        })?;
+        Ok(GitHubSettings {
+            api_url: or("GITHUB_API_URL", "https://api.github.com"),
+            server_url: or("GITHUB_SERVER_URL", "https://github.com"),
+            token,
+            repository,
+        })
+    }
+
+    /// This run, which orders us among other runs.
+    ///
+    /// # Errors
+    /// When `GITHUB_RUN_ID` is missing, or is no number.
+    pub fn fence(&self) -> Result<Fence, UsageError> {
+        let run = self.parsed("GITHUB_RUN_ID")?.ok_or_else(|| {
+            UsageError::missing(
+                "GITHUB_RUN_ID",
+                "outside GitHub Actions set it to a number greater than that of every run before, since the greater \
+                 one wins",
+            )
+        })?;
+        let attempt = self.parsed("GITHUB_RUN_ATTEMPT")?.unwrap_or(1);
+        Ok(Fence { run, attempt })
+    }
+
+    /// The page of this run; none outside Actions.
+    #[must_use]
+    pub fn run_url(&self) -> Option<String> {
+        let server = self.get("GITHUB_SERVER_URL")?;
+        let repository = self.get("GITHUB_REPOSITORY")?;
+        let run = self.get("GITHUB_RUN_ID")?;
+        let attempt = self.get("GITHUB_RUN_ATTEMPT").unwrap_or("1");
+        Some(format!(
+            "{server}/{repository}/actions/runs/{run}/attempts/{attempt}"
+        ))
+    }
+
+    /// The event that started the workflow, its payload read.
+    ///
+    /// # Errors
+    /// When a variable is missing, or the file cannot be read; `instead` is what may be given in place of an event.
+    pub fn event(&self, instead: &str) -> Result<EventFile, UsageError> {
+        let get = |name: &str| {
+            let text = self.get(name);
+            text.ok_or_else(|| {
+                UsageError::missing(
+                    name,
+                    &format!("start this by an event in GitHub Actions, or {instead}"),
+                )
+            })
+        };
+        let (name, path) = (
+            get("GITHUB_EVENT_NAME")?,
+            Path::new(get("GITHUB_EVENT_PATH")?),
+        );
+        let payload = std::fs::read_to_string(path).map_err(|why| {
+            UsageError(format!(
+                "cannot read the event at GITHUB_EVENT_PATH, {}: {why}; give it the file that GitHub wrote, or {instead}",
+                path.display()
+            ))
+        })?;
+        Ok(EventFile {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            payload,
+        })
+    }
+
+    /// The key that signs records; none where this job has none.
+    ///
+    /// # Errors
+    /// When it is too short to be one.
+    pub fn record_key(&self) -> Result<Option<RecordKey>, UsageError> {
+        self.get("PREVIEW_RECORD_KEY")
+            .map(RecordKey::new)
+            .transpose()
+            .map_err(|why| UsageError(why.to_string()))
+    }
+
+    /// Who we are at the registry; none to be nobody.
+    ///
+    /// # Errors
+    /// When a user has no password, or a password no user.
+    pub fn registry(&self) -> Result<Option<RegistryLogin>, UsageError> {
+        let (user, password) = ("PREVIEW_REGISTRY_USER", "PREVIEW_REGISTRY_PASSWORD");
+        match (self.get(user), self.0.get(password)) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(UsageError::missing(
+                password,
+                "set it beside PREVIEW_REGISTRY_USER",
+            )),
+            (None, Some(_)) => Err(UsageError::missing(
+                user,
+                "set it beside PREVIEW_REGISTRY_PASSWORD; ghcr.io takes any name",
+            )),
+            (Some(user), Some(password)) => Ok(Some(RegistryLogin {
+                host: self.get("PREVIEW_REGISTRY_HOST").map(str::to_owned),
+                user: user.to_owned(),
+                password: password.clone(),
+            })),
+        }
+    }
+
+    /// Whether this is a job of GitHub Actions, whose log obeys workflow commands.
+    #[must_use]
+    pub fn is_actions(&self) -> bool {
+        self.get("GITHUB_ACTIONS") == Some("true")
+    }
+
+    /// Which log lines are wanted, as `tracing` filters them.
+    pub(crate) fn log_filter(&self) -> Option<&str> {
+        self.get("RUST_LOG")
+    }
+
+    /// Whether the step is run again with debug logging.
+    pub(crate) fn is_debug(&self) -> bool {
+        self.get("RUNNER_DEBUG") == Some("1")
+    }
+
+    /// The file that takes the step's outputs.
+    pub(crate) fn output_file(&self) -> Option<&Path> {
+        self.get("GITHUB_OUTPUT").map(Path::new)
+    }
+
+    /// The file that takes the step's summary.
+    pub(crate) fn summary_file(&self) -> Option<&Path> {
+        self.get("GITHUB_STEP_SUMMARY").map(Path::new)
+    }
+
+    /// What must not be seen in the log.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        SECRETS.iter().filter_map(|name| self.0.get(*name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let owned = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        Environment::of(owned)
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_with_what_to_do() {
+        let empty = environment(&[("GITHUB_TOKEN", " ")]);
+        let half = environment(&[
+            ("GITHUB_TOKEN", "t"),
+            ("GITHUB_REPOSITORY", "shop"),
+            ("GITHUB_RUN_ID", "x"),
+        ]);
+        let user = environment(&[
+            ("PREVIEW_REGISTRY_USER", "u"),
+            ("PREVIEW_RECORD_KEY", "short"),
+        ]);
+        let password = environment(&[("PREVIEW_REGISTRY_PASSWORD", "p")]);
+        let no_file = environment(&[
+            ("GITHUB_EVENT_NAME", "push"),
+            ("GITHUB_EVENT_PATH", "/nowhere/event.json"),
+        ]);
+        let instead = "give --commit";
+        let told = [
+            empty.github().unwrap_err(),
+            half.github().unwrap_err(),
+            empty.fence().unwrap_err(),
+            half.fence().unwrap_err(),
+            empty.event(instead).unwrap_err(),
+            no_file.event(instead).unwrap_err(),
+            user.registry().unwrap_err(),
+            password.registry().unwrap_err(),
+            user.record_key().unwrap_err(),
+        ];
+        insta::assert_snapshot!(told.map(|error| error.to_string()).join("\n"), @r#"
+        GITHUB_TOKEN is not set; pass it to the step, as `env: GITHUB_TOKEN: ${{ github.token }}`
+        GITHUB_REPOSITORY: "shop" is not a repository of the form owner/name; set it as GitHub Actions does
+        GITHUB_RUN_ID is not set; outside GitHub Actions set it to a number greater than that of every run before, since the greater one wins
+        GITHUB_RUN_ID: invalid digit found in string; set it as GitHub Actions does
+        GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --commit
+        cannot read the event at GITHUB_EVENT_PATH, /nowhere/event.json: No such file or directory (os error 2); give it the file that GitHub wrote, or give --commit
+        PREVIEW_REGISTRY_PASSWORD is not set; set it beside PREVIEW_REGISTRY_USER
+        PREVIEW_REGISTRY_USER is not set; set it beside PREVIEW_REGISTRY_PASSWORD; ghcr.io takes any name
+        the record key (PREVIEW_RECORD_KEY) has 5 bytes and needs 32; make one with `openssl rand -hex 32` and keep it as a secret of the protected environments
+        "#);
+    }
+
+    #[test]
+    fn outside_enterprise_githubs_addresses_are_known() {
+        let plain = environment(&[("GITHUB_TOKEN", "t"), ("GITHUB_REPOSITORY", "acme/shop")]);
+        let settings = plain.github().unwrap();
+        assert_eq!(settings.api_url, "https://api.github.com");
+        assert_eq!(settings.repository.to_string(), "acme/shop");
+        assert_eq!(plain.run_url(), None);
+        let run = environment(&[
+            ("GITHUB_SERVER_URL", "https://git.acme.test"),
+            ("GITHUB_REPOSITORY", "acme/shop"),
+            ("GITHUB_RUN_ID", "12"),
+            ("GITHUB_RUN_ATTEMPT", "2"),
+        ]);
+        assert_eq!(
+            run.fence(),
+            Ok(Fence {
+                run: 12,
+                attempt: 2
+            })
+        );
+        assert_eq!(
+            run.run_url().as_deref(),
+            Some("https://git.acme.test/acme/shop/actions/runs/12/attempts/2")
+        );
+    }
+
+    #[test]
+    fn no_value_is_ever_printed() {
+        let secret = environment(&[
+            ("GITHUB_TOKEN", "ghs_secret"),
+            ("GITHUB_REPOSITORY", "acme/shop"),
+        ]);
+        let printed = format!("{secret:?} {:?}", secret.github());
+        assert!(!printed.contains("ghs_secret"), "{printed}");
+    }
+}

@@ -1,0 +1,169 @@
+//! What a workflow sees of its process while it runs.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use preview_core::outcome::{Effect, EffectResult, Effects, Exit, Program, ResultFile};
+use preview_core::promote::Link;
+use tokio::sync::watch;
+
+use crate::console::Console;
+use crate::environment::Environment;
+
+/// How long a run may take that has not read its configuration yet.
+const AT_FIRST: Duration = Duration::from_secs(600);
+
+/// The process a workflow runs in: its environment, its log, its deadline, and what it has found out and done so far.
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Runner(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    environment: Environment,
+    console: Console,
+    began: Instant,
+    deadline: watch::Sender<Instant>,
+    draft: Mutex<Draft>,
+}
+
+#[derive(Debug)]
+struct Draft {
+    result: ResultFile,
+    effects: Effects,
+    chain: Vec<Link>,
+}
+
+impl Runner {
+    pub(crate) fn new(program: Program, environment: Environment) -> Self {
+        let started = Timestamp::now();
+        let began = Instant::now();
+        let mut result = ResultFile::new(program, Exit::Done, "", "", started);
+        result.run = environment.fence().ok();
+        Self(Arc::new(Inner {
+            console: Console::new(environment.is_actions()),
+            environment,
+            began,
+            deadline: watch::Sender::new(began + AT_FIRST),
+            draft: Mutex::new(Draft {
+                result,
+                effects: Effects::new(),
+                chain: Vec::new(),
+            }),
+        }))
+    }
+
+    /// The environment.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.0.environment
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        &self.0.console
+    }
+
+    /// When the run must be done.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        *self.0.deadline.borrow()
+    }
+
+    /// Lets the whole run take so long, counted from its beginning.
+    pub fn may_take(&self, time: Duration) {
+        self.0.deadline.send_replace(self.0.began + time);
+    }
+
+    pub(crate) fn deadlines(&self) -> watch::Receiver<Instant> {
+        self.0.deadline.subscribe()
+    }
+
+    fn draft(&self) -> MutexGuard<'_, Draft> {
+        self.0.draft.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what was found out, for `result.json`, outputs and summary, however the run ends.
+    pub fn know(&self, note: impl FnOnce(&mut ResultFile)) {
+        note(&mut self.draft().result);
+    }
+
+    /// Keeps the chain of evidence for the summary.
+    pub fn show_chain(&self, chain: Vec<Link>) {
+        self.draft().chain = chain;
+    }
+
+    /// The result with all that is known and was done by now, and the chain of evidence.
+    pub(crate) fn finished(&self) -> (ResultFile, Vec<Link>) {
+        let draft = self.draft();
+        let mut result = draft.result.clone();
+        let took = self.0.began.elapsed().as_millis();
+        result.took_ms = u64::try_from(took).unwrap_or(u64::MAX);
+        result.effects = draft.effects.clone();
+        (result, draft.chain.clone())
+    }
+
+    /// Carries out one effect: shows it, times it, and keeps it for the record.
+    ///
+    /// # Errors
+    /// As `work`.
+    pub async fn step<T, E: Display>(
+        &self,
+        what: &str,
+        object: impl Display,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.step_with(what, object, work, |_| EffectResult::Done)
+            .await
+    }
+
+    /// As [`Self::step`], where the answer tells what came of it.
+    ///
+    /// # Errors
+    /// As `work`.
+    pub async fn step_with<T, E: Display>(
+        &self,
+        what: &str,
+        object: impl Display,
+        work: impl Future<Output = Result<T, E>>,
+        came_of_it: impl FnOnce(&T) -> EffectResult,
+    ) -> Result<T, E> {
+        let object = object.to_string();
+        self.console().passing(&format!("… {what} {object}"));
+        let started = Timestamp::now();
+        let done = work.await;
+        let result = match &done {
+            Ok(value) => came_of_it(value),
+            Err(error) => EffectResult::Failed(error.to_string()),
+        };
+        let line = {
+            let mut draft = self.draft();
+            let effect = draft
+                .effects
+                .note(what, object, started, Timestamp::now(), result);
+            line(effect)
+        };
+        self.console().line(&line);
+        done
+    }
+}
+
+/// One effect on one line: `✓ apply Deployment/web (0.3 s)`. An error is told at the end, once.
+fn line(effect: &Effect) -> String {
+    let sign = match effect.result {
+        EffectResult::Done => '✓',
+        EffectResult::Unchanged => '=',
+        EffectResult::Failed(_) => '✗',
+    };
+    let tenths = effect.took_ms.saturating_add(50) / 100;
+    format!(
+        "{sign} {} {} ({}.{} s)",
+        effect.what,
+        effect.object,
+        tenths / 10,
+        tenths % 10
+    )
+}
