@@ -6,9 +6,12 @@
 pub mod cleanup;
 pub mod comment;
 pub mod commits;
+pub mod config;
 pub mod deploy;
 pub mod health;
 pub mod labels;
+pub mod lifecycle;
+pub mod manifests;
 pub mod markdown;
 pub mod names;
 pub mod objects;
@@ -21,5 +24,5 @@ pub mod summary;
 
 pub use names::{
     CommitSha, ComponentName, Digest, Fence, Host, ImageName, NamespaceName, NotA, PinnedImage,
-    PrNumber, RepositoryId, RepositorySlug, Subject, TreeSha, Uid,
+    PrNumber, RepositoryId, RepositorySlug, Subject, TargetName, TreeSha, Uid,
 };

@@ -15,7 +15,7 @@ pub struct NotA {
 }
 
 impl NotA {
-    fn new(text: &str, expected: &'static str) -> Self {
+    pub(crate) fn new(text: &str, expected: &'static str) -> Self {
         // A hostile value must not flood a log or a comment.
         Self {
             text: text.chars().take(120).collect(),
@@ -83,7 +83,7 @@ fn is_lower_hex(text: &str, length: usize) -> bool {
 
 /// RFC 1123 label, as Kubernetes wants it: at most 63 of `a-z0-9-`, no dash at either end.
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names>
-fn is_dns_label(text: &str) -> bool {
+pub(crate) fn is_dns_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text
             .bytes()
@@ -93,7 +93,7 @@ fn is_dns_label(text: &str) -> bool {
 }
 
 /// A host name of dot-separated DNS labels, at most 253 characters.
-fn is_host(text: &str) -> bool {
+pub(crate) fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_label)
 }
 
@@ -168,6 +168,13 @@ text_value!(
     /// The name of a Kubernetes Namespace, a DNS label.
     NamespaceName,
     "a namespace name (a DNS label: at most 63 of a-z, 0-9 and -)",
+    is_dns_label
+);
+
+text_value!(
+    /// A place that runs what was merged, such as `production`.
+    TargetName,
+    "a target's name (a DNS label: at most 63 of a-z, 0-9 and -)",
     is_dns_label
 );
 

@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::names::{NamespaceName, Uid};
+use crate::names::{NamespaceName, NotA, Uid, is_host};
 
 /// Every kind that a preview, or a production target, is made of. A kind that is not listed cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,6 +119,24 @@ impl ObjectName {
     }
 }
 
+impl FromStr for ObjectName {
+    type Err = NotA;
+
+    fn from_str(text: &str) -> Result<Self, NotA> {
+        let known = |kind: &str| Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+        text.split_once('/')
+            .and_then(|(kind, name)| Some((known(kind)?, name)))
+            .filter(|(_, name)| is_host(name))
+            .map(|(kind, name)| Self::new(kind, name))
+            .ok_or_else(|| {
+                NotA::new(
+                    text,
+                    "an object of the form Kind/name, such as Deployment/web",
+                )
+            })
+    }
+}
+
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.name)
@@ -125,7 +144,9 @@ impl fmt::Display for ObjectName {
 }
 
 /// An object that we want: its body as it will be applied, without `metadata.namespace`, which the caller names.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// Its `Debug` names the object and keeps its body to itself: a Secret may be among them.
+#[derive(Clone, PartialEq, Serialize)]
 pub struct Manifest {
     object: ObjectName,
     body: Value,
@@ -170,6 +191,16 @@ impl Manifest {
         self
     }
 
+    /// The same object, to be kept by one more finalizer when it is deleted.
+    #[must_use]
+    pub fn finalized(mut self, finalizer: &str) -> Self {
+        match &mut self.body["metadata"]["finalizers"] {
+            Value::Array(finalizers) => finalizers.push(Value::String(finalizer.to_owned())),
+            none => *none = serde_json::json!([finalizer]),
+        }
+        self
+    }
+
     /// Which object this is.
     #[must_use]
     pub fn object(&self) -> &ObjectName {
@@ -186,6 +217,12 @@ impl Manifest {
     #[must_use]
     pub fn into_body(self) -> Value {
         self.body
+    }
+}
+
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Manifest({})", self.object)
     }
 }
 

@@ -41,6 +41,8 @@ pub mod keys {
     pub const COMMIT: &str = "preview-environments/commit";
     /// Annotation on a target's Lease, which people write: why nothing may be promoted to it.
     pub const FROZEN: &str = "preview-environments/frozen";
+    /// Annotation on a Deployment's pods: the hash of the configuration that they were started with.
+    pub const CONFIGURATION: &str = "preview-environments/configuration";
     /// Finalizer on the Namespace: it stays until the cluster's own facts are verified gone.
     pub const FINALIZER: &str = "preview-environments/teardown";
 }

@@ -1,0 +1,348 @@
+//! `preview.toml`: what an adopter says about their system.
+//!
+//! Strict: a key that is not known is refused, with the nearest that is. Every value has a default but names, images
+//! and hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
+use crate::objects::ObjectName;
+
+mod error;
+mod fields;
+mod file;
+mod quantity;
+mod read;
+mod template;
+
+pub use error::ConfigError;
+pub use quantity::{Cpu, Memory};
+pub use template::{HostTemplate, NamespaceTemplate};
+
+/// Everything that an adopter decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The name of a preview's Namespace.
+    pub namespace: NamespaceTemplate,
+    /// Where a preview answers.
+    pub host: HostTemplate,
+    /// How many previews may hold a slot at once.
+    pub capacity: u32,
+    /// How long a run may take.
+    pub deadline: Duration,
+    /// What a preview is made of, in the order of the file.
+    pub components: Vec<Component>,
+    /// A PostgreSQL of each preview's own.
+    pub database: Option<Database>,
+    /// What a preview may use altogether.
+    pub quota: Quota,
+    /// How images are read.
+    pub registry: RegistrySettings,
+    /// How a preview is reached from outside.
+    pub ingress: IngressSettings,
+    /// Where a merged pull request goes.
+    pub promote: Promote,
+}
+
+impl Config {
+    /// The configuration in `text`, which errors call `file`.
+    ///
+    /// # Errors
+    /// When it is not TOML, has a key that is not known, or a value that cannot be what was meant.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        read::read(file, text)
+    }
+
+    /// The component `name`.
+    #[must_use]
+    pub fn component(&self, name: &ComponentName) -> Option<&Component> {
+        self.components
+            .iter()
+            .find(|component| component.name == *name)
+    }
+
+    /// The target `name`.
+    #[must_use]
+    pub fn target(&self, name: &TargetName) -> Option<&Target> {
+        self.promote
+            .targets
+            .iter()
+            .find(|target| target.name == *name)
+    }
+
+    /// The JSON schema of `preview.toml`, for editors.
+    #[cfg(feature = "schema")]
+    #[must_use]
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(file::File).to_value()
+    }
+}
+
+/// A part of the previewed system: a Deployment and a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// Its name, and that of its Deployment, its Service and its container.
+    pub name: ComponentName,
+    /// Where its images live.
+    pub image: ImageName,
+    /// The port that it listens on, and that of its Service.
+    pub port: u16,
+    /// How many of it run.
+    pub replicas: u32,
+    /// The path of the preview's host that leads to it.
+    pub route: Option<String>,
+    /// The HTTP path that answers 2xx when it is ready; without one, an open port is readiness.
+    pub readiness: Option<String>,
+    /// Environment variables of its own.
+    pub env: BTreeMap<String, EnvValue>,
+    /// The command that brings the database's schema up to date.
+    pub migrate: Option<Vec<String>>,
+    /// The command that fills a fresh database.
+    pub seed: Option<Vec<String>>,
+    /// CPU and memory of each replica.
+    pub resources: Resources,
+}
+
+/// A PostgreSQL of each preview's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// The server's image, by tag or by digest.
+    pub image: String,
+    /// The database's name.
+    pub name: String,
+    /// The user that owns it.
+    pub user: String,
+    /// The size of its volume.
+    pub size: Memory,
+    /// The StorageClass of its volume, where it is not the cluster's default.
+    pub storage_class: Option<String>,
+    /// CPU and memory of the server.
+    pub resources: Resources,
+}
+
+/// CPU and memory: what is reserved, and what cannot be exceeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// What is reserved.
+    pub requests: Amounts,
+    /// What cannot be exceeded.
+    pub limits: Amounts,
+}
+
+impl Resources {
+    /// What a component has where nothing is said, and any container that a component starts beside its own.
+    #[must_use]
+    pub fn of_a_component() -> Self {
+        Self {
+            requests: Amounts::new(Cpu::millis(50), Memory::mebibytes(64)),
+            limits: Amounts::new(Cpu::millis(500), Memory::mebibytes(256)),
+        }
+    }
+
+    fn of_a_database() -> Self {
+        Self {
+            requests: Amounts::new(Cpu::millis(100), Memory::mebibytes(256)),
+            limits: Amounts::new(Cpu::millis(500), Memory::mebibytes(512)),
+        }
+    }
+
+    fn of_a_preview() -> Self {
+        Self {
+            requests: Amounts::new(Cpu::millis(2000), Memory::gibibytes(2)),
+            limits: Amounts::new(Cpu::millis(4000), Memory::gibibytes(4)),
+        }
+    }
+}
+
+/// Amounts of CPU and memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amounts {
+    /// CPU.
+    pub cpu: Cpu,
+    /// Memory.
+    pub memory: Memory,
+}
+
+impl Amounts {
+    fn new(cpu: Cpu, memory: Memory) -> Self {
+        Self { cpu, memory }
+    }
+}
+
+/// What a preview may use altogether.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// The sums over its containers.
+    pub resources: Resources,
+    /// How many PersistentVolumeClaims it may have.
+    pub volumes: u32,
+}
+
+/// How images are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistrySettings {
+    /// Registries, as `host` or `host:port`, that are spoken to over plain HTTP.
+    pub plain_http: BTreeSet<String>,
+}
+
+/// How a preview is reached from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IngressSettings {
+    /// The IngressClass, where it is not the cluster's default.
+    pub class: Option<String>,
+    /// The Secret with the certificate, where it is not the controller's own.
+    pub tls_secret: Option<String>,
+}
+
+/// Where a merged pull request goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Promote {
+    /// Whether a record without a signature is believed.
+    pub unsigned_records: bool,
+    /// The targets, in the order in which they are promoted to.
+    pub targets: Vec<Target>,
+}
+
+/// A place that runs what was merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its name, also that of its GitHub environment.
+    pub name: TargetName,
+    /// The Namespace of its workloads.
+    pub namespace: NamespaceName,
+    /// The workloads that run components.
+    pub workloads: Vec<TargetWorkload>,
+}
+
+/// A workload of a target that runs a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetWorkload {
+    /// The component.
+    pub component: ComponentName,
+    /// The workload.
+    pub workload: ObjectName,
+    /// The container in its pods.
+    pub container: String,
+}
+
+/// What every component finds in its environment, and what `${…}` may name in a value of `env`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variable {
+    /// `preview`.
+    Env,
+    /// Where the preview answers, such as `https://7.pr.example.com`.
+    BaseUrl,
+    /// The pull request's number, or `c` and 12 digits of a commit.
+    PrNumber,
+    /// The preview's Namespace.
+    Namespace,
+    /// The commit H that the preview is of.
+    Commit,
+    /// The database's Service.
+    DatabaseHost,
+    /// The database's port.
+    DatabasePort,
+    /// The database's name.
+    DatabaseName,
+    /// The user that owns it.
+    DatabaseUser,
+}
+
+impl Variable {
+    /// All of them, in the order in which they are documented.
+    pub const ALL: [Self; 9] = [
+        Self::Env,
+        Self::BaseUrl,
+        Self::PrNumber,
+        Self::Namespace,
+        Self::Commit,
+        Self::DatabaseHost,
+        Self::DatabasePort,
+        Self::DatabaseName,
+        Self::DatabaseUser,
+    ];
+
+    /// The variable's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Env => "ENV",
+            Self::BaseUrl => "BASE_URL",
+            Self::PrNumber => "PR_NUMBER",
+            Self::Namespace => "NAMESPACE",
+            Self::Commit => "COMMIT",
+            Self::DatabaseHost => "DATABASE_HOST",
+            Self::DatabasePort => "DATABASE_PORT",
+            Self::DatabaseName => "DATABASE_NAME",
+            Self::DatabaseUser => "DATABASE_USER",
+        }
+    }
+
+    /// Whether only a preview with a database has it.
+    #[must_use]
+    pub const fn needs_database(self) -> bool {
+        matches!(
+            self,
+            Self::DatabaseHost | Self::DatabasePort | Self::DatabaseName | Self::DatabaseUser
+        )
+    }
+}
+
+/// A value of `env`: text in which `${NAME}` stands for a [`Variable`], and `$${` for `${` itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvValue(Vec<EnvPart>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum EnvPart {
+    Text(String),
+    Variable(Variable),
+}
+
+impl EnvValue {
+    /// The value with every variable replaced by what `value_of` says.
+    #[must_use]
+    pub fn render(&self, mut value_of: impl FnMut(Variable) -> String) -> String {
+        self.0
+            .iter()
+            .map(|part| match part {
+                EnvPart::Text(text) => text.clone(),
+                EnvPart::Variable(variable) => value_of(*variable),
+            })
+            .collect()
+    }
+
+    fn variables(&self) -> impl Iterator<Item = Variable> {
+        self.0.iter().filter_map(|part| match part {
+            EnvPart::Text(_) => None,
+            EnvPart::Variable(variable) => Some(*variable),
+        })
+    }
+
+    /// The value written `text`, or what stands in it between `${` and `}` and is no variable.
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            if rest[..at].ends_with('$') {
+                parts.push(EnvPart::Text(format!("{}{{", &rest[..at])));
+                rest = &rest[at + 2..];
+                continue;
+            }
+            let name = rest[at + 2..].split('}').next().unwrap_or_default();
+            let closed = rest[at + 2 + name.len()..].starts_with('}');
+            let variable = Variable::ALL
+                .into_iter()
+                .find(|variable| closed && variable.as_str() == name);
+            let Some(variable) = variable else {
+                return Err(name.to_owned());
+            };
+            parts.push(EnvPart::Text(rest[..at].to_owned()));
+            parts.push(EnvPart::Variable(variable));
+            rest = &rest[at + 2 + name.len() + 1..];
+        }
+        parts.push(EnvPart::Text(rest.to_owned()));
+        parts.retain(|part| !matches!(part, EnvPart::Text(text) if text.is_empty()));
+        Ok(Self(parts))
+    }
+}

@@ -1,0 +1,255 @@
+//! `preview.toml` as it is written: shapes and defaults. What the values must mean together is checked in
+//! [`super::read`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::quantity::{Cpu, Memory};
+use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
+
+/// Configuration of previews and of promotion.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(title = "preview.toml"))]
+pub(super) struct File {
+    /// The name of a preview's Namespace. `{pr}` is the pull request's number, or `c` and 12 digits of a commit;
+    /// `{repo}` is the repository, for clusters that more than one repository shares.
+    #[serde(default = "namespace")]
+    pub(super) namespace: String,
+    /// The host of a preview, with `{pr}` in its first label: a wildcard certificate covers one label.
+    pub(super) host: String,
+    /// How many previews may run at once.
+    #[serde(default = "capacity")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub(super) capacity: u32,
+    /// How long a run may take, such as `10m` or `90s`.
+    #[serde(default = "deadline")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"))
+    )]
+    pub(super) deadline: String,
+    /// The parts that a preview is made of, by name; each is a Deployment and a Service.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Component>"))]
+    pub(super) components: BTreeMap<ComponentName, Component>,
+    /// A PostgreSQL of each preview's own.
+    pub(super) database: Option<Database>,
+    /// What a preview may use altogether.
+    #[serde(default)]
+    pub(super) quota: Quota,
+    /// How a preview is reached from outside.
+    #[serde(default)]
+    pub(super) ingress: Ingress,
+    /// How images are read.
+    #[serde(default)]
+    pub(super) registry: Registry,
+    /// Where a merged pull request goes.
+    #[serde(default)]
+    pub(super) promote: Promote,
+}
+
+fn namespace() -> String {
+    "preview-pr-{pr}".to_owned()
+}
+
+fn capacity() -> u32 {
+    10
+}
+
+fn deadline() -> String {
+    "10m".to_owned()
+}
+
+/// A part of the previewed system.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Component {
+    /// The image's name with its registry and without tag or digest; CI tags it with the pull request's head.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub(super) image: ImageName,
+    /// The port that it listens on; it finds it in `PORT`.
+    #[serde(default = "port")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub(super) port: u16,
+    /// How many of it run.
+    #[serde(default = "one")]
+    pub(super) replicas: u32,
+    /// The path of the preview's host that leads to it; none where it is not reached from outside.
+    pub(super) path: Option<String>,
+    /// The HTTP path that answers 2xx when it is ready; without one, an open port is readiness.
+    pub(super) readiness: Option<String>,
+    /// Environment variables beside the fixed set, whose names may be used as `${NAME}`.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
+    /// The command that brings the database's schema up to date, run from this component's image.
+    pub(super) migrate: Option<Vec<String>>,
+    /// The command that fills a fresh database, run after every component's `migrate`.
+    pub(super) seed: Option<Vec<String>>,
+    /// CPU and memory of each replica.
+    #[serde(default)]
+    pub(super) resources: Resources,
+}
+
+fn port() -> u16 {
+    8080
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// CPU and memory of a container.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Resources {
+    /// What is reserved for it.
+    #[serde(default)]
+    pub(super) requests: Amounts,
+    /// What it cannot exceed.
+    #[serde(default)]
+    pub(super) limits: Amounts,
+}
+
+/// Amounts of CPU and memory.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Amounts {
+    /// Cores, such as `2` or `250m`.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub(super) cpu: Option<Cpu>,
+    /// Bytes, such as `512Mi` or `1Gi`.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub(super) memory: Option<Memory>,
+}
+
+/// What a preview may use altogether: its namespace's ResourceQuota.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Quota {
+    /// The sum of what its containers reserve; 2 CPU and 2Gi unless told.
+    #[serde(default)]
+    pub(super) requests: Amounts,
+    /// The sum of what its containers cannot exceed; 4 CPU and 4Gi unless told.
+    #[serde(default)]
+    pub(super) limits: Amounts,
+    /// How many PersistentVolumeClaims it may have.
+    #[serde(default = "volumes")]
+    pub(super) volumes: u32,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            requests: Amounts::default(),
+            limits: Amounts::default(),
+            volumes: volumes(),
+        }
+    }
+}
+
+fn volumes() -> u32 {
+    3
+}
+
+/// A PostgreSQL of each preview's own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Database {
+    /// The server's image: the official `postgres`, or one that is configured by the same variables.
+    #[serde(default = "postgres")]
+    pub(super) image: String,
+    /// The database's name.
+    #[serde(default = "app")]
+    pub(super) name: String,
+    /// The user that owns it.
+    #[serde(default = "app")]
+    pub(super) user: String,
+    /// The size of its volume.
+    #[serde(default = "size")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub(super) size: Memory,
+    /// The StorageClass of its volume; the cluster's default unless told.
+    pub(super) storage_class: Option<String>,
+}
+
+fn postgres() -> String {
+    "docker.io/library/postgres:17".to_owned()
+}
+
+fn app() -> String {
+    "app".to_owned()
+}
+
+fn size() -> Memory {
+    Memory::gibibytes(1)
+}
+
+/// How a preview is reached from outside.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Ingress {
+    /// The IngressClass; the cluster's default unless told.
+    pub(super) class: Option<String>,
+    /// The Secret in the preview's namespace that holds the certificate; the controller's own unless told.
+    pub(super) tls_secret: Option<String>,
+}
+
+/// How images are read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Registry {
+    /// Registries, as `host` or `host:port`, that are spoken to over plain HTTP.
+    #[serde(default)]
+    pub(super) plain_http: BTreeSet<String>,
+}
+
+/// Where a merged pull request goes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Promote {
+    /// Whether a record without a signature is believed. Anybody who can start a workflow could have written it.
+    #[serde(default)]
+    pub(super) unsigned_records: bool,
+    /// The places that run what was merged, in the order in which they are promoted to.
+    #[serde(default)]
+    pub(super) targets: Vec<Target>,
+}
+
+/// A place that runs what was merged.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Target {
+    /// Its name, also that of its GitHub environment.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub(super) name: TargetName,
+    /// The Namespace of its workloads.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub(super) namespace: NamespaceName,
+    /// The workloads that run components; `Deployment/<component>` of every component unless told.
+    pub(super) workloads: Option<Vec<Workload>>,
+}
+
+/// A workload that runs a component.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Workload {
+    /// The component.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub(super) component: ComponentName,
+    /// Kind and name, such as `Deployment/web`; that Deployment with the component's name unless told.
+    pub(super) workload: Option<String>,
+    /// The container in its pods; the one with the component's name unless told.
+    pub(super) container: Option<String>,
+}

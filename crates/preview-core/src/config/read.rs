@@ -1,0 +1,633 @@
+//! From the file's shape to what it means, with everything checked that can be wrong in it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::error::{ConfigError, Source};
+use super::quantity::{Cpu, Memory};
+use super::{
+    Amounts, Component, Config, Database, EnvValue, IngressSettings, Promote, Quota,
+    RegistrySettings, Resources, Target, TargetWorkload, Variable, file,
+};
+use crate::manifests;
+use crate::names::{ComponentName, Digest, ImageName, is_dns_label, is_host};
+use crate::objects::{Kind, ObjectName};
+
+/// A Job's name is a component's with `-migrate-` and a hash, and holds 63 characters.
+const LONGEST_COMPONENT: usize = 40;
+
+/// Kinds that a target may run a component in.
+const TARGET_KINDS: [Kind; 4] = [
+    Kind::Deployment,
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::CronJob,
+];
+
+pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
+    let source = Source::new(file, text)?;
+    let written: file::File = toml::from_str(text).map_err(|error| source.not_read(&error))?;
+    let config = Config {
+        namespace: value(&source, &["namespace"], &written.namespace)?,
+        host: value(&source, &["host"], &written.host)?,
+        capacity: written.capacity,
+        deadline: deadline(&source, &written.deadline)?,
+        components: components(&source, written.components)?,
+        database: written
+            .database
+            .map(|written| database(&source, written))
+            .transpose()?,
+        quota: quota(&source, written.quota)?,
+        registry: registry(&source, written.registry)?,
+        ingress: ingress(&source, written.ingress)?,
+        promote: Promote::default(),
+    };
+    if config.capacity == 0 {
+        return Err(source.wrong(
+            &["capacity"],
+            "at least one preview must have a slot; write 1 or more",
+        ));
+    }
+    check_together(&source, &config)?;
+    let promote = promote(&source, written.promote, &config.components)?;
+    Ok(Config { promote, ..config })
+}
+
+/// Reads `text` as a `T`.
+fn value<T: FromStr<Err: fmt::Display>>(
+    source: &Source<'_>,
+    key: &[&str],
+    text: &str,
+) -> Result<T, ConfigError> {
+    text.parse().map_err(|error| source.wrong(key, error))
+}
+
+/// Refuses the value at `key` with `problem` unless it is `good`.
+fn check(
+    source: &Source<'_>,
+    good: bool,
+    key: &[&str],
+    problem: impl fmt::Display,
+) -> Result<(), ConfigError> {
+    if good {
+        Ok(())
+    } else {
+        Err(source.wrong(key, problem))
+    }
+}
+
+fn deadline(source: &Source<'_>, text: &str) -> Result<Duration, ConfigError> {
+    let wrong = || {
+        source.wrong(&["deadline"], format!("{text:?} is no duration of at least 30s and at most 6h; write it like 10m, 90s or 1h30m"))
+    };
+    let mut seconds: u64 = 0;
+    let mut rest = text;
+    for (unit, length) in [('h', 3600), ('m', 60), ('s', 1)] {
+        if let Some((digits, after)) = rest.split_once(unit) {
+            let plain = digits.len() <= 6 && digits.bytes().all(|b| b.is_ascii_digit());
+            let count: u64 = digits.parse().ok().filter(|_| plain).ok_or_else(wrong)?;
+            seconds += count * length;
+            rest = after;
+        }
+    }
+    if rest.is_empty() && (30..=6 * 3600).contains(&seconds) {
+        Ok(Duration::from_secs(seconds))
+    } else {
+        Err(wrong())
+    }
+}
+
+fn components(
+    source: &Source<'_>,
+    written: BTreeMap<ComponentName, file::Component>,
+) -> Result<Vec<Component>, ConfigError> {
+    check(
+        source,
+        !written.is_empty(),
+        &["components"],
+        "a preview of nothing; describe a component as [components.<name>]",
+    )?;
+    let mut components = written
+        .into_iter()
+        .map(|(name, written)| component(source, name, written))
+        .collect::<Result<Vec<_>, _>>()?;
+    components.sort_by_key(|component| source.position(&["components", component.name.as_str()]));
+    Ok(components)
+}
+
+fn component(
+    source: &Source<'_>,
+    name: ComponentName,
+    written: file::Component,
+) -> Result<Component, ConfigError> {
+    let at = |key: &'static str| ["components", name.as_str(), key];
+    let table = ["components", name.as_str()];
+    check(
+        source,
+        name.as_str().len() <= LONGEST_COMPONENT
+            && name.as_str().starts_with(|c: char| c.is_ascii_lowercase()),
+        &table,
+        format!(
+            "the name of a Service, too: at most {LONGEST_COMPONENT} characters, and a letter first"
+        ),
+    )?;
+    check(
+        source,
+        written.port > 0,
+        &at("port"),
+        "0 is no port; write 1 to 65535",
+    )?;
+    for (key, path) in [("path", &written.path), ("readiness", &written.readiness)] {
+        let good = path.as_ref().is_none_or(|path| is_path(path));
+        check(
+            source,
+            good,
+            &at(key),
+            "no path; it begins with / and has neither blanks nor ? nor #",
+        )?;
+    }
+    for (key, command) in [("migrate", &written.migrate), ("seed", &written.seed)] {
+        let empty = command.as_ref().is_some_and(Vec::is_empty);
+        check(
+            source,
+            !empty,
+            &at(key),
+            "a command of no words; write it like [\"/api\", \"migrate\"], or leave the key out",
+        )?;
+    }
+    let mut env = BTreeMap::new();
+    for (variable, text) in &written.env {
+        let key = ["components", name.as_str(), "env", variable];
+        env.insert(variable.clone(), env_value(source, &key, variable, text)?);
+    }
+    let resources = resources(
+        source,
+        &at("resources"),
+        written.resources,
+        &Resources::of_a_component(),
+    )?;
+    Ok(Component {
+        image: written.image,
+        port: written.port,
+        replicas: written.replicas,
+        route: written.path,
+        readiness: written.readiness,
+        env,
+        migrate: written.migrate,
+        seed: written.seed,
+        resources,
+        name,
+    })
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'))
+}
+
+fn env_value(
+    source: &Source<'_>,
+    key: &[&str],
+    variable: &str,
+    text: &str,
+) -> Result<EnvValue, ConfigError> {
+    let name_is_good = !variable.starts_with(|c: char| c.is_ascii_digit())
+        && !variable.is_empty()
+        && variable
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    check(
+        source,
+        name_is_good,
+        key,
+        "no name of an environment variable; use letters, digits and _, and no digit first",
+    )?;
+    let fixed = Variable::ALL.iter().any(|fixed| fixed.as_str() == variable)
+        || variable == manifests::PASSWORD_KEY;
+    check(
+        source,
+        !fixed,
+        key,
+        "set for every component already; choose another name",
+    )?;
+    EnvValue::parse(text).map_err(|unknown| {
+        let known = Variable::ALL.map(Variable::as_str);
+        let hint = super::error::nearest(&unknown, &known).map_or_else(
+            || format!("there are: {}", known.join(", ")),
+            |near| format!("did you mean ${{{near}}}?"),
+        );
+        source.wrong(
+            key,
+            format!("${{{unknown}}} stands for nothing; {hint} ($${{ is ${{ itself)"),
+        )
+    })
+}
+
+/// What is written, completed by `default`; a limit alone lowers a default request that would exceed it, as Kubernetes
+/// would have the request follow the limit.
+fn resources(
+    source: &Source<'_>,
+    key: &[&str],
+    written: file::Resources,
+    default: &Resources,
+) -> Result<Resources, ConfigError> {
+    let limits = Amounts {
+        cpu: written
+            .limits
+            .cpu
+            .unwrap_or_else(|| default.limits.cpu.clone()),
+        memory: written
+            .limits
+            .memory
+            .unwrap_or_else(|| default.limits.memory.clone()),
+    };
+    let least = |default: &Cpu, limit: &Cpu| {
+        if default.millicores() <= limit.millicores() {
+            default.clone()
+        } else {
+            limit.clone()
+        }
+    };
+    let least_memory = |default: &Memory, limit: &Memory| {
+        if default.bytes() <= limit.bytes() {
+            default.clone()
+        } else {
+            limit.clone()
+        }
+    };
+    let requests = Amounts {
+        cpu: written
+            .requests
+            .cpu
+            .unwrap_or_else(|| least(&default.requests.cpu, &limits.cpu)),
+        memory: written
+            .requests
+            .memory
+            .unwrap_or_else(|| least_memory(&default.requests.memory, &limits.memory)),
+    };
+    let fits = requests.cpu.millicores() <= limits.cpu.millicores()
+        && requests.memory.bytes() <= limits.memory.bytes();
+    check(
+        source,
+        fits,
+        key,
+        format!(
+            "requests (cpu {}, memory {}) exceed limits (cpu {}, memory {}); raise the limits too",
+            requests.cpu, requests.memory, limits.cpu, limits.memory
+        ),
+    )?;
+    Ok(Resources { requests, limits })
+}
+
+fn database(source: &Source<'_>, written: file::Database) -> Result<Database, ConfigError> {
+    check(
+        source,
+        is_image_reference(&written.image),
+        &["database", "image"],
+        "no image with registry and tag or digest; write it like docker.io/library/postgres:17",
+    )?;
+    for (key, name) in [("name", &written.name), ("user", &written.user)] {
+        let good = (1..=63).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+        check(
+            source,
+            good,
+            &["database", key],
+            "no plain name; use a-z, 0-9 and _, at most 63, and a letter first",
+        )?;
+    }
+    let class = written.storage_class.as_deref();
+    check(
+        source,
+        class.is_none_or(is_host),
+        &["database", "storage_class"],
+        "no name of a StorageClass",
+    )?;
+    Ok(Database {
+        image: written.image,
+        name: written.name,
+        user: written.user,
+        size: written.size,
+        storage_class: written.storage_class,
+        resources: Resources::of_a_database(),
+    })
+}
+
+/// `name:tag`, `name@sha256:…` or both.
+fn is_image_reference(text: &str) -> bool {
+    let (name, digest) = text
+        .split_once('@')
+        .map_or((text, None), |(name, digest)| (name, Some(digest)));
+    let is_tag = |tag: &str| {
+        (1..=128).contains(&tag.len())
+            && !tag.starts_with(['.', '-'])
+            && tag
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    };
+    let after_path = name.rfind('/').map_or(0, |slash| slash + 1);
+    let (name, tag) = name[after_path..]
+        .split_once(':')
+        .map_or((name, None), |(last, tag)| {
+            (&name[..after_path + last.len()], Some(tag))
+        });
+    name.parse::<ImageName>().is_ok()
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(|digest| digest.parse::<Digest>().is_ok())
+        && (tag.is_some() || digest.is_some())
+}
+
+fn quota(source: &Source<'_>, written: file::Quota) -> Result<Quota, ConfigError> {
+    let sums = file::Resources {
+        requests: written.requests,
+        limits: written.limits,
+    };
+    Ok(Quota {
+        resources: resources(source, &["quota"], sums, &Resources::of_a_preview())?,
+        volumes: written.volumes,
+    })
+}
+
+fn registry(source: &Source<'_>, written: file::Registry) -> Result<RegistrySettings, ConfigError> {
+    for host in &written.plain_http {
+        // Whatever can stand before the path of an image's name.
+        let good = !host.contains('/') && format!("{host}/x").parse::<ImageName>().is_ok();
+        check(
+            source,
+            good,
+            &["registry", "plain_http"],
+            format!("{host:?} is no registry; write it like registry.example.com:5000"),
+        )?;
+    }
+    Ok(RegistrySettings {
+        plain_http: written.plain_http,
+    })
+}
+
+fn ingress(source: &Source<'_>, written: file::Ingress) -> Result<IngressSettings, ConfigError> {
+    for (key, name) in [
+        ("class", &written.class),
+        ("tls_secret", &written.tls_secret),
+    ] {
+        let good = name.as_deref().is_none_or(is_host);
+        check(
+            source,
+            good,
+            &["ingress", key],
+            "no name of a Kubernetes object: a-z, 0-9, - and dots",
+        )?;
+    }
+    Ok(IngressSettings {
+        class: written.class,
+        tls_secret: written.tls_secret,
+    })
+}
+
+/// What is right by itself and wrong beside the rest.
+fn check_together(source: &Source<'_>, config: &Config) -> Result<(), ConfigError> {
+    let mut routes: BTreeMap<&str, &ComponentName> = BTreeMap::new();
+    for component in &config.components {
+        let name = component.name.as_str();
+        if let Some(route) = &component.route
+            && let Some(other) = routes.insert(route, &component.name)
+        {
+            let problem =
+                format!("{route} leads to component {other} already; give each its own path");
+            return Err(source.wrong(&["components", name, "path"], problem));
+        }
+        if config.database.is_some() {
+            let taken = name == manifests::DATABASE;
+            check(
+                source,
+                !taken,
+                &["components", name],
+                "the database's own name; choose another",
+            )?;
+        } else {
+            check_without_database(source, component)?;
+        }
+    }
+    check_quota(source, config)
+}
+
+fn check_without_database(source: &Source<'_>, component: &Component) -> Result<(), ConfigError> {
+    let name = component.name.as_str();
+    for (key, command) in [("migrate", &component.migrate), ("seed", &component.seed)] {
+        let problem = "there is no database; describe one as [database], if with no keys at all";
+        check(
+            source,
+            command.is_none(),
+            &["components", name, key],
+            problem,
+        )?;
+    }
+    for (variable, text) in &component.env {
+        if let Some(needs) = text.variables().find(|variable| variable.needs_database()) {
+            let problem = format!(
+                "${{{}}} stands for nothing without a database; describe one as [database]",
+                needs.as_str()
+            );
+            return Err(source.wrong(&["components", name, "env", variable], problem));
+        }
+    }
+    Ok(())
+}
+
+/// A preview that its own quota would reject is refused before anything is done.
+fn check_quota(source: &Source<'_>, config: &Config) -> Result<(), ConfigError> {
+    let needs = Sums::at_the_most(config);
+    let quota = Sums::default().plus(&config.quota.resources, 1);
+    let volumes = u64::from(config.database.is_some());
+    let rows = [
+        (
+            "requests of CPU",
+            needs.cpu_requests,
+            quota.cpu_requests,
+            "m",
+        ),
+        ("limits of CPU", needs.cpu_limits, quota.cpu_limits, "m"),
+        (
+            "requests of memory",
+            needs.memory_requests >> 20,
+            quota.memory_requests >> 20,
+            "Mi",
+        ),
+        (
+            "limits of memory",
+            needs.memory_limits >> 20,
+            quota.memory_limits >> 20,
+            "Mi",
+        ),
+        ("volumes", volumes, u64::from(config.quota.volumes), ""),
+    ];
+    for (what, needed, allowed, unit) in rows {
+        let problem = format!(
+            "a preview that is being updated needs {what} of {needed}{unit}, and may have {allowed}{unit}; \
+             raise it, or lower replicas or resources of components"
+        );
+        check(source, needed <= allowed, &["quota"], problem)?;
+    }
+    Ok(())
+}
+
+/// Sums over containers, in thousandths of a core and bytes.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    cpu_requests: u64,
+    cpu_limits: u64,
+    memory_requests: u64,
+    memory_limits: u64,
+}
+
+impl Sums {
+    /// Every component with one replica more than it wants (the surge of an update; a Job of a component runs before
+    /// and needs no more), and the database.
+    fn at_the_most(config: &Config) -> Self {
+        let components = config
+            .components
+            .iter()
+            .fold(Self::default(), |sums, component| {
+                sums.plus(
+                    &component.resources,
+                    u64::from(component.replicas) + u64::from(manifests::SURGE),
+                )
+            });
+        config.database.iter().fold(components, |sums, database| {
+            sums.plus(&database.resources, 1)
+        })
+    }
+
+    fn plus(self, more: &Resources, times: u64) -> Self {
+        let add = |sum: u64, amount: u64| sum.saturating_add(amount.saturating_mul(times));
+        Self {
+            cpu_requests: add(self.cpu_requests, more.requests.cpu.millicores()),
+            cpu_limits: add(self.cpu_limits, more.limits.cpu.millicores()),
+            memory_requests: add(self.memory_requests, more.requests.memory.bytes()),
+            memory_limits: add(self.memory_limits, more.limits.memory.bytes()),
+        }
+    }
+}
+
+fn promote(
+    source: &Source<'_>,
+    written: file::Promote,
+    components: &[Component],
+) -> Result<Promote, ConfigError> {
+    let mut targets: Vec<Target> = Vec::new();
+    for (index, written) in written.targets.into_iter().enumerate() {
+        let index = format!("[{index}]");
+        let again = targets.iter().any(|target| target.name == written.name);
+        check(
+            source,
+            !again,
+            &["promote", "targets", &index, "name"],
+            "there is a target of that name already",
+        )?;
+        targets.push(target(source, &index, written, components)?);
+    }
+    Ok(Promote {
+        unsigned_records: written.unsigned_records,
+        targets,
+    })
+}
+
+fn target(
+    source: &Source<'_>,
+    index: &str,
+    written: file::Target,
+    components: &[Component],
+) -> Result<Target, ConfigError> {
+    let workloads = match written.workloads {
+        None => components
+            .iter()
+            .map(|component| TargetWorkload {
+                component: component.name.clone(),
+                workload: ObjectName::new(Kind::Deployment, component.name.as_str()),
+                container: component.name.to_string(),
+            })
+            .collect(),
+        Some(written) => {
+            let table = ["promote", "targets", index, "workloads"];
+            check(
+                source,
+                !written.is_empty(),
+                &table,
+                "a target that runs nothing; name a workload, or leave the key out for all components",
+            )?;
+            written
+                .into_iter()
+                .enumerate()
+                .map(|(place, written)| {
+                    let place = format!("[{place}]");
+                    target_workload(
+                        source,
+                        &[&table[..], &[&place]].concat(),
+                        written,
+                        components,
+                    )
+                })
+                .collect::<Result<_, _>>()?
+        }
+    };
+    Ok(Target {
+        name: written.name,
+        namespace: written.namespace,
+        workloads,
+    })
+}
+
+fn target_workload(
+    source: &Source<'_>,
+    table: &[&str],
+    written: file::Workload,
+    components: &[Component],
+) -> Result<TargetWorkload, ConfigError> {
+    let at = |key: &'static str| [table, &[key]].concat();
+    let names: Vec<&str> = components
+        .iter()
+        .map(|component| component.name.as_str())
+        .collect();
+    let component = written.component;
+    check(
+        source,
+        names.contains(&component.as_str()),
+        &at("component"),
+        format!(
+            "there is no component {component}; there are: {}",
+            names.join(", ")
+        ),
+    )?;
+    let workload: ObjectName = match &written.workload {
+        Some(text) => value(source, &at("workload"), text)?,
+        None => ObjectName::new(Kind::Deployment, component.as_str()),
+    };
+    let kinds = TARGET_KINDS.map(Kind::as_str).join(", ");
+    check(
+        source,
+        TARGET_KINDS.contains(&workload.kind),
+        &at("workload"),
+        format!(
+            "a {} runs no component; name one of: {kinds}",
+            workload.kind
+        ),
+    )?;
+    let container = written.container.unwrap_or_else(|| component.to_string());
+    check(
+        source,
+        is_dns_label(&container),
+        &at("container"),
+        "no name of a container: a-z, 0-9 and -",
+    )?;
+    Ok(TargetWorkload {
+        component,
+        workload,
+        container,
+    })
+}

@@ -1,0 +1,298 @@
+//! The built-in manifests: everything that a preview is made of, from `preview.toml` alone.
+//!
+//! Fit for server-side apply with `fieldValidation=Strict` on Kubernetes v1.33 and later. Owner labels and the fence
+//! come with applying, except on the Namespace, which must have them from the moment it exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::comment::display_name;
+use crate::config::{Component, Config, Variable};
+use crate::lifecycle::Phase;
+use crate::names::{
+    CommitSha, ComponentName, Host, NamespaceName, NotA, PinnedImage, RepositorySlug, Uid,
+};
+use crate::objects::{Kind, Manifest, ObjectName};
+use crate::ownership::{Claim, Claimant, Owner, keys};
+
+mod database;
+mod furniture;
+mod jobs;
+mod pod;
+mod workloads;
+
+/// The name of the database's StatefulSet, its Service and its container.
+pub const DATABASE: &str = "database";
+/// The port of PostgreSQL.
+pub const DATABASE_PORT: u16 = 5432;
+/// The claim of the database's volume, as its StatefulSet names it.
+pub const VOLUME_CLAIM: &str = "data-database-0";
+/// The ConfigMap that every component's environment comes from.
+pub const CONFIG_MAP: &str = "app-config";
+/// The Secret that every component's environment comes from.
+pub const SECRET: &str = "app-secret";
+/// The database's password in [`SECRET`].
+pub const PASSWORD_KEY: &str = "DATABASE_PASSWORD";
+/// The ServiceAccount of every pod, which has no token.
+pub const SERVICE_ACCOUNT: &str = "preview";
+/// Replicas that an update may have beyond those wanted: old ones serve until new ones are ready.
+pub const SURGE: u32 = 1;
+
+/// Kubernetes' own label for which program an object runs; with [`keys::COMPONENT`] what selectors go by.
+const NAME_LABEL: &str = "app.kubernetes.io/name";
+
+/// A preview that is wanted: of which head, from which images, under which names.
+#[derive(Clone, Debug)]
+pub struct Preview<'a> {
+    config: &'a Config,
+    owner: &'a Owner,
+    head: &'a CommitSha,
+    images: Vec<(&'a Component, &'a PinnedImage)>,
+    namespace: NamespaceName,
+    host: Host,
+}
+
+/// Why there can be no such preview.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPreview {
+    /// A component has no image.
+    #[error("component {0} has no image; a preview is of all components of preview.toml")]
+    NoImage(ComponentName),
+    /// An image is of no component.
+    #[error("there is an image for {0}, which is no component of preview.toml")]
+    NoComponent(ComponentName),
+    /// Its name or host cannot be.
+    #[error("the preview cannot be named: {0}; choose another template in preview.toml")]
+    Name(#[from] NotA),
+}
+
+/// A workload that a preview waits for and its comment tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownWorkload {
+    /// The object.
+    pub object: ObjectName,
+    /// What people call it: `Database`, `Web`, `API`.
+    pub display: String,
+    /// The component, unless it is the database.
+    pub component: Option<ComponentName>,
+    /// Replicas wanted.
+    pub replicas: u32,
+}
+
+impl<'a> Preview<'a> {
+    /// The preview of `owner`'s subject at `head`, with an image for each component.
+    ///
+    /// # Errors
+    /// When images and components do not match, or the templates give no valid name.
+    pub fn new(
+        config: &'a Config,
+        repository: &'a RepositorySlug,
+        owner: &'a Owner,
+        head: &'a CommitSha,
+        images: &'a BTreeMap<ComponentName, PinnedImage>,
+    ) -> Result<Self, NoPreview> {
+        if let Some(unknown) = images.keys().find(|name| config.component(name).is_none()) {
+            return Err(NoPreview::NoComponent(unknown.clone()));
+        }
+        let images = config.components.iter().map(|component| {
+            let image = images.get(&component.name);
+            let image = image.ok_or_else(|| NoPreview::NoImage(component.name.clone()))?;
+            Ok((component, image))
+        });
+        Ok(Self {
+            config,
+            owner,
+            head,
+            images: images.collect::<Result<_, NoPreview>>()?,
+            namespace: config.namespace.render(repository, &owner.subject)?,
+            host: config.host.render(&owner.subject)?,
+        })
+    }
+
+    /// Its Namespace's name.
+    #[must_use]
+    pub fn namespace_name(&self) -> &NamespaceName {
+        &self.namespace
+    }
+
+    /// Its host.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Where it answers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.host)
+    }
+
+    /// Its Namespace as `claimant` creates it: queued for a slot, and kept by our finalizer until its teardown is
+    /// proven.
+    #[must_use]
+    pub fn namespace(&self, claimant: &Claimant) -> Manifest {
+        let mut labels = claimant.owner.labels();
+        labels.insert(
+            "pod-security.kubernetes.io/enforce".to_owned(),
+            "baseline".to_owned(),
+        );
+        Manifest::new(Kind::Namespace, self.namespace.as_str(), &labels, json!({}))
+            .annotated(claimant.annotations())
+            .annotated([
+                (keys::CLAIM.to_owned(), Claim::Queued.to_string()),
+                (keys::PHASE.to_owned(), Phase::Queued.to_string()),
+                (keys::URL.to_owned(), self.url()),
+            ])
+            .finalized(keys::FINALIZER)
+    }
+
+    /// What the namespace is furnished with before anything runs in it: ResourceQuota, LimitRange, ServiceAccount,
+    /// ConfigMap and, where there is a database, the Secret with `database_password`, the only place that has it.
+    #[must_use]
+    pub fn furniture(&self, database_password: &SecretString) -> Vec<Manifest> {
+        let mut all = furniture::open(self);
+        if self.config.database.is_some() {
+            all.push(furniture::secret(database_password));
+        }
+        all
+    }
+
+    /// The database: a StatefulSet with a volume, and its Service. Nothing where none is configured.
+    #[must_use]
+    pub fn database(&self) -> Vec<Manifest> {
+        self.config
+            .database
+            .iter()
+            .flat_map(database::manifests)
+            .collect()
+    }
+
+    /// Jobs in waves, each to be complete before the next: every `migrate`, then every `seed`.
+    ///
+    /// A Job is named by the hash of its template and the uid of the database's volume claim: its template cannot be
+    /// changed, a retry with other images must not meet one that failed, and a fresh database must run all of them.
+    #[must_use]
+    pub fn jobs(&self, volume_claim: &Uid) -> Vec<Vec<Manifest>> {
+        jobs::waves(self, volume_claim)
+    }
+
+    /// A Deployment and a Service for each component.
+    #[must_use]
+    pub fn workloads(&self) -> Vec<Manifest> {
+        self.images
+            .iter()
+            .flat_map(|(component, image)| workloads::manifests(self, component, image))
+            .collect()
+    }
+
+    /// An Ingress for each component that has a path on the preview's host.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Manifest> {
+        self.config
+            .components
+            .iter()
+            .filter_map(|component| workloads::ingress(self, component))
+            .collect()
+    }
+
+    /// Everything within the namespace: what carries the owner's labels and is not among it, is pruned.
+    ///
+    /// The database's volume belongs to its StatefulSet and is not among it.
+    #[must_use]
+    pub fn all_names(&self, volume_claim: Option<&Uid>) -> BTreeSet<ObjectName> {
+        let jobs = volume_claim.map(|uid| self.jobs(uid)).unwrap_or_default();
+        let mut names: BTreeSet<ObjectName> = furniture::open(self)
+            .iter()
+            .chain(&self.database())
+            .chain(jobs.iter().flatten())
+            .chain(&self.workloads())
+            .chain(&self.routes())
+            .map(|manifest| manifest.object().clone())
+            .collect();
+        if self.config.database.is_some() {
+            names.insert(ObjectName::new(Kind::Secret, SECRET));
+        }
+        names
+    }
+
+    /// The workloads to wait for, as the comment tells of them: the database first, then components in the file's
+    /// order.
+    #[must_use]
+    pub fn shown_workloads(&self) -> Vec<ShownWorkload> {
+        let database = self.config.database.iter().map(|_| ShownWorkload {
+            object: ObjectName::new(Kind::StatefulSet, DATABASE),
+            display: "Database".to_owned(),
+            component: None,
+            replicas: 1,
+        });
+        let components = self
+            .config
+            .components
+            .iter()
+            .map(|component| ShownWorkload {
+                object: ObjectName::new(Kind::Deployment, component.name.as_str()),
+                display: display_name(&component.name),
+                component: Some(component.name.clone()),
+                replicas: component.replicas,
+            });
+        database.chain(components).collect()
+    }
+
+    /// The value of one of the fixed variables; nothing for the database's where there is none.
+    fn variable(&self, variable: Variable) -> Option<String> {
+        let database = self.config.database.as_ref();
+        Some(match variable {
+            Variable::Env => "preview".to_owned(),
+            Variable::BaseUrl => self.url(),
+            Variable::PrNumber => self.owner.subject.slug(),
+            Variable::Namespace => self.namespace.to_string(),
+            Variable::Commit => self.head.to_string(),
+            Variable::DatabaseHost => database.map(|_| DATABASE.to_owned())?,
+            Variable::DatabasePort => database.map(|_| DATABASE_PORT.to_string())?,
+            Variable::DatabaseName => database?.name.clone(),
+            Variable::DatabaseUser => database?.user.clone(),
+        })
+    }
+
+    /// The data of the ConfigMap.
+    fn configuration(&self) -> BTreeMap<&'static str, String> {
+        Variable::ALL
+            .into_iter()
+            .filter_map(|variable| Some((variable.as_str(), self.variable(variable)?)))
+            .collect()
+    }
+}
+
+/// Labels of an object that runs `program` of `component`, by which its pods are selected.
+fn labels(program: &str, component: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (NAME_LABEL.to_owned(), program.to_owned()),
+        (keys::COMPONENT.to_owned(), component.to_owned()),
+    ])
+}
+
+/// The first ten hex digits of the SHA-256 of `parts`: enough that no two names of one namespace meet.
+fn short_hash(parts: &[&Value]) -> String {
+    let texts: Vec<String> = parts.iter().map(|part| canonical(part)).collect();
+    crate::names::Digest::of(texts.join("\n").as_bytes()).hex()[..10].to_owned()
+}
+
+/// JSON with sorted keys, whatever serde_json was built with.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+            let fields = sorted
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", json!(key), canonical(value)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+        }
+        Value::Array(elements) => {
+            let elements: Vec<String> = elements.iter().map(canonical).collect();
+            format!("[{}]", elements.join(","))
+        }
+        scalar => scalar.to_string(),
+    }
+}
