@@ -112,7 +112,65 @@ pub(crate) fn up() -> anyhow::Result<Running> {
     }
     needs::to_start()?;
     let _lock = state::lock()?;
-    up::up()
+    up::up(up::For::Good).map(|(running, _)| running)
+}
+
+/// Counterparts in the hands of a command.
+#[derive(Debug)]
+pub(crate) struct Borrowed {
+    /// Where they are.
+    pub(crate) running: Running,
+    /// Whether they end with the command.
+    started: bool,
+    _turn: Option<state::Lock>,
+}
+
+impl Borrowed {
+    /// Leaves the counterparts as they were found: ended, unless they ran before.
+    ///
+    /// # Errors
+    /// As [`down`].
+    pub(crate) fn give_back(mut self) -> anyhow::Result<()> {
+        match std::mem::take(&mut self.started) {
+            true => down(),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // A command that failed before it gave them back.
+        if self.started
+            && let Err(error) = down()
+        {
+            eprintln!("the counterparts are still up: {error:#}");
+        }
+    }
+}
+
+/// Starts the counterparts unless they run, as [`up`], for a command that leaves them as it found them. One command
+/// at a time has them. Those that a killed command left behind are replaced by fresh ones.
+///
+/// # Errors
+/// As [`up`].
+pub(crate) fn borrow() -> anyhow::Result<Borrowed> {
+    if let Some(running) = asked()? {
+        return Ok(Borrowed {
+            running,
+            started: false,
+            _turn: None,
+        });
+    }
+    needs::to_start()?;
+    let turn = state::turn()?;
+    let _lock = state::lock()?;
+    let (running, started) = up::up(up::For::ACommand)?;
+    Ok(Borrowed {
+        running,
+        started,
+        _turn: Some(turn),
+    })
 }
 
 /// Ends the counterparts and clears whatever is left of them, in whatever state they are.

@@ -71,25 +71,37 @@ impl Edition {
 
 /// Runs `cargo xtask images`.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let made = make(&arguments)?;
+    let made = make(&arguments.out, arguments.placeholders)?;
     for (name, edition, layout) in &made {
         println!("{name} {edition} {}", layout.digest());
     }
     let Some(registry) = &arguments.push else {
         return Ok(());
     };
-    let account = (!arguments.user.is_empty()).then_some(Account {
-        user: arguments.user,
-        password: arguments.password,
-    });
+    let account = Account::of(&arguments.user, &arguments.password);
+    push_all(&made, registry, account.as_ref())
+}
+
+/// Makes the images of both editions and what the node needs, and pushes them as `REGISTRY/example/NAME:EDITION`.
+///
+/// Must not be called on a thread that drives an async runtime: it has one of its own.
+///
+/// # Errors
+/// When an image cannot be made (see [`example_layouts`] and [`postgres_layout`]) or the registry refuses it.
+pub(crate) fn publish(registry: &str, account: Option<&Account>) -> anyhow::Result<()> {
+    let out = cache::path("layouts");
+    push_all(&make(&out, false)?, registry, account)
+}
+
+fn push_all(made: &[Made], registry: &str, account: Option<&Account>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start a runtime")?;
     runtime.block_on(async {
-        for (name, edition, layout) in &made {
+        for (name, edition, layout) in made {
             let to = format!("{registry}/example/{name}");
-            push(layout, &to, &[edition], account.as_ref()).await?;
+            push(layout, &to, &[edition], account).await?;
         }
         Ok(())
     })
@@ -98,19 +110,18 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// A layout's name and edition, and the layout.
 type Made = (&'static str, &'static str, Layout);
 
-fn make(arguments: &Arguments) -> anyhow::Result<Vec<Made>> {
-    let out = &arguments.out;
+fn make(out: &Path, placeholders: bool) -> anyhow::Result<Vec<Made>> {
     let mut made = Vec::new();
     for edition in [Edition::First, Edition::Second] {
         let revision = edition.revision();
-        let Example { web, api } = match arguments.placeholders {
+        let Example { web, api } = match placeholders {
             true => placeholder_layouts(&revision, edition, out)?,
             false => example_layouts(&revision, edition, out)?,
         };
         made.push(("web", edition.name(), web));
         made.push(("api", edition.name(), api));
     }
-    if !arguments.placeholders {
+    if !placeholders {
         made.extend(node_layouts(out)?);
     }
     Ok(made)

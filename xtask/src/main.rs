@@ -10,9 +10,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod check;
 mod counterparts;
 mod images;
 mod openapi;
+mod suites;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Everything a developer does here")]
@@ -23,18 +25,24 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Checks format, lints, documentation, dependencies, and that what is generated is current.
+    Check,
     /// The real Kubernetes node and registry that tests run against.
     Counterparts(counterparts::Arguments),
     /// Makes the OCI layouts of the example application and of PostgreSQL.
     Images(images::Arguments),
+    /// Runs the tests; with `--real` also those for the real counterparts, which it starts and ends.
+    Test(suites::Arguments),
     /// Cuts GitHub's OpenAPI description down to what the sandbox judges by.
     Openapi(openapi::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
+        Verb::Check => check::run(),
         Verb::Counterparts(arguments) => counterparts::run(arguments),
         Verb::Images(arguments) => images::run(arguments),
+        Verb::Test(arguments) => suites::run(arguments),
         Verb::Openapi(arguments) => openapi::run(arguments),
     };
     match done {

@@ -49,6 +49,17 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// As `cargo xtask openapi --check`.
+///
+/// # Errors
+/// When the copy in the repository is not current, or npm cannot fetch what it is compared with.
+pub(crate) fn check() -> anyhow::Result<()> {
+    run(Arguments {
+        check: true,
+        whole: false,
+    })
+}
+
 fn cut_down(whole: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(whole).with_context(|| format!("reading {}", whole.display()))?;
     let whole: Value = serde_json::from_str(&text).context("parsing the whole description")?;
@@ -57,6 +68,11 @@ fn cut_down(whole: &Path) -> anyhow::Result<String> {
         "package": PACKAGE, "version": VERSION, "integrity": INTEGRITY, "file": MEMBER, "licence": "MIT",
     });
     Ok(sandbox::github::write_down(&cut))
+}
+
+/// Which description of GitHub's API is used: package and version.
+pub(crate) fn version() -> (&'static str, &'static str) {
+    (PACKAGE, VERSION)
 }
 
 /// The path of GitHub's whole description (13 MB), fetched from the npm registry once and kept under `target/`.

@@ -13,6 +13,7 @@ pub(super) const STATE: &str = "/var/lib/preview-counterparts";
 
 const CACHE: &str = "/var/cache/preview-counterparts";
 const LOCK: &str = "/run/lock/preview-counterparts.lock";
+const TURN: &str = "/run/lock/preview-counterparts-turn.lock";
 
 /// A path below the state folder.
 pub(super) fn path(name: impl AsRef<Path>) -> PathBuf {
@@ -37,18 +38,32 @@ pub(super) fn write(name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> anyhow
     fs::write(&path, content).with_context(|| format!("write {}", path.display()))
 }
 
-/// Held while the counterparts change. The system gives it back when the process ends, however it ends.
+/// Held while the counterparts change, or are borrowed. The system gives it back when the process ends, however it
+/// ends.
+#[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
 /// Waits until no other command builds, starts or ends the counterparts.
 pub(super) fn lock() -> anyhow::Result<Lock> {
+    hold(LOCK, "another `cargo xtask counterparts`")
+}
+
+/// Waits until nobody else has borrowed the counterparts: who gives them back may end them.
+pub(super) fn turn() -> anyhow::Result<Lock> {
+    hold(
+        TURN,
+        "another `cargo xtask test --real` or `cargo xtask demo --real`",
+    )
+}
+
+fn hold(lock: &str, holder: &str) -> anyhow::Result<Lock> {
     fs::create_dir_all("/run/lock").context("create /run/lock")?;
-    let file = File::create(LOCK).with_context(|| format!("open the lock {LOCK}"))?;
+    let file = File::create(lock).with_context(|| format!("open the lock {lock}"))?;
     if file.try_lock().is_err() {
-        eprintln!("waiting for another `cargo xtask counterparts` ({LOCK})");
-        file.lock().with_context(|| format!("lock {LOCK}"))?;
+        eprintln!("waiting for {holder} ({lock})");
+        file.lock().with_context(|| format!("lock {lock}"))?;
     }
     Ok(Lock { _file: file })
 }

@@ -34,6 +34,18 @@ struct Record {
     fingerprint: String,
     processes: Vec<Process>,
     running: Running,
+    /// Started by who means to end them.
+    #[serde(default)]
+    borrowed: bool,
+}
+
+/// Who asks for the counterparts, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// Somebody who will say `down`.
+    Good,
+    /// A command that ends what it started.
+    ACommand,
 }
 
 fn record() -> Option<Record> {
@@ -68,21 +80,41 @@ pub(super) fn running() -> Result<Running, String> {
         .map_err(|error| format!("the API server does not answer: {error:#}"))
 }
 
-/// Starts the counterparts, unless just these run already.
-pub(super) fn up() -> anyhow::Result<Running> {
+/// Starts the counterparts, unless just these run already; and whether it did.
+pub(super) fn up(until: For) -> anyhow::Result<(Running, bool)> {
     let built = build::build()?;
     let fingerprint = components::fingerprint(&built);
-    match running() {
-        Ok(running) if record().is_some_and(|record| record.fingerprint == fingerprint) => {
-            return Ok(running);
+    match (running(), record()) {
+        // Remains of a command that was killed: what it left in the cluster is nobody's.
+        (Ok(_), Some(record)) if record.borrowed && until == For::ACommand => {
+            eprintln!(
+                "starting afresh: the command that started the counterparts did not end them"
+            );
         }
-        Ok(_) => eprintln!("other versions or settings run: replacing them"),
-        Err(reason) if reason == "down" => {}
-        Err(reason) => eprintln!("starting afresh: {reason}"),
+        (Ok(running), Some(record)) if record.fingerprint == fingerprint => {
+            if record.borrowed {
+                keep(&Record {
+                    borrowed: false,
+                    ..record
+                })?;
+            }
+            return Ok((running, false));
+        }
+        (Ok(_), _) => eprintln!("other versions or settings run: replacing them"),
+        (Err(reason), _) if reason == "down" => {}
+        (Err(reason), _) => eprintln!("starting afresh: {reason}"),
     }
+    start(&built, fingerprint, until).map(|running| (running, true))
+}
+
+fn keep(record: &Record) -> anyhow::Result<()> {
+    state::write(RECORD, serde_json::to_vec_pretty(record)?)
+}
+
+fn start(built: &Built, fingerprint: String, until: For) -> anyhow::Result<Running> {
     down()?;
     let start = Instant::now();
-    let record = match start_all(&built, fingerprint) {
+    let record = match start_all(built, fingerprint, until) {
         Ok(record) => record,
         Err(error) => {
             // The logs stay until the next `up` or `down`; what runs does not.
@@ -90,7 +122,7 @@ pub(super) fn up() -> anyhow::Result<Running> {
             return Err(error);
         }
     };
-    state::write(RECORD, serde_json::to_vec_pretty(&record)?)?;
+    keep(&record)?;
     eprintln!("up in {:.1?}", start.elapsed());
     Ok(record.running)
 }
@@ -127,7 +159,7 @@ fn unmount() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_all(built: &Built, fingerprint: String) -> anyhow::Result<Record> {
+fn start_all(built: &Built, fingerprint: String, until: For) -> anyhow::Result<Record> {
     network::check_free()?;
     furnish(built)?;
     cgroups::create()?;
@@ -150,6 +182,7 @@ fn start_all(built: &Built, fingerprint: String) -> anyhow::Result<Record> {
         fingerprint,
         processes,
         running,
+        borrowed: until == For::ACommand,
     })
 }
 

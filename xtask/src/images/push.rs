@@ -34,6 +34,16 @@ pub(crate) async fn push(
     Ok(layout.digest().to_owned())
 }
 
+impl Account {
+    /// The account of `user`; none where that is empty, for a registry where anybody may push.
+    pub(crate) fn of(user: &str, password: &str) -> Option<Self> {
+        (!user.is_empty()).then(|| Self {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        })
+    }
+}
+
 /// A repository of a registry, and the right to push to it.
 struct Repository {
     client: Client,
