@@ -149,11 +149,11 @@ impl Drop for Borrowed {
     }
 }
 
-/// Starts the counterparts unless they run, as [`up`], for a command that leaves them as it found them. One command
+/// Starts the counterparts unless they run, as [`up()`], for a command that leaves them as it found them. One command
 /// at a time has them. Those that a killed command left behind are replaced by fresh ones.
 ///
 /// # Errors
-/// As [`up`].
+/// As [`up()`].
 pub(crate) fn borrow() -> anyhow::Result<Borrowed> {
     if let Some(running) = asked()? {
         return Ok(Borrowed {
