@@ -346,3 +346,6 @@ impl EnvValue {
         Ok(Self(parts))
     }
 }
+
+#[cfg(test)]
+mod tests;

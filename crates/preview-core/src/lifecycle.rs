@@ -315,3 +315,6 @@ impl Life {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -296,3 +296,6 @@ fn canonical(value: &Value) -> String {
         scalar => scalar.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;
