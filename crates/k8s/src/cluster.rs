@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use kube::api::{Api, DynamicObject};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use preview_core::names::NamespaceName;
 use preview_core::objects::Kind;
@@ -125,8 +125,15 @@ async fn configuration(kubeconfig: Option<PathBuf>) -> crate::Result<Config> {
             .await
             .map_err(|error| Error::Configuration(chain(&error)));
     };
-    let read = Kubeconfig::read_from(&path).map_err(|error| Error::Configuration(chain(&error)))?;
+    let named = |error: KubeconfigError| {
+        let (path, text) = (path.display().to_string(), chain(&error));
+        Error::Configuration(match text.contains(&path) {
+            true => text,
+            false => format!("{path}: {text}"),
+        })
+    };
+    let read = Kubeconfig::read_from(&path).map_err(named)?;
     Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
         .await
-        .map_err(|error| Error::Configuration(format!("{}: {}", path.display(), chain(&error))))
+        .map_err(named)
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kube::client::AuthError;
+use kube::config::KubeconfigError;
 use kube::core::Status;
 use preview_core::objects::ObjectName;
 use preview_core::ownership::Foreign;
@@ -225,36 +227,77 @@ fn has_cause(status: &Status, wanted: impl Fn(&kube::core::response::StatusCause
         .is_some_and(|details| details.causes.iter().any(wanted))
 }
 
-/// The server's words, on one line and of bounded length: a proxy may answer with a page of HTML.
+/// The server's words; a proxy may answer with a page of HTML.
 fn words(status: &Status) -> String {
-    let text = status
-        .message
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let text = if text.is_empty() {
+    let text = one_line(&status.message);
+    if text.is_empty() {
         status.reason.clone()
     } else {
         text
-    };
+    }
+}
+
+/// The text on one line, and of bounded length.
+fn one_line(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(1000) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
 }
 
-/// The error with its causes, each said once: hyper's own text of a refused connection is only "client error".
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
+/// The error with its causes, each said once: hyper's own text of a refused connection is only "client error". Where
+/// credentials are at the bottom of it, what may hold them is left out.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    // kube's wrapping says nothing that its cause does not.
+    let error = match error.downcast_ref() {
+        Some(kube::Error::Service(cause)) => cause.as_ref(),
+        _ => error,
+    };
+    let mut causes = std::iter::successors(Some(error), |cause| cause.source());
+    if let Some(text) = causes.clone().find_map(in_our_words) {
+        return text;
+    }
+    let mut text = causes.next().map(ToString::to_string).unwrap_or_default();
+    for cause in causes {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }
-        next = cause.source();
     }
     text
+}
+
+/// What to say of an error whose own text would quote a kubeconfig or the output of a credential command, or says more
+/// than it tells.
+fn in_our_words(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    match error.downcast_ref() {
+        Some(KubeconfigError::Parse(error)) => {
+            return Some(format!("it is not a kubeconfig{}", place(error)));
+        }
+        Some(KubeconfigError::ReadConfig(error, path)) => {
+            return Some(format!("{}: {error}", path.display()));
+        }
+        _ => {}
+    }
+    match error.downcast_ref()? {
+        AuthError::AuthExecParse(error) => Some(format!(
+            "the credential command of the kubeconfig did not print an ExecCredential{}",
+            place(error)
+        )),
+        AuthError::AuthExecRun { out, .. } => Some(format!(
+            "the credential command of the kubeconfig failed with {}: {}",
+            out.status,
+            one_line(&String::from_utf8_lossy(&out.stderr))
+        )),
+        _ => None,
+    }
+}
+
+fn place(error: &serde_saphyr::Error) -> String {
+    error.location().map_or_else(String::new, |place| {
+        format!(" (line {}, column {})", place.line(), place.column())
+    })
 }
 
 #[cfg(test)]

@@ -162,15 +162,10 @@ impl Cluster {
         let claims = watch(Api::namespaced(client(), within), Config::default());
         let volumes = watch(Api::all(client()), Config::default());
         futures::stream::select_all([
-            namespaces.map(|event| event.map(Seen::Namespace)).boxed(),
-            pods.map(|event| event.map(|event| Seen::Pod(Box::new(event))))
-                .boxed(),
-            claims
-                .map(|event| event.map(|event| Seen::Claim(Box::new(event))))
-                .boxed(),
-            volumes
-                .map(|event| event.map(|event| Seen::Volume(Box::new(event))))
-                .boxed(),
+            boxed(namespaces, Seen::Namespace),
+            boxed(pods, Seen::Pod),
+            boxed(claims, Seen::Claim),
+            boxed(volumes, Seen::Volume),
         ])
     }
 
@@ -263,10 +258,19 @@ fn by_finalizers(finalizers: &[String]) -> String {
 
 /// One event of one of the watches.
 enum Seen {
-    Namespace(Event<Namespace>),
+    Namespace(Box<Event<Namespace>>),
     Pod(Box<Event<Pod>>),
     Claim(Box<Event<PersistentVolumeClaim>>),
     Volume(Box<Event<PersistentVolume>>),
+}
+
+fn boxed<E: Send + 'static>(
+    events: BoxStream<'static, Outcome<E>>,
+    seen: fn(Box<E>) -> Seen,
+) -> BoxStream<'static, Outcome<Seen>> {
+    events
+        .map(move |event| event.map(|event| seen(Box::new(event))))
+        .boxed()
 }
 
 /// What is left of a preview, as far as it has been seen.
@@ -306,7 +310,7 @@ impl Remains {
 
     fn take(&mut self, seen: Seen) {
         match seen {
-            Seen::Namespace(event) => self.namespaces.take(event),
+            Seen::Namespace(event) => self.namespaces.take(*event),
             Seen::Pod(event) => self.pods.take(*event),
             Seen::Claim(event) => self.claims.take(*event),
             Seen::Volume(event) => self.volumes.take(*event),
