@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use xshell::{Shell, cmd};
 
-use crate::{openapi, suites};
+use crate::{openapi, schema, suites};
 
 /// Where `cargo deny` is not installed, this is said. CI installs the same.
 const DENY: &str = "0.20.2";
@@ -28,6 +28,7 @@ const CHECKS: &[Check] = &[
     ("dependencies: bans, licences, sources", dependencies),
     ("dependencies: advisories", advisories),
     ("copy of GitHub's OpenAPI description", description),
+    ("schema of preview.toml", schema),
     ("snapshots", snapshots),
 ];
 
@@ -174,6 +175,10 @@ fn advisories(shell: &Shell) -> anyhow::Result<Option<String>> {
 
 fn description(_: &Shell) -> anyhow::Result<Option<String>> {
     openapi::check().map(|()| None)
+}
+
+fn schema(_: &Shell) -> anyhow::Result<Option<String>> {
+    schema::check().map(|()| None)
 }
 
 /// A snapshot that waits for somebody's decision is not to be committed.

@@ -14,6 +14,7 @@ mod check;
 mod counterparts;
 mod images;
 mod openapi;
+mod schema;
 mod suites;
 
 #[derive(Parser)]
@@ -35,6 +36,8 @@ enum Verb {
     Test(suites::Arguments),
     /// Cuts GitHub's OpenAPI description down to what the sandbox judges by.
     Openapi(openapi::Arguments),
+    /// Writes the JSON schema of preview.toml, for editors.
+    Schema(schema::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Images(arguments) => images::run(arguments),
         Verb::Test(arguments) => suites::run(arguments),
         Verb::Openapi(arguments) => openapi::run(arguments),
+        Verb::Schema(arguments) => schema::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
