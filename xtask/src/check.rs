@@ -11,8 +11,8 @@ use xshell::{Shell, cmd};
 
 use crate::{openapi, schema, suites};
 
-/// Where `cargo deny` is not installed, this is said. CI installs the same.
-const DENY: &str = "0.20.2";
+/// The version of cargo-deny that CI installs. Where there is none, its installation is told.
+const DENY: &str = include_str!("../../.ci/cargo-deny").trim_ascii();
 /// What cargo-deny says when it cannot get at the advisories. They are GitHub's to serve, and not everybody's to reach.
 const UNREACHABLE: &str = "failed to fetch advisory database";
 
