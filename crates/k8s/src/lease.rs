@@ -255,3 +255,36 @@ fn is_over(lease: &coordination::Lease) -> bool {
     let seconds = spec.lease_duration_seconds.unwrap_or(DURATION_SECONDS);
     Timestamp::now().duration_since(renewed.0).as_secs() > i64::from(seconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+    use super::*;
+
+    fn renewed(renew_time: Option<Timestamp>) -> coordination::Lease {
+        coordination::Lease {
+            spec: Some(coordination::LeaseSpec {
+                holder_identity: Some("7.1".to_owned()),
+                lease_duration_seconds: Some(60),
+                renew_time: renew_time.map(MicroTime),
+                ..coordination::LeaseSpec::default()
+            }),
+            ..coordination::Lease::default()
+        }
+    }
+
+    #[test]
+    fn a_lease_of_a_run_that_died_is_nobodys_after_its_time() {
+        let ago = |seconds| Timestamp::now() - Duration::from_secs(seconds);
+        let of = |lease| lease_facts(&lease).holder;
+        let fence = Fence { run: 7, attempt: 1 };
+        assert_eq!(of(renewed(Some(ago(5)))), Some(fence));
+        assert_eq!(of(renewed(Some(ago(3600)))), None);
+        assert_eq!(of(renewed(None)), None);
+        // Until somebody takes it, who wrote it last has it.
+        assert_eq!(holder(&renewed(Some(ago(3600)))), Some(fence));
+    }
+}

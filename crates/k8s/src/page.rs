@@ -16,8 +16,8 @@ const LIMIT: usize = 1024 * 1024;
 /// What a service answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// HTTP status. The API server itself answers 503 while the service has no pod that is ready, and 404 where there
-    /// is no such service.
+    /// HTTP status. The API server itself answers 503 while the service has no pod that is ready, 404 where there is no
+    /// such service, and 403 where we may not ask.
     pub status: u16,
     /// The body as text.
     pub body: String,

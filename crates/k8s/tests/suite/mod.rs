@@ -48,6 +48,7 @@ macro_rules! every_story {
             a_teardown_that_died_is_finished,
             what_is_gone_already_has_a_receipt,
             a_foreign_finalizer_blocks_and_is_named,
+            a_volume_that_lingers_keeps_the_namespace,
             a_volume_that_its_policy_keeps_is_named_and_not_waited_for,
             a_preview_that_a_newer_run_took_over_is_not_taken_down,
             a_preview_of_somebody_else_is_not_taken_down,

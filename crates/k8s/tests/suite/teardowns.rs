@@ -237,6 +237,47 @@ pub(crate) async fn a_volume_that_its_policy_keeps_is_named_and_not_waited_for(s
     assert_eq!(stage.us.namespace(&stage.namespace).await.unwrap(), None);
 }
 
+pub(crate) async fn a_volume_that_lingers_keeps_the_namespace(stage: &Stage) {
+    stage.create().await;
+    let claim = stage.with_a_volume().await;
+    let volume = claim.volume.as_deref().unwrap();
+    let params = PatchParams::default();
+    let held_by = async |finalizers: serde_json::Value| {
+        let change = Patch::Merge(json!({ "metadata": { "finalizers": finalizers } }));
+        stage
+            .volumes()
+            .patch(volume, &params, &change)
+            .await
+            .unwrap();
+    };
+    held_by(json!(["example.com/copy"])).await;
+    let read = stage.read().await;
+    let receipt = stage.tear_down(&read, Duration::from_secs(15)).await;
+    let now = stage.us.namespace(&stage.namespace).await.unwrap();
+    held_by(json!(null)).await;
+
+    let told = stage.receipt(&receipt, &read, Some(&claim));
+    assert!(!receipt.finished(), "{told}");
+    let blocked: Vec<_> = told
+        .lines()
+        .filter(|line| line.contains("still there"))
+        .collect();
+    assert_eq!(blocked.len(), 2, "{told}");
+    assert_eq!(
+        blocked[0],
+        "Namespace/NAMESPACE: still there (it waits for its volumes; run the cleanup again)"
+    );
+    assert!(
+        blocked[1].starts_with("PersistentVolume/VOLUME: still there (phase "),
+        "{told}"
+    );
+    assert!(blocked[1].contains("finalizer example.com/copy"), "{told}");
+    let now = now.expect("our finalizer keeps it");
+    assert_eq!(now.finalizers, [keys::FINALIZER]);
+    assert!(stage.tear_down(&now, PATIENT).await.finished());
+    assert!(!stage.volume_is_there(&claim).await);
+}
+
 pub(crate) async fn a_preview_that_a_newer_run_took_over_is_not_taken_down(stage: &Stage) {
     let read = stage.create().await;
     let by = Some(stage.take_over().await.fence);
