@@ -102,7 +102,12 @@ impl Cluster {
         namespace: NamespaceFacts,
         remains: &mut Remains,
     ) -> Result<Option<NamespaceFacts>, Error> {
+        remains
+            .pods_seen
+            .extend(self.pod_names(&namespace.name).await?);
         for claim in self.volume_claims(&namespace.name).await? {
+            let volume = claim.volume.map(|volume| (volume, claim.uid.clone()));
+            remains.volumes_seen.extend(volume);
             remains.claimed.insert(claim.uid, Some(claim.name));
         }
         let before = noted(&namespace);
@@ -116,6 +121,14 @@ impl Cluster {
         let text: Vec<&str> = all.iter().map(Uid::as_str).collect();
         let note = NamespaceChange::annotate([(keys::CLAIM_UIDS.to_owned(), text.join(" "))]);
         self.change_namespace(&namespace, &note).await
+    }
+
+    async fn pod_names(&self, namespace: &NamespaceName) -> Result<Vec<String>, Error> {
+        let operation = self.operation(format!("list Pods in {namespace}"));
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace.as_str());
+        let params = ListParams::default();
+        let list = self.list(&operation, || api.list(&params)).await?;
+        Ok(list.iter().map(|pod| pod.name_any()).collect())
     }
 
     /// Watches until everything is gone, or the deadline.
@@ -454,18 +467,26 @@ fn is_retained(volume: &PersistentVolume) -> bool {
     policy == Some("Retain")
 }
 
+/// Our finalizer, what the Namespace's conditions say (which may be some seconds old), and others' finalizers.
 fn namespace_blocker(namespace: &Namespace) -> String {
-    let told = namespace_facts(namespace)
-        .map(|facts| facts.blockers)
-        .unwrap_or_default();
-    if !told.is_empty() {
-        return told.join(" ");
-    }
     let finalizers = namespace.finalizers();
-    if finalizers == [keys::FINALIZER] {
-        return "it waits for its volumes; run the cleanup again".to_owned();
+    let (ours, others): (Vec<_>, Vec<_>) = finalizers
+        .iter()
+        .cloned()
+        .partition(|finalizer| finalizer == keys::FINALIZER);
+    let facts = namespace_facts(namespace);
+    let told = facts.map(|facts| facts.blockers).unwrap_or_default();
+    let mut parts = Vec::new();
+    if !ours.is_empty() {
+        parts.push("it waits for its pods, claims and volumes".to_owned());
     }
-    waits_or_held(finalizers)
+    if !told.is_empty() {
+        parts.push(told.join(" "));
+    }
+    if !others.is_empty() || parts.is_empty() {
+        parts.push(waits_or_held(&others));
+    }
+    parts.join("; ")
 }
 
 fn waits_or_held(finalizers: &[String]) -> String {

@@ -54,6 +54,7 @@ async fn real() -> Backend {
         kubeconfig: given("PREVIEW_TEST_KUBECONFIG").into(),
         images: [pinned(&registry, "1").await, pinned(&registry, "2").await],
         containers,
+        moment: Duration::from_secs(10),
         _servers: None,
     }
 }

@@ -156,7 +156,7 @@ pub(crate) async fn what_is_not_ready_in_time_is_told_with_what_it_waits_for(sta
     stage
         .apply(vec![stage.deployment("web", Behaviour::NeverReady)])
         .await;
-    let failure = failure(stage.rollout(&web(), Duration::from_secs(8)).await);
+    let failure = failure(stage.rollout(&web(), stage.backend.moment).await);
     assert_eq!(failure.class, FailureClass::Timeout, "{failure}");
     assert!(
         failure.pod.as_ref().unwrap().starts_with("web-"),

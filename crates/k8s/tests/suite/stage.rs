@@ -30,6 +30,8 @@ pub(crate) struct Backend {
     pub(crate) images: [PinnedImage; 2],
     /// What to write in a pod template to have a container of some behaviour.
     pub(crate) containers: BTreeMap<Behaviour, Value>,
+    /// After this time, what can happen by itself has happened.
+    pub(crate) moment: Duration,
     /// Keeps servers of this process alive.
     pub(crate) _servers: Option<Box<dyn Any + Send + Sync>>,
 }
