@@ -18,15 +18,17 @@ pub struct World {
 }
 
 impl World {
-    /// Starts the three servers on free loopback ports.
+    /// Starts the three servers on free loopback ports; the cluster pulls from the registry.
     ///
     /// # Errors
     /// When a loopback port cannot be bound.
     pub async fn start() -> std::io::Result<Self> {
-        Ok(Self {
+        let world = Self {
             github: GitHub::start().await?,
             registry: Registry::start().await?,
             cluster: Cluster::start().await?,
-        })
+        };
+        world.cluster.pull_from(&world.registry);
+        Ok(world)
     }
 }

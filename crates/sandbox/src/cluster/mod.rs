@@ -1,25 +1,131 @@
-//! Cluster.
+//! A Kubernetes cluster of one node, in memory: the API as v1.36 behaves, its controllers, and containers that do what
+//! they are told.
+//!
+//! Modelled, and compared with a real v1.36:
+//! - get, list, watch (selectors, bookmarks, 410), create, update, server-side apply with field ownership, merge patch,
+//!   delete with preconditions, of the kinds listed in `kinds.rs`; the fields of those kinds are all of v1.36's.
+//! - namespaces: 404 and 403 for what is written into an absent or a terminating one; their end, and finalizers.
+//! - admission by ResourceQuota and LimitRange; defaults; what may not change.
+//! - Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, garbage collection, claims and their volumes.
+//! - pods: scheduling by requests and claims, image pulls from a known registry, init containers, restarts with
+//!   back-off, ConfigMaps and Secrets that are missing, logs, events of what goes wrong.
+//! - pages of Services through the API server's proxy.
+//!
+//! Waits are shorter than on a real cluster: a step of a container takes some milliseconds, a back-off begins at 20 ms,
+//! a pod ends a few milliseconds after its deletion, a namespace as soon as it is empty.
+//!
+//! Not modelled, and refused with `501`: other kinds (Nodes, EndpointSlices, StorageClasses, ControllerRevisions,
+//! RBAC, …) and discovery; JSON patches, strategic merge patches and YAML; dry runs; deleting collections;
+//! foreground deletion; lists in pages; following a log; other subresources than `status` (by merge patch), `log` and
+//! `proxy` (GET); quotas with scopes and of what is not counted; LimitRanges of other types than Container.
+//!
+//! Not modelled, and silent:
+//! - RBAC and other policies: whoever has the token may do everything. Pod Security admits every pod.
+//! - ownership (`managedFields`) of what controllers write: it has no owner.
+//! - CronJobs make no Jobs. NetworkPolicies, Ingresses and probes are stored only: whether a container is ready is
+//!   told ([`Behaviour`]). Taints, affinity, priorities, disruption budgets, `minReadySeconds`,
+//!   `revisionHistoryLimit`.
+//! - finalizers of a Job's pods (`batch.kubernetes.io/job-tracking`) and the default token volume of pods.
+//! - validation beyond names, labels, required fields, amounts, selectors, mounts and immutable fields.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use sandbox::cluster::{Behaviour, Cluster};
+//!
+//! let cluster = Cluster::start().await?;
+//! let crash = Behaviour::Crash { exit_code: 3, log: vec!["no database".to_owned()] };
+//! cluster.behave("example/api", crash);
+//! cluster.write_kubeconfig(std::path::Path::new("/tmp/kubeconfig"))?;
+//! # Ok(())
+//! # }
+//! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use tokio::task::JoinHandle;
 
 use crate::server::Server;
+
+mod api;
+mod apply;
+mod behaviour;
+mod clients;
+mod controllers;
+mod defaults;
+mod environment;
+mod fields;
+mod images;
+mod kinds;
+mod managers;
+mod node;
+mod people;
+mod pods;
+mod proxy;
+mod quantity;
+mod quota;
+mod refusal;
+mod schema;
+mod seen;
+mod selectors;
+mod state;
+mod store;
+mod time;
+mod validate;
+mod watch;
+mod write;
+
+pub use behaviour::{Behaviour, Reply, Responder, Visit};
+pub use seen::SeenPod;
+
+use state::State;
 
 /// A handle on the server; the server ends with its last handle.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     server: Arc<Server>,
+    state: Arc<Mutex<State>>,
+    _controllers: Arc<Controllers>,
+}
+
+/// The controllers' task; ends when dropped.
+#[derive(Debug)]
+struct Controllers(JoinHandle<()>);
+
+impl Drop for Controllers {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Cluster {
-    /// Starts the server on a free loopback port.
+    /// Starts the server on a free loopback port, with the namespaces `default` and `kube-system`.
     ///
     /// # Errors
     /// When no loopback port can be bound.
     pub async fn start() -> std::io::Result<Self> {
         let listener = Server::bind().await?;
-        Ok(Self {
-            server: Arc::new(Server::serve(listener, axum::Router::new())?),
-        })
+        let state = Arc::new(Mutex::new(State::new()));
+        let router = Router::new()
+            .fallback(api::serve)
+            .with_state(Arc::clone(&state));
+        let cluster = Self {
+            server: Arc::new(Server::serve(listener, router)?),
+            _controllers: Arc::new(Controllers(tokio::spawn(controllers::run(Arc::clone(
+                &state,
+            ))))),
+            state,
+        };
+        for namespace in ["default", "kube-system"] {
+            cluster
+                .create_namespace(namespace)
+                .map_err(std::io::Error::other)?;
+        }
+        Ok(cluster)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        api::lock(&self.state)
     }
 
     /// The server's base URL.
@@ -32,5 +138,32 @@ impl Cluster {
     #[must_use]
     pub fn traffic(&self) -> crate::Traffic {
         self.server.traffic.clone()
+    }
+
+    /// The token of the one account, which may do everything.
+    #[must_use]
+    pub fn token(&self) -> String {
+        self.state().token.clone()
+    }
+
+    /// A kubeconfig of that account.
+    #[must_use]
+    pub fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: sandbox\n\
+             clusters:\n- name: sandbox\n  cluster:\n    server: {}\n\
+             users:\n- name: sandbox\n  user:\n    token: {}\n\
+             contexts:\n- name: sandbox\n  context:\n    cluster: sandbox\n    user: sandbox\n",
+            self.url(),
+            self.token()
+        )
+    }
+
+    /// Writes [`Self::kubeconfig`] to a file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_kubeconfig(&self, path: &std::path::Path) -> std::io::Result<()> {
+        std::fs::write(path, self.kubeconfig())
     }
 }

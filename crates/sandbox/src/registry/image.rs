@@ -6,7 +6,7 @@ use sha2::Digest as _;
 
 /// The label that names the commit an image was built from.
 /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md#pre-defined-annotation-keys>
-const REVISION: &str = "org.opencontainers.image.revision";
+pub(super) const REVISION: &str = "org.opencontainers.image.revision";
 
 /// What kind of thing a [`Document`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

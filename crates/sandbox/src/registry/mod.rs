@@ -33,6 +33,7 @@ mod auth;
 mod blobs;
 mod image;
 mod manifests;
+mod pull;
 mod refusal;
 mod state;
 

@@ -1,0 +1,135 @@
+//! Claims and their volumes: a volume is made for each claim, and goes, or stays, when the claim is gone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::is_terminating;
+use crate::cluster::kinds::Resource;
+use crate::cluster::state::State;
+use crate::cluster::store::Key;
+use crate::cluster::write::CLAIM_IN_USE;
+
+/// The finalizer of a volume, until no claim is bound to it.
+const VOLUME_BOUND: &str = "kubernetes.io/pv-protection";
+
+pub(super) fn reconcile(state: &mut State) {
+    for (key, claim) in list(state, "PersistentVolumeClaim") {
+        if is_terminating(&claim) {
+            release_claim(state, &key);
+        } else if claim["spec"].get("volumeName").is_none() {
+            bind(state, &key, &claim);
+        }
+    }
+    let claims = state.store.list("PersistentVolumeClaim", None);
+    let claims = claims.filter_map(|(_, claim)| claim["metadata"]["uid"].as_str());
+    let claims: BTreeSet<String> = claims.map(str::to_owned).collect();
+    for (key, volume) in list(state, "PersistentVolume") {
+        let claim = volume["spec"]["claimRef"]["uid"].as_str();
+        if claim.is_none_or(|uid| !claims.contains(uid)) {
+            release_volume(state, &key, &volume);
+        }
+    }
+}
+
+fn list(state: &State, kind: &'static str) -> Vec<(Key, Arc<Value>)> {
+    let objects = state.store.list(kind, None);
+    objects
+        .map(|(key, object)| (key.clone(), Arc::clone(object)))
+        .collect()
+}
+
+fn bind(state: &mut State, key: &Key, claim: &Value) {
+    let class = claim["spec"]["storageClassName"]
+        .as_str()
+        .unwrap_or_default();
+    let Some(policy) = state.classes.get(class).cloned() else {
+        // Nobody makes volumes of this class.
+        return;
+    };
+    let uid = claim["metadata"]["uid"].as_str().unwrap_or_default();
+    let name = format!("pvc-{uid}");
+    let capacity = json!({ "storage": claim["spec"]["resources"]["requests"]["storage"] });
+    let modes = claim["spec"]["accessModes"].clone();
+    let volume = json!({
+        "metadata": {
+            "name": name,
+            "finalizers": [VOLUME_BOUND],
+            "annotations": { "pv.kubernetes.io/provisioned-by": "kubernetes.io/host-path" },
+        },
+        "spec": {
+            "accessModes": modes,
+            "capacity": capacity,
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": key.namespace,
+                "name": key.name,
+                "uid": uid,
+            },
+            "hostPath": { "path": format!("/tmp/hostpath_pv/{name}"), "type": "" },
+            "persistentVolumeReclaimPolicy": policy,
+            "storageClassName": class,
+        },
+    });
+    let made =
+        Resource::get("PersistentVolume").and_then(|volumes| state.create(volumes, "", volume));
+    if let Err(refusal) = made {
+        tracing::error!(refusal.message, "no volume for a claim");
+        return;
+    }
+    state.edit(&Key::new("PersistentVolume", "", name.clone()), |volume| {
+        volume["status"]["phase"] = json!("Bound");
+    });
+    state.edit(key, |claim| {
+        claim["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = json!("yes");
+        claim["metadata"]["annotations"]["pv.kubernetes.io/bound-by-controller"] = json!("yes");
+        claim["spec"]["volumeName"] = json!(name);
+        claim["status"] = json!({ "phase": "Bound", "accessModes": modes, "capacity": capacity });
+    });
+}
+
+/// Lets a claim go that no pod uses any more.
+fn release_claim(state: &mut State, key: &Key) {
+    let pods = state.store.list("Pod", Some(&key.namespace));
+    let used = { pods }.any(|(_, pod)| {
+        let phase = pod["status"]["phase"].as_str();
+        let ended = matches!(phase, Some("Succeeded" | "Failed"));
+        !ended && claims(pod).any(|name| name == key.name)
+    });
+    if !used {
+        without_finalizer(state, key, CLAIM_IN_USE);
+    }
+}
+
+/// The names of the claims that a pod uses.
+pub(in crate::cluster) fn claims(pod: &Value) -> impl Iterator<Item = &str> {
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
+}
+
+/// The claim of a volume is gone.
+fn release_volume(state: &mut State, key: &Key, volume: &Value) {
+    let bound = volume["spec"].get("claimRef").is_some();
+    let deletes = volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete";
+    if is_terminating(volume) || (bound && deletes) {
+        state.remove(key);
+        without_finalizer(state, key, VOLUME_BOUND);
+    } else {
+        let phase = if bound { "Released" } else { "Available" };
+        state.edit(key, |volume| volume["status"]["phase"] = json!(phase));
+    }
+}
+
+fn without_finalizer(state: &mut State, key: &Key, finalizer: &str) {
+    state.edit(key, |object| {
+        let Some(metadata) = object["metadata"].as_object_mut() else {
+            return;
+        };
+        if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
+            finalizers.retain(|known| known != finalizer);
+        }
+        metadata.retain(|key, value| key != "finalizers" || *value != json!([]));
+    });
+}

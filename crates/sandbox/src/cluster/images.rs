@@ -1,0 +1,170 @@
+//! Pulling images: from the registries that are known; all other images are taken to be there.
+
+use sha2::{Digest as _, Sha256};
+
+use super::state::State;
+use super::store::Key;
+
+/// An image that was pulled.
+#[derive(Clone, Debug)]
+pub(super) struct Pulled {
+    /// As a container's status names it: `name@digest`.
+    pub(super) id: String,
+    /// The commit that it says it was built from.
+    pub(super) revision: Option<String>,
+}
+
+/// Why there is no image: the reason that the container waits, and the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+/// Pulls `image` for a pod of `namespace`.
+pub(super) fn pull(
+    state: &State,
+    namespace: &str,
+    image: &str,
+    secrets: &[&str],
+) -> Result<Pulled, Failed> {
+    let reference = parse(image).ok_or_else(|| invalid(image))?;
+    let Some(registry) = state.registries.iter().find(|r| r.host() == reference.host) else {
+        return Ok(Pulled {
+            id: reference.pinned(&assumed_digest(image)),
+            revision: None,
+        });
+    };
+    let failed = |code: &str, why: &str| Failed {
+        reason: "ErrImagePull",
+        message: format!(
+            "rpc error: code = {code} desc = failed to pull and unpack image {image:?}: {why}"
+        ),
+    };
+    let has_secret = secrets.iter().any(|name| {
+        let key = Key::new("Secret", namespace, *name);
+        state
+            .store
+            .get(&key)
+            .is_some_and(|s| s["type"] == "kubernetes.io/dockerconfigjson")
+    });
+    if registry.is_private(&reference.name) && !has_secret {
+        let why = format!(
+            "failed to resolve reference {image:?}: failed to authorize: failed to fetch anonymous token: \
+             unexpected status: 401 Unauthorized"
+        );
+        return Err(failed("Unknown", &why));
+    }
+    match registry.pull(&reference.name, &reference.wanted) {
+        Some(Ok((digest, revision))) => Ok(Pulled {
+            id: reference.pinned(&digest),
+            revision,
+        }),
+        Some(Err(missing)) => {
+            let why = format!(
+                "failed to copy: httpReadSeeker: failed open: content {missing}: not found"
+            );
+            Err(failed("NotFound", &why))
+        }
+        None => {
+            let why = format!("failed to resolve reference {image:?}: {image}: not found");
+            Err(failed("NotFound", &why))
+        }
+    }
+}
+
+fn invalid(image: &str) -> Failed {
+    Failed {
+        reason: "InvalidImageName",
+        message: format!(
+            "Failed to apply default image tag {image:?}: couldn't parse image name {image:?}: invalid reference format"
+        ),
+    }
+}
+
+struct Reference<'a> {
+    host: &'a str,
+    name: String,
+    /// A tag or a digest.
+    wanted: String,
+}
+
+impl Reference<'_> {
+    fn pinned(&self, digest: &str) -> String {
+        format!("{}/{}@{digest}", self.host, self.name)
+    }
+}
+
+/// <https://pkg.go.dev/github.com/distribution/reference#pkg-overview>
+fn parse(image: &str) -> Option<Reference<'_>> {
+    let (named, digest) = match image.split_once('@') {
+        Some((named, digest)) => (named, Some(digest)),
+        None => (image, None),
+    };
+    let is_host = |first: &str| first.contains(['.', ':']) || first == "localhost";
+    let (host, path) = match named.split_once('/') {
+        Some((first, rest)) if is_host(first) => (first, rest),
+        _ => ("docker.io", named),
+    };
+    let (path, tag) = path.split_once(':').unwrap_or((path, "latest"));
+    let part = |part: &str| {
+        let inner =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+        !part.is_empty() && part.chars().all(inner)
+    };
+    let tag_fits = tag
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    let digest_fits = digest.is_none_or(|digest| {
+        let hex = digest.strip_prefix("sha256:");
+        hex.is_some_and(|hex| hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit()))
+    });
+    if !path.split('/').all(part) || !tag_fits || tag.is_empty() || !digest_fits {
+        return None;
+    }
+    let official = host == "docker.io" && !path.contains('/');
+    Some(Reference {
+        host,
+        name: if official {
+            format!("library/{path}")
+        } else {
+            path.to_owned()
+        },
+        wanted: digest.unwrap_or(tag).to_owned(),
+    })
+}
+
+/// The digest of an image that nobody has: its own, or one that its name alone decides.
+fn assumed_digest(image: &str) -> String {
+    match image.split_once('@') {
+        Some((_, digest)) => digest.to_owned(),
+        None => {
+            let hash = Sha256::digest(image);
+            let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("sha256:{hex}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_docker_reads_them() {
+        let read = |image: &str| {
+            let parsed = parse(image);
+            parsed.map(|r| format!("{} {} {}", r.host, r.name, r.wanted))
+        };
+        assert_eq!(
+            read("postgres:16").as_deref(),
+            Some("docker.io library/postgres 16")
+        );
+        assert_eq!(
+            read("127.0.0.1:5000/a/b").as_deref(),
+            Some("127.0.0.1:5000 a/b latest")
+        );
+        assert_eq!(read("ghcr.io/Acme/web"), None);
+        assert_eq!(read("web@sha256:12"), None);
+    }
+}

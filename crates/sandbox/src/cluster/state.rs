@@ -1,0 +1,103 @@
+//! What the cluster is: its objects, what its node runs, and what it was told about the world outside.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use super::behaviour::{Behaviour, Responder};
+use super::controllers::Progress;
+use super::defaults::STORAGE_CLASS;
+use super::node::Run;
+use super::quantity::Quantity;
+use super::store::Store;
+use crate::registry::Registry;
+
+pub(super) struct State {
+    pub(super) store: Store,
+    pub(super) token: String,
+    /// What the node runs, by the pod's uid.
+    pub(super) runs: BTreeMap<String, Run>,
+    /// When each Deployment last made progress, by its uid.
+    pub(super) progress: BTreeMap<String, Progress>,
+    /// Told behaviours; the last that fits an image counts.
+    pub(super) behaviours: Vec<(String, Behaviour)>,
+    pub(super) registries: Vec<Registry>,
+    pub(super) responder: Option<Responder>,
+    /// What becomes of the volumes of a StorageClass: their reclaim policy.
+    pub(super) classes: BTreeMap<String, String>,
+    /// CPU and memory that pods may request together.
+    pub(super) capacity: [Quantity; 2],
+    /// Numbers given out as addresses.
+    pub(super) addresses: u16,
+    /// When something is to be done although nothing was written.
+    due: Option<Instant>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            store: Store::new(),
+            token: format!("{:032x}", rand::random::<u128>()),
+            runs: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            behaviours: Vec::new(),
+            registries: Vec::new(),
+            responder: None,
+            classes: BTreeMap::from([(STORAGE_CLASS.to_owned(), "Delete".to_owned())]),
+            capacity: [Quantity::count(64), Quantity::count(1 << 38)],
+            addresses: 1,
+            due: None,
+        }
+    }
+
+    /// Has the controllers look again at `time` at the latest.
+    pub(super) fn wake_at(&mut self, time: Instant) {
+        self.due = Some(self.due.map_or(time, |due| due.min(time)));
+    }
+
+    /// When the controllers have to look again.
+    pub(super) fn take_due(&mut self) -> Option<Instant> {
+        self.due.take()
+    }
+
+    /// An address of the cluster's network that nothing else has.
+    pub(super) fn address(&mut self) -> String {
+        self.addresses += 1;
+        let [high, low] = self.addresses.to_be_bytes();
+        format!("198.18.{high}.{low}")
+    }
+}
+
+/// A random name suffix as Kubernetes makes them, without vowels.
+pub(super) fn suffix(length: usize) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let letters = (0..length).map(|_| {
+        let at = usize::from(rand::random::<u8>()) % LETTERS.len();
+        char::from(LETTERS[at])
+    });
+    letters.collect()
+}
+
+/// A random uid.
+pub(super) fn uid() -> String {
+    let number: u128 = rand::random();
+    // Version 4, variant 1.
+    let number = (number & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{number:032x}");
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    parts.join("-")
+}
