@@ -20,11 +20,18 @@ use crate::runner::Runner;
 /// own.
 const GRACE: Duration = Duration::from_secs(90);
 
-/// What every program can be told about how it reports.
-#[derive(Clone, Debug)]
+/// What every program can be told about where things are.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Where `result.json` goes.
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "preview.toml")]
+    pub config: PathBuf,
+    /// Where the result goes, for the next workflow to read
+    #[arg(long, value_name = "FILE", default_value = "result.json")]
     pub result: PathBuf,
+    /// The kubeconfig; by default KUBECONFIG, ~/.kube/config or the pod's own account, in this order
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// Runs `workflow` as the whole of a process, and tells how it ended: in `result.json`, in the step's outputs and

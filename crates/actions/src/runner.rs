@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use preview_core::config::Config;
 use preview_core::outcome::{Effect, EffectResult, Effects, Exit, Program, ResultFile};
 use preview_core::promote::Link;
 use tokio::sync::watch;
 
 use crate::console::Console;
+use crate::ended::{Failed, Outside as _};
 use crate::environment::Environment;
+use crate::run::Options;
 
 /// How long a run may take that has not read its configuration yet.
 const AT_FIRST: Duration = Duration::from_secs(600);
@@ -76,6 +79,22 @@ impl Runner {
     /// Lets the whole run take so long, counted from its beginning.
     pub fn may_take(&self, time: Duration) {
         self.0.deadline.send_replace(self.0.began + time);
+    }
+
+    /// Reads the configuration, and lets the run take as long as it says.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is wrong.
+    pub fn configuration(&self, options: &Options) -> Result<Config, Failed> {
+        let file = options.config.display().to_string();
+        let text = std::fs::read_to_string(&options.config).map_err(|error| {
+            Failed::Misused(format!(
+                "cannot read the configuration {file}: {error}; name it with --config, and check out the repository first"
+            ))
+        })?;
+        let config = Config::parse(&file, &text).misused()?;
+        self.may_take(config.deadline);
+        Ok(config)
     }
 
     pub(crate) fn deadlines(&self) -> watch::Receiver<Instant> {

@@ -142,6 +142,27 @@ impl GitHub {
             .collect())
     }
 
+    /// The pull requests from this branch of this repository, in whatever state and at whatever head, newest first.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn pulls_of_branch(
+        &self,
+        branch: &str,
+        head_repository: &RepositorySlug,
+    ) -> Result<Vec<PullRequest>, Error> {
+        let owner = head_repository.owner();
+        let query = format!(
+            "/pulls?state=all&head={}",
+            encoded(&format!("{owner}:{branch}"))
+        );
+        let operation = format!("find the pull requests of {branch:?} of {head_repository}");
+        let call = Call::get(self.path(query), operation, NEEDS);
+        let mut pulls = self.listed_pulls(&call).await?;
+        pulls.retain(|pull| pull.head_repository.as_ref() == Some(head_repository));
+        Ok(pulls)
+    }
+
     /// The merged pull requests that brought `commit` to the default branch.
     ///
     /// May be empty for some seconds after a push.

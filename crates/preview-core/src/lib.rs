@@ -8,6 +8,7 @@ pub mod comment;
 pub mod commits;
 pub mod config;
 pub mod deploy;
+pub mod deployments;
 pub mod health;
 pub mod labels;
 pub mod lifecycle;

@@ -1,0 +1,95 @@
+//! What our GitHub Deployments are called, and what their payloads say of whom they belong to.
+//!
+//! Three kinds: a preview's progress, for eyes, and its record ([`crate::record`]), both in one environment that all
+//! previews share; and a promotion, in the environment of its target.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::names::{CommitSha, ComponentName, Fence, PinnedImage, RepositoryId, Subject};
+use crate::record::{self, Trust};
+
+/// The environment of all previews: one for each would never go away again.
+pub const ENVIRONMENT: &str = "preview";
+/// The task of a deployment that shows a preview's progress.
+pub const PROGRESS: &str = "preview";
+/// The task of a deployment that keeps a record.
+pub const RECORD: &str = "preview-record";
+/// The task of a deployment that tells of a promotion.
+pub const PROMOTION: &str = "promotion";
+
+const PROGRESS_KIND: &str = "preview-environments/progress";
+const PROMOTION_KIND: &str = "preview-environments/promotion";
+
+/// The payload of a deployment that shows the progress of `run` on the preview of `subject`.
+#[must_use]
+pub fn progress_payload(subject: &Subject, run: Fence) -> Value {
+    json!({ "kind": PROGRESS_KIND, "subject": subject, "run": run })
+}
+
+/// The payload of a deployment that tells what a target runs since `run`.
+#[must_use]
+pub fn promotion_payload(
+    commit: &CommitSha,
+    subject: &Subject,
+    images: &BTreeMap<ComponentName, PinnedImage>,
+    run: Fence,
+) -> Value {
+    json!({
+        "kind": PROMOTION_KIND,
+        "commit": commit,
+        "subject": subject,
+        "images": images,
+        "run": run,
+    })
+}
+
+/// Whose preview a deployment with this payload shows the progress of, or keeps the record of; none for anything else.
+///
+/// Nothing is proven by it: it serves to put away what is for eyes.
+#[must_use]
+pub fn subject_of(payload: &Value, repository: RepositoryId) -> Option<Subject> {
+    if payload["kind"] == PROGRESS_KIND {
+        return payload["subject"].as_str()?.parse().ok();
+    }
+    let anybody = Trust {
+        key: None,
+        unsigned: true,
+    };
+    let record = record::read(payload, anybody, repository)?.ok()?;
+    Some(record.subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_subject_of_progress_is_found_again_and_nobody_elses() {
+        let run = Fence {
+            run: 12,
+            attempt: 1,
+        };
+        let subject: Subject = "pr-7".parse().unwrap();
+        let ours = RepositoryId(42);
+        assert_eq!(
+            subject_of(&progress_payload(&subject, run), ours),
+            Some(subject.clone())
+        );
+        let promotion = promotion_payload(
+            &"d".repeat(40).parse().unwrap(),
+            &subject,
+            &BTreeMap::new(),
+            run,
+        );
+        for other in [
+            promotion,
+            json!({}),
+            json!("pr-7"),
+            json!({ "subject": "pr-7" }),
+        ] {
+            assert_eq!(subject_of(&other, ours), None, "{other}");
+        }
+    }
+}
