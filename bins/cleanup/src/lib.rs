@@ -1,1 +1,192 @@
 //! The workflow of `preview-cleanup`.
+//!
+//! observe → decide → act → report: the pull request and its namespace, both read live; whether it may go
+//! (`preview_core::cleanup`); the teardown, which ends with a receipt; and GitHub's side of the preview ([`github`]),
+//! recomputed by every run, so that one that died is made good by the next.
+
+mod arguments;
+mod github;
+mod world;
+
+pub use arguments::Arguments;
+
+use std::time::{Duration, Instant};
+
+use preview_actions::{Conclusion, Failed, Outside as _, Runner};
+use preview_core::cleanup::{Evidence, Refusal, Verdict};
+use preview_core::names::{CommitSha, PrNumber, RepositorySlug, Subject};
+use preview_core::objects::NamespaceFacts;
+use preview_core::ownership::Owner;
+use preview_core::pulls::{PullRequest, PullState};
+use preview_k8s::{Receipt, TearDown};
+
+use arguments::Asked;
+use world::World;
+
+/// How long a teardown may take; what is still there then is on the receipt, and the next run goes on with it.
+const TEARDOWN: Duration = Duration::from_secs(300);
+
+/// Destroys the preview that is asked for.
+///
+/// # Errors
+/// When a rule says no, something outside failed, or something keeps the preview.
+pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Failed> {
+    let config = runner.configuration(&arguments.options)?;
+    let asked = arguments::asked(&runner, &arguments)?;
+    let world = World::connect(&runner, &config, &arguments.options).await?;
+
+    let number = match asked {
+        Asked::Pull(number) => number,
+        Asked::Nothing(why) => return Ok(Conclusion::done("nothing", why)),
+        Asked::Branch {
+            branch,
+            repository,
+            head,
+        } => match world.closed_pull(&branch, &repository, &head).await? {
+            Some(number) => number,
+            None => {
+                let why = format!("no closed pull request has the branch {branch:?} at {head}");
+                return Ok(Conclusion::done("nothing", why));
+            }
+        },
+    };
+    let by_hand = arguments.pr.is_some();
+    Cleanup::observe(&world, number, arguments.force)
+        .await?
+        .carried_out(by_hand)
+        .await
+}
+
+/// A pull request whose preview is to go, and what was found of it.
+struct Cleanup<'a> {
+    world: &'a World<'a>,
+    number: PrNumber,
+    owner: Owner,
+    pull: Option<PullRequest>,
+    namespace: Option<NamespaceFacts>,
+    promoted: bool,
+    force: bool,
+}
+
+impl<'a> Cleanup<'a> {
+    async fn observe(world: &'a World<'a>, number: PrNumber, force: bool) -> Result<Self, Failed> {
+        let owner = Owner {
+            repository: world.repository.id,
+            subject: Subject::Pr(number),
+        };
+        let slug = &world.repository.slug;
+        let name = world
+            .config
+            .namespace
+            .render(slug, &owner.subject)
+            .misused()?;
+        world.runner.know(|result| {
+            result.subject = Some(owner.subject.clone());
+            result.namespace = Some(name.clone());
+        });
+        let pull = world.github.pull(number).await.outside()?;
+        let namespace = world.cluster.namespace(&name).await.outside()?;
+        let promoted = match pull.as_ref().map(|pull| &pull.state) {
+            Some(PullState::Merged { commit }) => world.is_promoted(commit).await?,
+            _ => false,
+        };
+        Ok(Self {
+            world,
+            number,
+            owner,
+            pull,
+            namespace,
+            promoted,
+            force,
+        })
+    }
+
+    async fn carried_out(&self, by_hand: bool) -> Result<Conclusion, Failed> {
+        let evidence = Evidence {
+            repository: &self.world.repository.slug,
+            number: self.number,
+            owner: &self.owner,
+            pull: self.pull.as_ref(),
+            namespace: self.namespace.as_ref(),
+            promoted: self.promoted,
+            force: self.force,
+        };
+        let (github, receipt) = match (evidence.decide(), &self.namespace) {
+            // The event said closed, and it was opened again since.
+            (Verdict::Refused(open @ Refusal::StillOpen { .. }), _) if !by_hand => {
+                return Ok(Conclusion::done("nothing", open));
+            }
+            (Verdict::Refused(refusal), _) => return Err(Failed::refused(refusal)),
+            (Verdict::Destroy { github }, Some(read)) => match self.tear_down(read).await? {
+                TearDown::Done(receipt) => (github, Some(receipt)),
+                TearDown::Superseded { by } => {
+                    let by = by.map_or_else(|| "another run".to_owned(), |by| format!("run {by}"));
+                    let why = format!("{by} took the preview over after this one looked");
+                    return Ok(Conclusion::done("superseded", why));
+                }
+            },
+            (Verdict::Destroy { github } | Verdict::AlreadyGone { github }, _) => (github, None),
+        };
+        let Some(pull) = &self.pull else {
+            // The rules refuse what GitHub does not know.
+            return Err(Failed::refused(format!(
+                "pull request #{} is unknown",
+                self.number
+            )));
+        };
+        self.put_away(pull, github, receipt.as_ref()).await?;
+        conclusion(self.number, receipt.as_ref())
+    }
+
+    async fn tear_down(&self, read: &NamespaceFacts) -> Result<TearDown, Failed> {
+        let runner = self.world.runner;
+        let deadline = Instant::now() + TEARDOWN;
+        let work = self.world.cluster.tear_down(&self.owner, read, deadline);
+        let object = format!("Namespace/{}", read.name);
+        let torn_down = runner.step("tear down", object, work).await.outside()?;
+        if let TearDown::Done(receipt) = &torn_down {
+            runner.know(|result| result.receipt.clone_from(&receipt.items));
+            for line in receipt.to_string().lines() {
+                runner.console().line(&format!("  {line}"));
+            }
+        }
+        Ok(torn_down)
+    }
+}
+
+fn conclusion(number: PrNumber, receipt: Option<&Receipt>) -> Result<Conclusion, Failed> {
+    let Some(receipt) = receipt else {
+        let why = format!("pull request #{number} has no preview");
+        return Ok(Conclusion::done("nothing", why));
+    };
+    if !receipt.finished() {
+        let left = receipt.to_string().lines().collect::<Vec<_>>().join(", ");
+        return Err(Failed::Outside(format!(
+            "destroy the preview of pull request #{number}: it is not gone after {} s: {left}; clear what blocks it, \
+             and run this again",
+            TEARDOWN.as_secs()
+        )));
+    }
+    let why = format!("the preview of pull request #{number} is gone");
+    Ok(Conclusion::done("destroyed", why))
+}
+
+impl World<'_> {
+    /// The newest closed pull request from this branch at this head.
+    async fn closed_pull(
+        &self,
+        branch: &str,
+        repository: &RepositorySlug,
+        head: &CommitSha,
+    ) -> Result<Option<PrNumber>, Failed> {
+        let pulls = self
+            .github
+            .pulls_of_branch(branch, repository)
+            .await
+            .outside()?;
+        let closed = pulls
+            .iter()
+            .find(|pull| pull.head == *head && pull.state != PullState::Open);
+        Ok(closed.map(|pull| pull.number))
+    }
+}

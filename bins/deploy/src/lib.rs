@@ -1,1 +1,185 @@
 //! The workflow of `preview-deploy`.
+//!
+//! observe → decide → act → report: which pull request is meant and which images are its own ([`observe`]); whether
+//! they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
+//! ([`slot`], [`waves`]); and what of it people see ([`story`]).
+
+mod arguments;
+mod observe;
+mod record;
+mod slot;
+mod stop;
+mod story;
+mod waves;
+mod world;
+
+pub use arguments::{Arguments, Command};
+
+use preview_actions::{Conclusion, Failed, Outside as _, Runner};
+use preview_core::deploy::{Accepted, Choice, accept};
+use preview_core::manifests::Preview;
+use preview_core::names::Subject;
+use preview_core::ownership::{Claimant, Owner};
+use preview_core::pulls::PullRequest;
+
+use slot::Slot;
+use stop::Stop;
+use story::Story;
+use world::World;
+
+/// Deploys the preview that is asked for.
+///
+/// # Errors
+/// When a rule says no, or something outside failed; the pull request was told before.
+pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Failed> {
+    let config = runner.configuration(&arguments.options)?;
+    let request = arguments::requested(&runner, &arguments)?;
+    runner.know(|result| result.commit = Some(request.head().clone()));
+    let world = World::connect(&runner, &config, &arguments.options).await?;
+
+    let pull = match world.choose(&request).await? {
+        Choice::Deploy(pull) => *pull,
+        Choice::Nothing(nothing) => return Ok(Conclusion::done("nothing", nothing)),
+        Choice::Superseded { number, asked, now } => {
+            let told = Choice::Superseded { number, asked, now };
+            return Ok(Conclusion::done("superseded", told));
+        }
+        Choice::Refused(refusal) => return Err(Failed::refused(refusal)),
+    };
+    let evidence = world.images_of(&pull).await?;
+    let accepted = accept(&evidence, &pull.head, &pull.base_ref);
+
+    let owner = Owner {
+        repository: world.repository.id,
+        subject: Subject::Pr(pull.number),
+    };
+    runner.know(|result| result.subject = Some(owner.subject.clone()));
+    let story = Story::new(&world, &pull);
+    let accepted = match accepted {
+        Ok(accepted) => accepted,
+        Err(refusals) => {
+            let reasons: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+            if arguments.command != Some(Command::Plan) {
+                story.refused(&reasons).await;
+            }
+            return Err(Failed::Refused(reasons));
+        }
+    };
+    let images = accepted.pinned();
+    let preview =
+        Preview::new(&config, &world.repository.slug, &owner, &pull.head, &images).misused()?;
+    if arguments.command == Some(Command::Plan) {
+        return Ok(planned(&runner, &preview, &pull, &accepted));
+    }
+    let claimant = Claimant {
+        owner: owner.clone(),
+        repository: world.repository.slug.clone(),
+        head: pull.head.clone(),
+        fence: runner.environment().fence()?,
+    };
+    Deploy {
+        runner: &runner,
+        world: &world,
+        pull: &pull,
+        accepted: &accepted,
+        preview: &preview,
+        claimant: &claimant,
+    }
+    .carried_out(story)
+    .await
+}
+
+/// What is to be deployed, and for whom.
+struct Deploy<'a> {
+    runner: &'a Runner,
+    world: &'a World<'a>,
+    pull: &'a PullRequest,
+    accepted: &'a Accepted,
+    preview: &'a Preview<'a>,
+    claimant: &'a Claimant,
+}
+
+impl<'a> Deploy<'a> {
+    /// Acts, and reports how it went.
+    async fn carried_out(&self, mut story: Story<'a>) -> Result<Conclusion, Failed> {
+        self.runner.know(|result| {
+            result.namespace = Some(self.preview.namespace_name().clone());
+            result.images = self.accepted.pinned();
+        });
+        match self.act(&mut story).await {
+            Ok(()) => {
+                let url = self.preview.url();
+                self.runner.know(|result| result.url = Some(url.clone()));
+                let head = self.pull.head.short();
+                Ok(Conclusion::done(
+                    "deployed",
+                    format!(
+                        "pull request #{} at {head} answers at {url}",
+                        self.pull.number
+                    ),
+                ))
+            }
+            Err(Stop::Superseded(why)) => {
+                story.gives_way(&why).await;
+                Ok(Conclusion::done("superseded", why))
+            }
+            Err(Stop::Queued(holders)) => {
+                let reason = format!("all {} slots are taken", holders.len());
+                story.queued(holders).await?;
+                Ok(Conclusion::done("queued", reason))
+            }
+            Err(Stop::Closed) => self.destroy(&story).await,
+            Err(Stop::Failed(failed)) => {
+                story.failed(&failed).await;
+                Err(failed)
+            }
+        }
+    }
+
+    /// Takes the Namespace and a slot, and fills it, wave by wave.
+    async fn act(&self, story: &mut Story<'_>) -> Result<(), Stop> {
+        let mut slot = self.take_namespace().await?;
+        // Only the owner tells: a run that wakes up late must not overwrite what a newer one said.
+        story.begins(self.preview, self.claimant).await?;
+        slot.claim().await?;
+        self.still_wanted().await?;
+        self.furnish(&mut slot).await?;
+        let database = self.bring_up_database(story).await?;
+        self.migrate(&mut slot, story, database.as_ref()).await?;
+        self.roll_out(&mut slot, story).await?;
+        self.prune(database.as_ref()).await?;
+        self.still_wanted().await?;
+        self.record().await?;
+        self.announce(&mut slot, story).await
+    }
+
+    async fn announce(&self, slot: &mut Slot<'_>, story: &mut Story<'_>) -> Result<(), Stop> {
+        slot.is_ready(&self.accepted.pinned()).await?;
+        Ok(story.ready(&self.accepted.pinned()).await?)
+    }
+}
+
+fn planned(
+    runner: &Runner,
+    preview: &Preview<'_>,
+    pull: &PullRequest,
+    accepted: &Accepted,
+) -> Conclusion {
+    let images = accepted.pinned();
+    for (component, image) in &images {
+        runner.console().line(&format!("{component}: {image}"));
+    }
+    let url = preview.url();
+    let namespace = preview.namespace_name().clone();
+    let reason = format!(
+        "would deploy pull request #{} at {} to {namespace}, to answer at {url}",
+        pull.number,
+        pull.head.short()
+    );
+    runner.know(|result| {
+        result.namespace = Some(namespace);
+        result.images = images;
+        result.url = Some(url);
+    });
+    Conclusion::done("planned", reason)
+}

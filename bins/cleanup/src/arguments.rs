@@ -1,0 +1,75 @@
+//! What `preview-cleanup` is told.
+
+use clap::Parser;
+use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
+use preview_core::names::{CommitSha, PrNumber, RepositorySlug};
+use preview_github::event::Event;
+
+/// Destroys the preview of a pull request that was closed, and proves that it is gone
+///
+/// Started by `pull_request: closed`, or by `workflow_run` of a workflow that runs on it; by hand it takes --pr.
+/// Whether the pull request is closed is read live.
+///
+/// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY and the rest of GITHUB_* as Actions sets them; KUBECONFIG.
+///
+/// Exit code: 0 destroyed, or there was nothing; 1 refused by a rule; 2 called or configured wrongly; 3 GitHub or the
+/// cluster failed, or something keeps the preview.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "preview-cleanup", version)]
+pub struct Arguments {
+    /// Where things are.
+    #[command(flatten)]
+    pub options: Options,
+    /// The pull request, in place of an event
+    #[arg(long, value_name = "NUMBER")]
+    pub pr: Option<PrNumber>,
+    /// Destroy the preview although its pull request is open
+    #[arg(long, requires = "pr")]
+    pub force: bool,
+}
+
+/// Whose preview is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// This pull request's.
+    Pull(PrNumber),
+    /// That of the pull requests from this branch which had this head when a workflow ran for them.
+    Branch {
+        /// The branch, written by its author.
+        branch: String,
+        /// Where it lies.
+        repository: RepositorySlug,
+        /// The head of the run.
+        head: CommitSha,
+    },
+    /// Nobody's: the event says so.
+    Nothing(String),
+}
+
+/// What is asked for: by hand, or by the event.
+pub(crate) fn asked(runner: &Runner, arguments: &Arguments) -> Result<Asked, Failed> {
+    if let Some(number) = arguments.pr {
+        return Ok(Asked::Pull(number));
+    }
+    let event = runner.environment().event("give --pr")?;
+    let path = event.path.display().to_string();
+    match Event::parse(&event.name, &path, &event.payload).misused()? {
+        Event::PullRequest(change) if change.action == "closed" => Ok(Asked::Pull(change.number)),
+        Event::PullRequest(change) => Ok(Asked::Nothing(format!(
+            "pull request #{} was {}, not closed",
+            change.number, change.action
+        ))),
+        Event::WorkflowRun(run) => Ok(match (run.head_branch, run.head_repository) {
+            (Some(branch), Some(repository)) => Asked::Branch {
+                branch,
+                repository: repository.slug,
+                head: run.head_sha,
+            },
+            _ => Asked::Nothing("the workflow run names no branch that is still there".to_owned()),
+        }),
+        Event::Push(_) => Err(UsageError(
+            "a push says nothing of a pull request that was closed; start this on pull_request, or give --pr".to_owned(),
+        )
+        .into()),
+    }
+}

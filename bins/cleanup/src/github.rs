@@ -1,0 +1,148 @@
+//! GitHub's side of a preview: what told of it is put away.
+
+use jiff::Timestamp;
+use preview_actions::{Failed, Outside as _};
+use preview_core::cleanup::GitHubSide;
+use preview_core::comment::{Comment, MARKER, State};
+use preview_core::deployments::{ENVIRONMENT, PROGRESS, PROMOTION, RECORD, subject_of};
+use preview_core::labels;
+use preview_core::names::CommitSha;
+use preview_core::pulls::PullRequest;
+use preview_github::{Deployment, DeploymentFilter, DeploymentId, DeploymentState};
+use preview_k8s::Receipt;
+
+use crate::Cleanup;
+use crate::world::World;
+
+/// How the comment of a pull request begins that was promoted, and of one whose preview is gone.
+const PROMOTED: &str = "**Status**: 🚀 Promoted";
+const DESTROYED: &str = "**Status**: 🗑️ Destroyed";
+
+impl World<'_> {
+    /// Whether every target runs `commit`, by the deployments that promotion made. For eyes only: what hangs on it are
+    /// labels and the state of deployments, which prove nothing.
+    pub(crate) async fn is_promoted(&self, commit: &CommitSha) -> Result<bool, Failed> {
+        for target in &self.config.promote.targets {
+            let of_target = DeploymentFilter {
+                reference: Some(commit.clone()),
+                environment: Some(target.name.to_string()),
+                task: Some(PROMOTION.to_owned()),
+            };
+            let mut is_there = false;
+            for deployment in self.github.deployments(&of_target).await.outside()? {
+                let statuses = self
+                    .github
+                    .deployment_statuses(deployment.id)
+                    .await
+                    .outside()?;
+                is_there |= statuses
+                    .iter()
+                    .any(|status| status.state == DeploymentState::Success);
+            }
+            if !is_there {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Cleanup<'_> {
+    /// Puts away what told of the preview, and tells what became of it.
+    pub(crate) async fn put_away(
+        &self,
+        pull: &PullRequest,
+        side: GitHubSide,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), Failed> {
+        let runner = self.world.runner;
+        let github = &self.world.github;
+        let subject = &self.owner.subject;
+        let retire = self.retire(side);
+        runner
+            .step("retire", format!("deployments of {subject}"), retire)
+            .await?;
+        if side.remove_labels {
+            let remove = github.set_image_labels(self.number, &[], labels::PREFIX);
+            runner
+                .step("remove", format!("labels of {subject}"), remove)
+                .await
+                .outside()?;
+        }
+        self.tell(pull, receipt).await
+    }
+
+    async fn retire(&self, side: GitHubSide) -> Result<(), Failed> {
+        let github = &self.world.github;
+        let of_previews = DeploymentFilter {
+            environment: Some(ENVIRONMENT.to_owned()),
+            ..DeploymentFilter::default()
+        };
+        let all = github.deployments(&of_previews).await.outside()?;
+        let repository = self.world.repository.id;
+        let goes = |deployment: &Deployment| match deployment.task.as_str() {
+            PROGRESS => side.retire_progress,
+            RECORD => side.retire_records,
+            _ => false,
+        };
+        let ours: Vec<DeploymentId> = all
+            .iter()
+            .filter(|deployment| goes(deployment))
+            .filter(|deployment| {
+                subject_of(&deployment.payload, repository).as_ref() == Some(&self.owner.subject)
+            })
+            .map(|deployment| deployment.id)
+            .collect();
+        github
+            .retire_deployments(&ours, "The preview has ended")
+            .await
+            .outside()?;
+        Ok(())
+    }
+
+    /// Says on the pull request that the preview is gone, or what keeps it. One that never had a preview, and one
+    /// whose comment tells of its promotion, are left alone.
+    async fn tell(&self, pull: &PullRequest, receipt: Option<&Receipt>) -> Result<(), Failed> {
+        let github = &self.world.github;
+        let is_gone = receipt.is_none_or(Receipt::finished);
+        let said = github.comment(self.number, MARKER).await.outside()?;
+        let says = |status: &str| said.as_ref().is_some_and(|said| said.body.contains(status));
+        if is_gone && says(PROMOTED) {
+            return Ok(());
+        }
+        // Nothing was destroyed now: there never was a preview, or an earlier run has told of its end.
+        if receipt.is_none() && (said.is_none() || says(DESTROYED)) {
+            return Ok(());
+        }
+        let items = receipt
+            .map(|receipt| receipt.items.clone())
+            .unwrap_or_default();
+        let namespace = self
+            .namespace
+            .as_ref()
+            .map(|namespace| namespace.name.clone());
+        let comment = Comment {
+            state: if is_gone {
+                State::Destroyed { receipt: items }
+            } else {
+                State::NotDestroyed { receipt: items }
+            },
+            url: None,
+            updated: Timestamp::now(),
+            commit: pull.head.clone(),
+            namespace: namespace.filter(|_| !is_gone),
+            database: None,
+            components: Vec::new(),
+            run_url: self.world.runner.environment().run_url(),
+        };
+        let object = format!("on #{}: {}", self.number, comment.state.status_line());
+        let body = comment.render();
+        let write = github.upsert_comment(self.number, MARKER, &body);
+        self.world
+            .runner
+            .step("comment", object, write)
+            .await
+            .outside()?;
+        Ok(())
+    }
+}

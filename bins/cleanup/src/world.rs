@@ -1,0 +1,53 @@
+//! GitHub and the cluster, as configuration and environment name them.
+
+use std::time::Duration;
+
+use preview_actions::{Failed, Options, Outside as _, Runner};
+use preview_core::config::Config;
+use preview_github::{GitHub, Repository};
+use preview_k8s::Cluster;
+
+/// How long after the run's deadline GitHub may still be told how it went.
+const TO_TELL: Duration = Duration::from_secs(60);
+
+/// Everything outside, connected.
+pub(crate) struct World<'a> {
+    pub(crate) runner: &'a Runner,
+    pub(crate) config: &'a Config,
+    pub(crate) github: GitHub,
+    pub(crate) cluster: Cluster,
+    pub(crate) repository: Repository,
+}
+
+impl<'a> World<'a> {
+    /// Checks everything that can be checked without asking anybody, then asks GitHub which repository this is.
+    pub(crate) async fn connect(
+        runner: &'a Runner,
+        config: &'a Config,
+        options: &Options,
+    ) -> Result<Self, Failed> {
+        let settings = runner.environment().github()?;
+        let github = GitHub::connect(preview_github::Settings::new(
+            settings.api_url,
+            settings.token,
+            settings.repository,
+            runner.deadline() + TO_TELL,
+        ))
+        .misused()?;
+        let cluster = Cluster::connect(preview_k8s::Settings {
+            kubeconfig: options.kubeconfig.clone(),
+            ..preview_k8s::Settings::inferred("preview-cleanup")
+        })
+        .await
+        .misused()?;
+        let repository = github.repository().await.outside()?;
+        runner.know(|result| result.repository = Some(repository.slug.clone()));
+        Ok(Self {
+            runner,
+            config,
+            github,
+            cluster,
+            repository,
+        })
+    }
+}

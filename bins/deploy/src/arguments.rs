@@ -1,0 +1,64 @@
+//! What `preview-deploy` is told.
+
+use clap::{Parser, Subcommand};
+use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
+use preview_core::deploy::{CiRun, Request};
+use preview_core::names::{CommitSha, PrNumber};
+use preview_github::event::Event;
+
+/// Makes or updates the preview of a pull request
+///
+/// Started by `workflow_run` it finds the pull request by the CI run's head; by hand it takes --pr and --sha.
+///
+/// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY, GITHUB_RUN_ID and the rest of GITHUB_* as Actions sets them;
+/// KUBECONFIG; PREVIEW_RECORD_KEY signs the record (without it the record is unsigned); PREVIEW_REGISTRY_USER and
+/// PREVIEW_REGISTRY_PASSWORD for a registry that is not public, PREVIEW_REGISTRY_HOST where there are several.
+///
+/// Exit code: 0 deployed, queued, superseded or nothing to do; 1 refused by a rule; 2 called or configured wrongly;
+/// 3 GitHub, the registry, the cluster or what was deployed failed.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "preview-deploy", version)]
+pub struct Arguments {
+    /// What to do; deploy, unless told.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Where things are.
+    #[command(flatten)]
+    pub options: Options,
+    /// The pull request, in place of an event
+    #[arg(long, value_name = "NUMBER", requires = "sha", global = true)]
+    pub pr: Option<PrNumber>,
+    /// The head of the pull request that was looked at; a newer head is not deployed in its place
+    #[arg(long, value_name = "COMMIT", requires = "pr", global = true)]
+    pub sha: Option<CommitSha>,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Say what would be deployed, and stop: reads GitHub and the registry, writes nothing
+    Plan,
+}
+
+/// What is asked for: by hand, or by the event.
+pub(crate) fn requested(runner: &Runner, arguments: &Arguments) -> Result<Request, Failed> {
+    if let (Some(number), Some(head)) = (arguments.pr, arguments.sha.clone()) {
+        return Ok(Request::Pull { number, head });
+    }
+    let event = runner.environment().event("give --pr and --sha")?;
+    let path = event.path.display().to_string();
+    match Event::parse(&event.name, &path, &event.payload).misused()? {
+        Event::WorkflowRun(run) => Ok(Request::Run(CiRun {
+            event: run.event,
+            conclusion: run.conclusion,
+            head: run.head_sha,
+            branch: run.head_branch,
+            repository: run.head_repository.map(|repository| repository.slug),
+        })),
+        Event::PullRequest(_) | Event::Push(_) => Err(UsageError(format!(
+            "the event {:?} says nothing of images; start this on workflow_run of CI, or give --pr and --sha",
+            event.name
+        ))
+        .into()),
+    }
+}

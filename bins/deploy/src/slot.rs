@@ -1,0 +1,274 @@
+//! The Namespace, and the claim on one of the slots that goes with it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use preview_actions::{Conclusion, Failed, Outside as _};
+use preview_core::lifecycle::Phase;
+use preview_core::names::{ComponentName, PinnedImage, Subject};
+use preview_core::objects::NamespaceFacts;
+use preview_core::outcome::ReceiptItem;
+use preview_core::ownership::{Claim, Owner, TakeOver, images_annotation, keys, may_hold};
+use preview_k8s::{Fenced, NamespaceChange, Receipt, TearDown};
+
+use crate::Deploy;
+use crate::stop::Stop;
+use crate::story::Story;
+
+/// How often a Namespace that keeps changing under our hands is read again, and a hand is put up.
+const ROUNDS: u32 = 5;
+
+/// How long a teardown may take: five minutes, as a promise to those who wait for the slot.
+const TEARDOWN: Duration = Duration::from_secs(300);
+
+/// A Namespace of ours, as it was when we last wrote to it.
+pub(crate) struct Slot<'a> {
+    deploy: &'a Deploy<'a>,
+    facts: NamespaceFacts,
+    /// Whether something ran there before this run.
+    pub(crate) is_update: bool,
+}
+
+impl Deploy<'_> {
+    /// Takes the Namespace: makes it, or makes it ours.
+    pub(crate) async fn take_namespace(&self) -> Result<Slot<'_>, Stop> {
+        let facts = self.taken().await?;
+        Ok(Slot {
+            deploy: self,
+            is_update: facts.annotations.contains_key(keys::IMAGES),
+            facts,
+        })
+    }
+
+    async fn taken(&self) -> Result<NamespaceFacts, Stop> {
+        let name = self.preview.namespace_name();
+        let cluster = &self.world.cluster;
+        for _ in 0..ROUNDS {
+            let existing = cluster.namespace(name).await.outside()?;
+            let taken = match (self.claimant.take_over(existing.as_ref()), &existing) {
+                (TakeOver::Refused(foreign), _) => return Err(Failed::refused(foreign).into()),
+                (TakeOver::Superseded { by }, _) => return Err(Stop::superseded_by(Some(by))),
+                (TakeOver::Finish, Some(read)) => {
+                    self.finish_teardown(read).await?;
+                    None
+                }
+                (TakeOver::Take, Some(read)) => {
+                    let mut ours = self.claimant.annotations();
+                    ours.insert(keys::URL.to_owned(), self.preview.url());
+                    let change = NamespaceChange::annotate(ours);
+                    let change = cluster.change_namespace(read, &change);
+                    self.runner
+                        .step("take", namespace(name), change)
+                        .await
+                        .outside()?
+                }
+                _ => {
+                    let create = cluster.create_namespace(self.preview.namespace(self.claimant));
+                    self.runner
+                        .step("create", namespace(name), create)
+                        .await
+                        .outside()?
+                }
+            };
+            if let Some(facts) = taken {
+                return Ok(facts);
+            }
+        }
+        Err(Stop::outside(format!(
+            "take Namespace/{name}: it changed each of {ROUNDS} times between read and write; run this again"
+        )))
+    }
+
+    /// A teardown of this preview that somebody began: it has to be over before the preview can be made afresh.
+    async fn finish_teardown(&self, read: &NamespaceFacts) -> Result<(), Stop> {
+        let receipt = self.tear_down(read).await?;
+        if receipt.finished() {
+            return Ok(());
+        }
+        Err(Stop::outside(format!(
+            "make Namespace/{} afresh: its earlier teardown is not finished: {}; clear what blocks it, and run this again",
+            read.name,
+            one_line(&receipt)
+        )))
+    }
+
+    async fn tear_down(&self, read: &NamespaceFacts) -> Result<Receipt, Failed> {
+        let deadline = Instant::now() + TEARDOWN;
+        let work = self
+            .world
+            .cluster
+            .tear_down(&self.claimant.owner, read, deadline);
+        let done = self.runner.step("tear down", namespace(&read.name), work);
+        match done.await.outside()? {
+            TearDown::Done(receipt) => {
+                self.runner
+                    .know(|result| result.receipt.clone_from(&receipt.items));
+                Ok(receipt)
+            }
+            TearDown::Superseded { by } => Err(Failed::Outside(format!(
+                "tear down Namespace/{}: run {} took it over; look whether the pull request was reopened",
+                read.name,
+                by.map_or_else(|| "(unknown)".to_owned(), |by| by.to_string())
+            ))),
+        }
+    }
+
+    /// The pull request was closed meanwhile: what this run made has to go again.
+    pub(crate) async fn destroy(&self, story: &Story<'_>) -> Result<Conclusion, Failed> {
+        let name = self.preview.namespace_name();
+        let existing = self.world.cluster.namespace(name).await.outside()?;
+        let ours = existing.filter(|read| self.claimant.owner.check(read).is_ok());
+        let receipt: Vec<ReceiptItem> = match ours {
+            Some(read) => self.tear_down(&read).await?.items,
+            None => Vec::new(),
+        };
+        let receipt = Receipt { items: receipt };
+        story.destroyed(&receipt).await?;
+        let number = self.pull.number;
+        if !receipt.finished() {
+            return Err(Failed::Outside(format!(
+                "pull request #{number} was closed while it was deployed, and its preview is not gone yet: {}; run \
+                 preview-cleanup for it",
+                one_line(&receipt)
+            )));
+        }
+        Ok(Conclusion::done(
+            "destroyed",
+            format!(
+                "pull request #{number} was closed while it was deployed, so what was made is destroyed again"
+            ),
+        ))
+    }
+
+    /// What the fence let happen.
+    pub(crate) async fn fenced<T>(
+        &self,
+        done: Result<Fenced<T>, preview_k8s::Error>,
+    ) -> Result<T, Stop> {
+        match done.outside()? {
+            Fenced::Done(value) => Ok(value),
+            Fenced::Superseded { by } => Err(Stop::superseded_by(by)),
+            Fenced::Gone => Err(self.gone().await),
+        }
+    }
+
+    /// The Namespace is on its way out: most likely its pull request was closed, and a cleanup runs already.
+    async fn gone(&self) -> Stop {
+        match self.still_wanted().await {
+            Err(why) => why,
+            Ok(()) => Stop::outside(format!(
+                "Namespace/{} was deleted while it was deployed; find out by whom, and run this again",
+                self.preview.namespace_name()
+            )),
+        }
+    }
+}
+
+impl Slot<'_> {
+    /// Puts the hand up, and counts the hands.
+    pub(crate) async fn claim(&mut self) -> Result<(), Stop> {
+        let capacity = self.deploy.world.config.capacity;
+        for round in 1..=ROUNDS {
+            if self.facts.claim() == Some(Claim::Held) {
+                return Ok(());
+            }
+            // Right before claiming: a slot that nobody wants any more is not to be taken.
+            self.deploy.still_wanted().await?;
+            self.flip(Claim::Claiming, Phase::Claiming).await?;
+            let all = self.all_claims().await?;
+            if may_hold(&all, capacity) {
+                return self.flip(Claim::Held, Phase::Provisioning).await;
+            }
+            self.flip(Claim::Queued, Phase::Queued).await?;
+            let holders = self.holders(&all);
+            if round == ROUNDS || holders.len() >= capacity as usize {
+                return Err(Stop::Queued(holders));
+            }
+            // Hands went up at the same time; whoever waits less gets the slot.
+            let jitter = Duration::from_millis(rand::random_range(100..1000));
+            tokio::time::sleep(jitter).await;
+        }
+        unreachable!("the last round returns")
+    }
+
+    /// All claims of the repository, in one consistent list.
+    async fn all_claims(&self) -> Result<Vec<NamespaceFacts>, Stop> {
+        let of_repository = Owner::selector_of_repository(self.deploy.world.repository.id);
+        let all = self.deploy.world.cluster.namespaces(&of_repository);
+        Ok(all.await.outside()?)
+    }
+
+    /// Who has the slots, ourselves not among them.
+    fn holders(&self, all: &[NamespaceFacts]) -> Vec<(Subject, Option<jiff::Timestamp>)> {
+        all.iter()
+            .filter(|other| other.uid != self.facts.uid && other.claim() == Some(Claim::Held))
+            .filter_map(|other| Some((other.subject()?, None)))
+            .collect()
+    }
+
+    async fn flip(&mut self, claim: Claim, phase: Phase) -> Result<(), Stop> {
+        let annotations = [
+            (keys::CLAIM.to_owned(), claim.to_string()),
+            (keys::PHASE.to_owned(), phase.to_string()),
+        ];
+        let object = format!("slot of {}", self.facts.name);
+        let runner = self.deploy.runner;
+        let flipped = self.annotate(annotations);
+        runner.step(claim.as_str(), object, flipped).await
+    }
+
+    /// Says how far it is, for eyes.
+    pub(crate) async fn is_in(&mut self, phase: Phase) -> Result<(), Stop> {
+        self.annotate([(keys::PHASE.to_owned(), phase.to_string())])
+            .await
+    }
+
+    /// Says that it answers, and with what.
+    pub(crate) async fn is_ready(
+        &mut self,
+        images: &BTreeMap<ComponentName, PinnedImage>,
+    ) -> Result<(), Stop> {
+        let images = images.iter().map(|(name, image)| (name.as_str(), image));
+        self.annotate([
+            (keys::PHASE.to_owned(), Phase::Ready.to_string()),
+            (keys::IMAGES.to_owned(), images_annotation(images)),
+        ])
+        .await
+    }
+
+    /// Writes annotations while the Namespace is ours; whoever else wrote to it meanwhile does not matter.
+    async fn annotate(
+        &mut self,
+        annotations: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), Stop> {
+        let change = NamespaceChange::annotate(annotations);
+        let cluster = &self.deploy.world.cluster;
+        for _ in 0..ROUNDS {
+            let changed = cluster
+                .change_namespace(&self.facts, &change)
+                .await
+                .outside()?;
+            if let Some(facts) = changed {
+                self.facts = facts;
+                return Ok(());
+            }
+            match cluster.namespace(&self.facts.name).await.outside()? {
+                Some(now) if self.deploy.claimant.still_owns(&now) => self.facts = now,
+                Some(now) if !now.terminating => return Err(Stop::superseded_by(now.fence())),
+                _ => return Err(self.deploy.gone().await),
+            }
+        }
+        Err(Stop::outside(format!(
+            "annotate Namespace/{}: it changed each of {ROUNDS} times between read and write; run this again",
+            self.facts.name
+        )))
+    }
+}
+
+fn namespace(name: impl std::fmt::Display) -> String {
+    format!("Namespace/{name}")
+}
+
+fn one_line(receipt: &Receipt) -> String {
+    receipt.to_string().lines().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,50 @@
+//! Why a deploy ends before its end.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use preview_actions::Failed;
+use preview_core::names::{Fence, Subject};
+
+/// What ends a deploy.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Another run owns the preview, for this reason.
+    Superseded(String),
+    /// All slots are taken, by these.
+    Queued(Vec<(Subject, Option<Timestamp>)>),
+    /// The pull request was closed meanwhile.
+    Closed,
+    /// It failed.
+    Failed(Failed),
+}
+
+impl Stop {
+    pub(crate) fn superseded_by(by: Option<Fence>) -> Self {
+        Self::Superseded(by.map_or_else(
+            || "another run has taken the preview over".to_owned(),
+            |by| format!("run {by} has taken the preview over"),
+        ))
+    }
+
+    pub(crate) fn outside(error: impl fmt::Display) -> Self {
+        Self::Failed(Failed::Outside(error.to_string()))
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Superseded(why) => f.write_str(why),
+            Self::Queued(_) => f.write_str("all slots are taken"),
+            Self::Closed => f.write_str("the pull request was closed"),
+            Self::Failed(failed) => failed.fmt(f),
+        }
+    }
+}
+
+impl From<Failed> for Stop {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
+    }
+}

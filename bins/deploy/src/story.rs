@@ -1,0 +1,332 @@
+//! What people see on GitHub: the comment, the deployment that shows the progress, the commit's status, the labels.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use preview_actions::{Failed, Outside as _};
+use preview_core::comment::{Comment, Condition, MARKER, Replicas, State};
+use preview_core::deployments::{ENVIRONMENT, PROGRESS, RECORD, progress_payload, subject_of};
+use preview_core::health::Rollout;
+use preview_core::labels::{self, image_labels};
+use preview_core::manifests::Preview;
+use preview_core::names::{ComponentName, PinnedImage, Subject};
+use preview_core::objects::{Kind, ObjectName};
+use preview_core::outcome::EffectResult;
+use preview_core::ownership::Claimant;
+use preview_core::pulls::PullRequest;
+use preview_github::{
+    Change, CommitState, CommitStatus, DeploymentFilter, DeploymentId, DeploymentRequest,
+    DeploymentState, ImageLabel, NewDeploymentStatus,
+};
+use preview_k8s::Receipt;
+
+use crate::world::World;
+
+/// The context of the status on H.
+const STATUS: &str = "preview";
+
+/// How the deploy goes, as it is told.
+pub(crate) struct Story<'a> {
+    world: &'a World<'a>,
+    pull: &'a PullRequest,
+    subject: Subject,
+    url: Option<String>,
+    comment: Comment,
+    progress: Option<DeploymentId>,
+}
+
+impl<'a> Story<'a> {
+    pub(crate) fn new(world: &'a World<'a>, pull: &'a PullRequest) -> Self {
+        Self {
+            world,
+            pull,
+            subject: Subject::Pr(pull.number),
+            url: None,
+            comment: Comment {
+                state: State::Ready,
+                url: None,
+                updated: Timestamp::now(),
+                commit: pull.head.clone(),
+                namespace: None,
+                database: None,
+                components: Vec::new(),
+                run_url: world.runner.environment().run_url(),
+            },
+            progress: None,
+        }
+    }
+
+    /// The work begins: what there will be is known.
+    pub(crate) async fn begins(
+        &mut self,
+        preview: &Preview<'_>,
+        claimant: &Claimant,
+    ) -> Result<(), Failed> {
+        self.url = Some(preview.url());
+        self.comment.namespace = Some(preview.namespace_name().clone());
+        for workload in preview.shown_workloads() {
+            match workload.component {
+                None => self.comment.database = Some(Condition::Starting),
+                Some(component) => self.comment.components.push((
+                    component,
+                    Replicas {
+                        condition: Condition::Starting,
+                        ready: 0,
+                        desired: workload.replicas,
+                    },
+                )),
+            }
+        }
+        let request = DeploymentRequest {
+            reference: self.pull.head.clone(),
+            environment: ENVIRONMENT.to_owned(),
+            task: PROGRESS.to_owned(),
+            description: format!("Preview of {} at {}", self.subject, self.pull.head.short()),
+            payload: progress_payload(&self.subject, claimant.fence),
+            production: false,
+            transient: true,
+        };
+        let create = self.world.github.create_deployment(&request);
+        let runner = self.world.runner;
+        let deployment = runner
+            .step("create", "deployment", create)
+            .await
+            .outside()?;
+        self.progress = Some(deployment.id);
+        self.progresses(DeploymentState::InProgress, "Deploying")
+            .await?;
+        self.marks(CommitState::Pending, "Deploying").await?;
+        self.deploys("claiming a slot").await
+    }
+
+    /// The comment says what is being done.
+    pub(crate) async fn deploys(&mut self, step: &str) -> Result<(), Failed> {
+        let step = step.to_owned();
+        self.tell(State::Deploying { step }, None).await
+    }
+
+    /// Keeps how the workloads were last seen.
+    pub(crate) fn saw(&mut self, verdicts: &[(ObjectName, Rollout)]) {
+        for (object, rollout) in verdicts {
+            if object.kind == Kind::StatefulSet {
+                self.comment.database = Some(match rollout {
+                    Rollout::Waiting { .. } => Condition::Starting,
+                    Rollout::Complete { .. } => Condition::Ready,
+                    Rollout::Failed(_) => Condition::Failed,
+                });
+                continue;
+            }
+            let mut shown = self.comment.components.iter_mut();
+            let of_object = shown.find(|(component, _)| {
+                object.kind == Kind::Deployment && component.as_str() == object.name
+            });
+            if let Some((_, replicas)) = of_object {
+                *replicas = Replicas::of(rollout, replicas.desired);
+            }
+        }
+    }
+
+    /// It answers. What told of earlier heads is put away.
+    pub(crate) async fn ready(
+        &self,
+        images: &BTreeMap<ComponentName, PinnedImage>,
+    ) -> Result<(), Failed> {
+        self.labels(images).await?;
+        self.retire_others().await?;
+        self.progresses(DeploymentState::Success, "Ready").await?;
+        self.marks(CommitState::Success, "Ready").await?;
+        self.tell(State::Ready, self.url.clone()).await
+    }
+
+    /// It waits for a slot.
+    pub(crate) async fn queued(
+        &self,
+        holders: Vec<(Subject, Option<Timestamp>)>,
+    ) -> Result<(), Failed> {
+        self.progresses(DeploymentState::Queued, "Waits for a slot")
+            .await?;
+        self.marks(CommitState::Pending, "Waits for a slot").await?;
+        let place = None;
+        self.tell(State::Queued { place, holders }, None).await
+    }
+
+    /// Another run owns the preview and tells the rest.
+    pub(crate) async fn gives_way(&self, why: &str) {
+        let told = self.progresses(DeploymentState::Inactive, why).await;
+        self.warn(told);
+    }
+
+    /// It is gone again.
+    pub(crate) async fn destroyed(&self, receipt: &Receipt) -> Result<(), Failed> {
+        let why = "The pull request was closed";
+        self.progresses(DeploymentState::Inactive, why).await?;
+        self.marks(CommitState::Failure, why).await?;
+        let state = if receipt.finished() {
+            State::Destroyed {
+                receipt: receipt.items.clone(),
+            }
+        } else {
+            State::NotDestroyed {
+                receipt: receipt.items.clone(),
+            }
+        };
+        let gone = Comment {
+            state,
+            updated: Timestamp::now(),
+            namespace: self
+                .comment
+                .namespace
+                .clone()
+                .filter(|_| !receipt.finished()),
+            database: None,
+            components: Vec::new(),
+            ..self.comment.clone()
+        };
+        self.write(&gone).await
+    }
+
+    /// A rule says no.
+    pub(crate) async fn refused(&self, reasons: &[String]) {
+        let reasons = reasons.to_vec();
+        let told = async {
+            self.marks(CommitState::Failure, "Refused").await?;
+            self.tell(State::Refused { reasons }, None).await
+        };
+        self.warn(told.await);
+    }
+
+    /// It failed. That this cannot be told either must not hide why.
+    pub(crate) async fn failed(&self, failed: &Failed) {
+        let (state, in_short) = match failed {
+            Failed::Broken(failure) => {
+                let in_short = format!("{}: {}", failure.workload, failure.class);
+                (State::Failed((**failure).clone()), in_short)
+            }
+            Failed::Refused(reasons) => {
+                let reasons = reasons.clone();
+                (State::Refused { reasons }, "Refused".to_owned())
+            }
+            Failed::Misused(error) | Failed::Outside(error) => {
+                let error = error.clone();
+                let in_short = format!("Failed: {error}");
+                (State::OutsideFailed { error }, in_short)
+            }
+        };
+        let told = async {
+            self.progresses(DeploymentState::Failure, &in_short).await?;
+            self.marks(CommitState::Failure, &in_short).await?;
+            self.tell(state, None).await
+        };
+        self.warn(told.await);
+    }
+
+    fn warn(&self, told: Result<(), Failed>) {
+        if let Err(error) = told {
+            let warning = format!("the pull request was not told: {error}");
+            self.world.runner.console().warning(&warning);
+        }
+    }
+
+    async fn tell(&self, state: State, url: Option<String>) -> Result<(), Failed> {
+        let comment = Comment {
+            state,
+            url,
+            updated: Timestamp::now(),
+            ..self.comment.clone()
+        };
+        self.write(&comment).await
+    }
+
+    async fn write(&self, comment: &Comment) -> Result<(), Failed> {
+        let number = self.pull.number;
+        let body = comment.render();
+        let write = self.world.github.upsert_comment(number, MARKER, &body);
+        let object = format!("on #{number}: {}", comment.state.status_line());
+        let came_of_it = |written: &preview_github::CommentOutcome| match written.change {
+            Change::Unchanged => EffectResult::Unchanged,
+            Change::Created | Change::Updated => EffectResult::Done,
+        };
+        let runner = self.world.runner;
+        runner
+            .step_with("comment", object, write, came_of_it)
+            .await
+            .outside()?;
+        Ok(())
+    }
+
+    async fn progresses(&self, state: DeploymentState, description: &str) -> Result<(), Failed> {
+        let Some(id) = self.progress else {
+            return Ok(());
+        };
+        let status = NewDeploymentStatus {
+            state,
+            description: description.to_owned(),
+            log_url: self.world.runner.environment().run_url(),
+            environment_url: self
+                .url
+                .clone()
+                .filter(|_| state == DeploymentState::Success),
+        };
+        let set = self.world.github.set_deployment_status(id, &status);
+        set.await.outside()?;
+        Ok(())
+    }
+
+    async fn marks(&self, state: CommitState, description: &str) -> Result<(), Failed> {
+        let status = CommitStatus {
+            context: STATUS.to_owned(),
+            state,
+            description: description.to_owned(),
+            target_url: match state {
+                CommitState::Success => self.url.clone(),
+                _ => self.world.runner.environment().run_url(),
+            },
+        };
+        let set = self.world.github.set_status(&self.pull.head, &status);
+        set.await.outside()
+    }
+
+    async fn labels(&self, images: &BTreeMap<ComponentName, PinnedImage>) -> Result<(), Failed> {
+        let wanted: Vec<ImageLabel> = image_labels(images)
+            .into_iter()
+            .map(|label| ImageLabel {
+                name: label.name,
+                description: label.description,
+            })
+            .collect();
+        let number = self.pull.number;
+        let github = &self.world.github;
+        let set = github.set_image_labels(number, &wanted, labels::PREFIX);
+        let runner = self.world.runner;
+        runner
+            .step("label", format!("#{number}"), set)
+            .await
+            .outside()?;
+        Ok(())
+    }
+
+    /// Sets inactive what told of this preview's earlier heads and runs.
+    async fn retire_others(&self) -> Result<(), Failed> {
+        let github = &self.world.github;
+        let all = DeploymentFilter {
+            environment: Some(ENVIRONMENT.to_owned()),
+            ..DeploymentFilter::default()
+        };
+        let all = github.deployments(&all).await.outside()?;
+        let repository = self.world.repository.id;
+        let others: Vec<DeploymentId> = all
+            .into_iter()
+            .filter(|deployment| Some(deployment.id) != self.progress)
+            .filter(|deployment| {
+                deployment.task != RECORD || deployment.reference != self.pull.head
+            })
+            .filter(|deployment| {
+                subject_of(&deployment.payload, repository).as_ref() == Some(&self.subject)
+            })
+            .map(|deployment| deployment.id)
+            .collect();
+        let retire = github.retire_deployments(&others, "A newer run is there");
+        retire.await.outside()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! The images set on a target, awaited, compared with what runs, and set back where that fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use preview_actions::{Failed, Outside as _};
+use preview_core::health::{Failure, Rollout};
+use preview_core::names::{Digest, Fence, PinnedImage};
+use preview_core::objects::ObjectName;
+use preview_core::ownership::{images_annotation, keys};
+use preview_core::promote::{Running, compare_running};
+use preview_k8s::{HeldLease, TargetFacts, Written};
+
+use crate::{Promotion, Proven};
+
+/// How often a workload that keeps changing under our hands is read again.
+const ROUNDS: u32 = 5;
+
+/// How long the way back may take, whatever is left of the run's own time.
+const BACK: Duration = Duration::from_secs(300);
+
+/// Why an image is not running now.
+enum Undone {
+    /// Another run has the target.
+    GaveWay(String),
+    /// It does not come up, or runs something else.
+    Broken(Failed),
+}
+
+impl From<Failed> for Undone {
+    fn from(failed: Failed) -> Self {
+        Self::Broken(failed)
+    }
+}
+
+impl Promotion<'_> {
+    /// Brings the images to the target, or back what ran before; the reason where another run took the target over.
+    pub(crate) async fn roll_out(
+        &self,
+        lease: &HeldLease,
+        proven: &Proven,
+    ) -> Result<Option<String>, Failed> {
+        let mut before = Vec::new();
+        match self.forward(lease, proven, &mut before).await {
+            Ok(()) => Ok(None),
+            Err(Undone::GaveWay(why)) => Ok(Some(why)),
+            Err(Undone::Broken(failed)) if before.is_empty() => Err(failed),
+            Err(Undone::Broken(failed)) => Err(self.back(lease, &before, failed).await),
+        }
+    }
+
+    /// Sets every image, awaits the rollout and looks what runs. `before` takes what was there, as far as it was
+    /// changed.
+    async fn forward(
+        &self,
+        lease: &HeldLease,
+        proven: &Proven,
+        before: &mut Vec<TargetFacts>,
+    ) -> Result<(), Undone> {
+        for workload in self.workloads() {
+            self.set(lease, proven, &workload, before).await?;
+        }
+        self.complete(self.runner.deadline()).await?;
+        self.verify(proven, before).await?;
+        Ok(())
+    }
+
+    /// The target's workloads, each once: one may run several components.
+    fn workloads(&self) -> Vec<ObjectName> {
+        let all = self
+            .target
+            .workloads
+            .iter()
+            .map(|workload| workload.workload.clone());
+        all.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    async fn set(
+        &self,
+        lease: &HeldLease,
+        proven: &Proven,
+        workload: &ObjectName,
+        before: &mut Vec<TargetFacts>,
+    ) -> Result<(), Undone> {
+        let images = self.images_for(workload, proven);
+        let by_component = proven
+            .images
+            .iter()
+            .map(|(name, image)| (name.as_str(), image));
+        let annotations = BTreeMap::from([
+            (keys::COMMIT.to_owned(), self.commit().to_string()),
+            (keys::IMAGES.to_owned(), images_annotation(by_component)),
+        ]);
+        for _ in 0..ROUNDS {
+            let read = self.present(workload).await?;
+            let set = self
+                .world
+                .cluster
+                .set_images(lease, &read, &images, &annotations);
+            let written = self
+                .runner
+                .step("set images", workload, set)
+                .await
+                .outside()?;
+            match written {
+                Written::Done(_) => {
+                    before.push(read);
+                    return Ok(());
+                }
+                Written::Superseded { by } => return Err(gave_way(by)),
+                Written::Changed => {}
+            }
+        }
+        Err(kept_changing("set images", workload).into())
+    }
+
+    /// The images of the containers of one workload.
+    fn images_for(&self, workload: &ObjectName, proven: &Proven) -> Vec<(String, PinnedImage)> {
+        let of_workload = self
+            .target
+            .workloads
+            .iter()
+            .filter(|it| it.workload == *workload);
+        of_workload
+            .filter_map(|it| {
+                Some((
+                    it.container.clone(),
+                    proven.images.get(&it.component)?.clone(),
+                ))
+            })
+            .collect()
+    }
+
+    async fn present(&self, workload: &ObjectName) -> Result<TargetFacts, Failed> {
+        self.read(workload).await?.ok_or_else(|| {
+            Failed::Outside(format!(
+                "read {workload} in {}: it is gone; somebody deleted it during the promotion: make it again, and run \
+                 this again",
+                self.target.namespace
+            ))
+        })
+    }
+
+    async fn complete(&self, deadline: Instant) -> Result<(), Failed> {
+        let workloads = self.workloads();
+        let names: Vec<String> = workloads.iter().map(ToString::to_string).collect();
+        let console = self.runner.console();
+        let tell = |object: &ObjectName, rollout: &Rollout| {
+            if let Rollout::Waiting { ready, desired } = rollout {
+                console.line(&format!("  {object}: {ready} of {desired} ready"));
+            }
+        };
+        let work = async {
+            let namespace = &self.target.namespace;
+            let cluster = &self.world.cluster;
+            let verdicts = cluster.await_rollout(namespace, &workloads, deadline, tell);
+            let failed = verdicts.await.outside()?.into_iter().find_map(failure);
+            failed.map_or(Ok(()), |failure| Err(Failed::Broken(Box::new(failure))))
+        };
+        self.runner.step("await", names.join(", "), work).await
+    }
+
+    /// Looks whether the pods run the images they were told to. What cannot be told is only warned of.
+    async fn verify(&self, proven: &Proven, before: &[TargetFacts]) -> Result<(), Failed> {
+        let others: BTreeSet<Digest> = before
+            .iter()
+            .flat_map(|facts| &facts.containers)
+            .filter_map(|container| container.image.parse::<PinnedImage>().ok())
+            .map(|image| image.digest)
+            .collect();
+        for workload in self.workloads() {
+            let pods = self.world.cluster.pods(&self.target.namespace, &workload);
+            let pods = pods.await.outside()?;
+            for (name, image) in self.images_for(&workload, proven) {
+                let containers = pods.iter().flat_map(|pod| &pod.containers);
+                let ids: Vec<String> = containers
+                    .filter(|container| container.name == name)
+                    .map(|container| container.image_id.clone())
+                    .collect();
+                let belongs = self.merged.belongs_to(&image);
+                let running = compare_running(&ids, &image.digest, &belongs, &others);
+                let line = format!("{workload}, container {name}: {running}");
+                match running {
+                    Running::Verified => self.runner.console().line(&format!("  {line}")),
+                    Running::NotVerified { .. } => self.runner.console().warning(&line),
+                    Running::Differs { .. } => {
+                        return Err(Failed::Outside(format!(
+                            "verify {workload} in {}: container {name}: {running}, not {image}; find out what pulled it",
+                            self.target.namespace
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets back what ran before, and looks that it runs; returns what failed, and how the way back went.
+    async fn back(&self, lease: &HeldLease, before: &[TargetFacts], failed: Failed) -> Failed {
+        let way_back = match self.restored(lease, before).await {
+            Ok(()) => "what ran before is set back, and runs".to_owned(),
+            Err(Undone::GaveWay(why)) => format!("nothing was set back: {why}"),
+            Err(Undone::Broken(error)) => {
+                format!("what ran before could not be set back: {error}: look at the target now")
+            }
+        };
+        self.runner
+            .console()
+            .line(&format!("{}: {way_back}", self.target.name));
+        match failed {
+            Failed::Broken(mut failure) => {
+                failure.message = format!("{}; {way_back}", failure.message);
+                Failed::Broken(failure)
+            }
+            other => Failed::Outside(format!("{other}; {way_back}")),
+        }
+    }
+
+    async fn restored(&self, lease: &HeldLease, before: &[TargetFacts]) -> Result<(), Undone> {
+        for earlier in before {
+            self.restore(lease, earlier).await?;
+        }
+        Ok(self.complete(Instant::now() + BACK).await?)
+    }
+
+    async fn restore(&self, lease: &HeldLease, before: &TargetFacts) -> Result<(), Undone> {
+        let workload = &before.workload;
+        for _ in 0..ROUNDS {
+            let read = self.present(workload).await?;
+            let restore = self.world.cluster.restore_images(lease, &read, before);
+            match self
+                .runner
+                .step("set back", workload, restore)
+                .await
+                .outside()?
+            {
+                Written::Done(_) => return Ok(()),
+                Written::Superseded { by } => return Err(gave_way(by)),
+                Written::Changed => {}
+            }
+        }
+        Err(kept_changing("set back", workload).into())
+    }
+}
+
+fn failure((_, rollout): (ObjectName, Rollout)) -> Option<Failure> {
+    match rollout {
+        Rollout::Failed(failure) => Some(failure),
+        Rollout::Waiting { .. } | Rollout::Complete { .. } => None,
+    }
+}
+
+fn gave_way(by: Option<Fence>) -> Undone {
+    Undone::GaveWay(by.map_or_else(
+        || "another run has taken the target over".to_owned(),
+        |by| format!("run {by} has taken the target over"),
+    ))
+}
+
+fn kept_changing(what: &str, workload: &ObjectName) -> Failed {
+    Failed::Outside(format!(
+        "{what} {workload}: it changed each of {ROUNDS} times between read and write; find out what writes it, and run \
+         this again"
+    ))
+}
