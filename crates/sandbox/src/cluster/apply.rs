@@ -92,9 +92,8 @@ pub(super) fn merge(
     let before = before.map(|known| known.fields.clone()).unwrap_or_default();
     let others = all.iter().filter(|other| !other.is_same(&us));
     let others: Fields = others.flat_map(|other| other.fields.clone()).collect();
-    // The longest first: the parts of an item go before the item.
-    let dropped = before.iter().rev();
-    for path in dropped.filter(|path| !wanted.contains(*path)) {
+    // An item goes before its parts: without its key it would not be found.
+    for path in before.iter().filter(|path| !wanted.contains(*path)) {
         if !others.iter().any(|other| other.starts_with(path)) {
             fields::remove(&mut merged, path);
         }

@@ -1,0 +1,81 @@
+//! The suite on the sandbox's cluster.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod suite;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use preview_core::names::PinnedImage;
+use sandbox::cluster::{Behaviour as Does, Cluster, Reply};
+use sandbox::registry::{Image, Registry};
+use serde_json::json;
+use suite::{Backend, Behaviour};
+
+const FIRST: &str = "1111111111111111111111111111111111111111";
+const SECOND: &str = "2222222222222222222222222222222222222222";
+
+async fn sandbox() -> Backend {
+    let registry = Registry::start().await.unwrap();
+    let cluster = Cluster::start().await.unwrap();
+    cluster.pull_from(&registry);
+    let published = |name: &str, revision: &str| -> PinnedImage {
+        let repository = format!("example/{name}");
+        let digest = registry.publish(&repository, "1", &Image::of(revision));
+        format!("{}/{repository}@{digest}", registry.host())
+            .parse()
+            .unwrap()
+    };
+    let last_words = vec!["cannot reach the database".to_owned()];
+    let does = [
+        (Behaviour::Runs, None),
+        (Behaviour::Succeeds, None),
+        (Behaviour::NeverReady, Some(Does::NeverReady)),
+        (
+            Behaviour::Crashes,
+            Some(Does::Crash {
+                exit_code: 3,
+                log: last_words,
+            }),
+        ),
+        (Behaviour::Hungry, Some(Does::OutOfMemory)),
+    ];
+    let mut containers = BTreeMap::new();
+    for (behaviour, told) in does {
+        let name = format!("{behaviour:?}").to_lowercase();
+        let image = published(&name, FIRST);
+        if let Some(told) = told {
+            cluster.behave(&format!("example/{name}"), told);
+        }
+        containers.insert(behaviour, json!({ "image": image.to_string() }));
+    }
+    let asked = json!({ "httpGet": { "path": "/healthz", "port": 8080 } });
+    containers.get_mut(&Behaviour::NeverReady).unwrap()["readinessProbe"] = asked;
+    let absent = format!("{}/example/runs:absent", registry.host());
+    containers.insert(Behaviour::Absent, json!({ "image": absent }));
+    cluster.respond(|visit| match visit.path.as_str() {
+        "/healthz" => reply(200, "alive\n"),
+        _ => reply(404, "not found\n"),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    cluster.write_kubeconfig(&kubeconfig).unwrap();
+    Backend {
+        kubeconfig,
+        images: [published("web", FIRST), published("web", SECOND)],
+        containers,
+        moment: Duration::from_secs(2),
+        _servers: Some(Box::new((registry, cluster, folder))),
+    }
+}
+
+fn reply(status: u16, body: &str) -> Reply {
+    Reply {
+        status,
+        content_type: "text/plain".to_owned(),
+        body: body.to_owned(),
+    }
+}
+
+suite::every_story!(sandbox);
