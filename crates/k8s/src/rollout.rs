@@ -142,8 +142,7 @@ impl Wait<'_> {
         for (name, verdict) in verdicts {
             let verdict = match verdict {
                 Rollout::Failed(failure) => {
-                    let pods = self.world.workload(&name).map(|(_, pods)| pods);
-                    let pods = pods.unwrap_or_default();
+                    let (failure, pods) = self.looked_at_again(&name, failure).await;
                     let failure = self.cluster.with_log(self.namespace, failure, &pods).await;
                     Rollout::Failed(failure)
                 }
@@ -152,6 +151,31 @@ impl Wait<'_> {
             with_logs.push((name, verdict));
         }
         with_logs
+    }
+
+    /// The failure by what the cluster holds now, and the pods: their watch may be behind the workload's, and they say
+    /// why more precisely.
+    async fn looked_at_again(
+        &self,
+        name: &ObjectName,
+        failure: Failure,
+    ) -> (Failure, Vec<PodFacts>) {
+        let what = format!("read {name} and its pods in {}", self.namespace);
+        let operation = self.cluster.operation(what);
+        let now = self
+            .cluster
+            .world_now(&operation, self.namespace, name.kind);
+        let now = now.await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "judged by what was seen before");
+            World::default()
+        });
+        let Some((facts, pods)) = now.workload(name).or_else(|| self.world.workload(name)) else {
+            return (failure, Vec::new());
+        };
+        match judge(name, &facts, &pods) {
+            Rollout::Failed(now) => (now, pods),
+            Rollout::Waiting { .. } | Rollout::Complete { .. } => (failure, pods),
+        }
     }
 
     /// The deadline came first: what is not complete has failed, with all that is known of why.
