@@ -2,22 +2,29 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::behaviour::{Behaviour, Responder};
-use super::controllers::Progress;
 use super::defaults::STORAGE_CLASS;
 use super::node::Run;
 use super::quantity::Quantity;
 use super::store::Store;
 use crate::registry::Registry;
 
+/// What was seen, and since when it is so.
+#[derive(Debug)]
+pub(super) struct Progress {
+    seen: Value,
+    since: Instant,
+}
+
 pub(super) struct State {
     pub(super) store: Store,
     pub(super) token: String,
     /// What the node runs, by the pod's uid.
     pub(super) runs: BTreeMap<String, Run>,
-    /// When each Deployment last made progress, by its uid.
+    /// What was last seen of each Deployment and Job that is under way, by its uid.
     pub(super) progress: BTreeMap<String, Progress>,
     /// Told behaviours; the last that fits an image counts.
     pub(super) behaviours: Vec<(String, Behaviour)>,
@@ -55,6 +62,19 @@ impl State {
             capacity: [Quantity::count(64), Quantity::count(1 << 38)],
             addresses: 1,
             due: None,
+        }
+    }
+
+    /// Since when the object with this uid is seen as it is now.
+    pub(super) fn moved(&mut self, uid: &str, seen: Value, now: Instant) -> Instant {
+        match self.progress.get(uid) {
+            Some(progress) if progress.seen == seen => progress.since,
+            _ => {
+                let since = now;
+                self.progress
+                    .insert(uid.to_owned(), Progress { seen, since });
+                now
+            }
         }
     }
 

@@ -150,6 +150,23 @@ async fn what_its_only_owner_does_not_apply_any_more_is_removed() {
         .await;
     assert_eq!(left["data"], json!({ "a": "1", "c": "3" }));
 
+    let web = |env: Value| {
+        let mut web = deployment("web", "x", 0);
+        web["spec"]["template"]["spec"]["containers"][0]["env"] = env;
+        web
+    };
+    desk.has(web(
+        json!([{ "name": "A", "value": "1" }, { "name": "B", "value": "2" }]),
+    ))
+    .await;
+    let left = desk.has(web(json!([{ "name": "B", "value": "2" }]))).await;
+    let env = &left["spec"]["template"]["spec"]["containers"][0]["env"];
+    assert_eq!(
+        *env,
+        json!([{ "name": "B", "value": "2" }]),
+        "items of lists, too"
+    );
+
     // A merge patch takes what it changes, and only that.
     let (_, patched) = desk
         .merge(

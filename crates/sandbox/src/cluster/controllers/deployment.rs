@@ -18,13 +18,6 @@ use crate::cluster::time;
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const TEMPLATE: &str = "pod-template-hash";
 
-/// Since when nothing has moved.
-#[derive(Debug)]
-pub(crate) struct Progress {
-    seen: Value,
-    since: Instant,
-}
-
 type Set = (Key, Arc<Value>);
 
 pub(super) fn reconcile(
@@ -305,16 +298,7 @@ fn uid(object: &Value) -> &str {
 fn is_late(state: &mut State, deployment: &Value, moved: Value, now: Instant) -> bool {
     let patience = number(&deployment["spec"]["progressDeadlineSeconds"]);
     let patience = Duration::from_secs(u64::try_from(patience).unwrap_or(0));
-    let progress = state.progress.entry(uid(deployment).to_owned());
-    let progress = progress.or_insert_with(|| Progress {
-        seen: moved.clone(),
-        since: now,
-    });
-    if progress.seen != moved {
-        progress.seen = moved;
-        progress.since = now;
-    }
-    let end = progress.since + patience;
+    let end = state.moved(uid(deployment), moved, now) + patience;
     if now < end {
         state.wake_at(end);
     }

@@ -32,6 +32,10 @@ pub(super) fn reconcile(
         return Ok(());
     }
     let counts = Counts::of(state, job);
+    if let Some(later) = lag(state, job, &counts, now) {
+        state.wake_at(later);
+        return Ok(());
+    }
     let failure = failure(state, job, &counts, now);
     let wanted = number(&job["spec"]["completions"]) - counts.succeeded;
     if failure.is_none() && wanted > 0 {
@@ -52,6 +56,20 @@ pub(super) fn reconcile(
         wanted <= 0,
     );
     Ok(())
+}
+
+/// How long after a pod's end its Job takes note of it; the job controller lets pods' ends come together for a second.
+const LAG: Duration = Duration::from_millis(50);
+
+/// When to look at the Job again, where a pod of it has just ended.
+fn lag(state: &mut State, job: &Value, counts: &Counts, now: Instant) -> Option<Instant> {
+    let ended = json!([counts.succeeded, counts.failed]);
+    if counts.succeeded + counts.failed == 0 {
+        return None;
+    }
+    let uid = job["metadata"]["uid"].as_str().unwrap_or_default();
+    let later = state.moved(uid, ended, now) + LAG;
+    (now < later).then_some(later)
 }
 
 struct Counts {

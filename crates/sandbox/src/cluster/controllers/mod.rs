@@ -24,8 +24,6 @@ mod replica_set;
 mod stateful_set;
 pub(super) mod volumes;
 
-pub(super) use deployment::Progress;
-
 /// Passes after which controllers that still write are taken to fight each other.
 const MOST_PASSES: usize = 10_000;
 
