@@ -130,11 +130,12 @@ fn make(out: &Path, placeholders: bool) -> anyhow::Result<Vec<Made>> {
 /// What the node needs beside the example: each has one edition.
 fn node_layouts(out: &Path) -> anyhow::Result<[Made; 3]> {
     let folder = |name| folder(out, name, Edition::First);
-    let edition = Edition::First.name();
+    let (edition, revision) = (Edition::First.name(), Edition::First.revision());
+    let crash = crash_layout(&revision, &folder("crash"))?;
     Ok([
         ("postgres", edition, postgres_layout(&folder("postgres"))?),
         ("pause", edition, pause_layout(&folder("pause"))?),
-        ("crash", edition, crash_layout(&folder("crash"))?),
+        ("crash", edition, crash),
     ])
 }
 

@@ -12,7 +12,9 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod counterparts;
+mod demo;
 mod images;
+mod life;
 mod openapi;
 mod schema;
 mod suites;
@@ -30,6 +32,8 @@ enum Verb {
     Check,
     /// The real Kubernetes node and registry that tests run against.
     Counterparts(counterparts::Arguments),
+    /// Plays a pull request's whole life with the three programs.
+    Demo(demo::Arguments),
     /// Makes the OCI layouts of the example application and of PostgreSQL.
     Images(images::Arguments),
     /// Runs the tests; with `--real` also those for the real counterparts, which it starts and ends.
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Check => check::run(),
         Verb::Counterparts(arguments) => counterparts::run(arguments),
+        Verb::Demo(arguments) => demo::run(arguments),
         Verb::Images(arguments) => images::run(arguments),
         Verb::Test(arguments) => suites::run(arguments),
         Verb::Openapi(arguments) => openapi::run(arguments),

@@ -13,7 +13,7 @@ use cargo_metadata::MetadataCommand;
 
 use crate::{
     counterparts::{self, Running},
-    images, openapi,
+    images, life, openapi,
 };
 
 /// What tests must not take from whoever runs them: a developer's own cluster, and the settings of `--real`.
@@ -111,6 +111,7 @@ fn real() -> anyhow::Result<()> {
         command.envs(settings.clone()).args(["--", PARALLEL]);
         results.add(name, &mut command);
     }
+    results.add_work("a pull request's life, real", || life::on_real(running));
     let mut judged = cargo();
     judged
         .args(["test", "--workspace", "--no-fail-fast"])
@@ -160,9 +161,13 @@ struct Results(Vec<(String, Duration, Result<(), String>)>);
 
 impl Results {
     fn add(&mut self, name: String, command: &mut Command) {
+        self.add_work(&name, || succeed(command));
+    }
+
+    fn add_work(&mut self, name: &str, work: impl FnOnce() -> anyhow::Result<()>) {
         let start = Instant::now();
-        let result = succeed(command).map_err(|error| format!("{error:#}"));
-        self.0.push((name, start.elapsed(), result));
+        let result = work().map_err(|error| format!("{error:#}"));
+        self.0.push((name.to_owned(), start.elapsed(), result));
     }
 
     fn table(&self) -> String {

@@ -27,20 +27,27 @@ const APPLETS: [&str; 22] = [
 /// When busybox cannot be taken from its package, or `folder` cannot be written.
 pub(crate) fn pause_layout(folder: &Path) -> anyhow::Result<Layout> {
     // A shell that waits hears signals; `sleep` alone would not, as the first process of a container.
-    script("trap 'exit 0' TERM INT; sleep 2147483647 & wait", folder)
+    let text = "trap 'exit 0' TERM INT; sleep 2147483647 & wait";
+    script(text, None, folder)
 }
 
-/// An image that fails at once, and says why.
+/// An image that fails at once, and says why. It says that it was built from `revision`.
 ///
 /// # Errors
 /// When busybox cannot be taken from its package, or `folder` cannot be written.
-pub(crate) fn crash_layout(folder: &Path) -> anyhow::Result<Layout> {
-    script("echo cannot reach the database >&2; exit 3", folder)
+pub(crate) fn crash_layout(revision: &str, folder: &Path) -> anyhow::Result<Layout> {
+    let revision = Some(revision.to_owned());
+    script(
+        "echo cannot reach the database >&2; exit 3",
+        revision,
+        folder,
+    )
 }
 
-fn script(text: &str, folder: &Path) -> anyhow::Result<Layout> {
+fn script(text: &str, revision: Option<String>, folder: &Path) -> anyhow::Result<Layout> {
     let packages = Packages::unpacked(&[BUSYBOX])?;
     let mut image = Image {
+        revision,
         entrypoint: ["/bin/sh", "-c", text].map(str::to_owned).into(),
         ..Image::default()
     };

@@ -1,0 +1,219 @@
+//! What the play stands on: a cluster and a registry, the sandbox's or real ones. GitHub is always the sandbox's.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, ensure};
+use sandbox::{World, cluster::Behaviour};
+
+use super::kube::Kube;
+use crate::{
+    counterparts::{Containerd, Running},
+    images::{self, Account, Edition, Example, Layout},
+};
+
+/// The account that images are pushed to and that the repository belongs to.
+pub(crate) const OWNER: &str = "acme";
+/// The repository, and what its images' names begin with.
+pub(crate) const REPOSITORY: &str = "shop";
+
+/// The tag of the database server's image.
+const POSTGRES: &str = "1";
+/// What a crashing page says.
+pub(crate) const CRASH: &str = "cannot reach the database";
+
+/// A cluster and a registry.
+pub(crate) struct Ground {
+    /// For the programs.
+    pub(crate) kubeconfig: PathBuf,
+    /// For us.
+    pub(crate) kube: Kube,
+    /// As images name it.
+    pub(crate) registry: String,
+    account: Option<Account>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Ends with this.
+    Sandbox(World),
+    Real(Option<Containerd>),
+}
+
+impl Ground {
+    /// The sandbox's cluster and registry; `folder` takes the kubeconfig.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be written.
+    pub(crate) fn sandbox(world: World, folder: &Path) -> anyhow::Result<Self> {
+        let kubeconfig = folder.join("kubeconfig");
+        world
+            .cluster
+            .write_kubeconfig(&kubeconfig)
+            .with_context(|| format!("write {}", kubeconfig.display()))?;
+        let account = world.registry.account();
+        Ok(Self {
+            kube: Kube::at(&world.cluster.url(), Some(world.cluster.token()))?,
+            kubeconfig,
+            registry: world.registry.host(),
+            account: Account::of(&account.user, &account.password),
+            kind: Kind::Sandbox(world),
+        })
+    }
+
+    /// Real ones.
+    ///
+    /// # Errors
+    /// When kubectl cannot be started.
+    pub(crate) async fn real(running: &Running) -> anyhow::Result<Self> {
+        Ok(Self {
+            kube: Kube::through(&running.kubectl, &running.kubeconfig).await?,
+            kubeconfig: running.kubeconfig.clone(),
+            registry: running.registry.clone(),
+            account: Account::of(&running.registry_user, &running.registry_password),
+            kind: Kind::Real(running.containerd.clone()),
+        })
+    }
+
+    /// The sandbox, where it is one.
+    pub(crate) fn world(&self) -> Option<&World> {
+        match &self.kind {
+            Kind::Sandbox(world) => Some(world),
+            Kind::Real(_) => None,
+        }
+    }
+
+    /// Name and password of whoever may push; both empty where anybody may.
+    pub(crate) fn login(&self) -> (String, String) {
+        let account = self.account.as_ref();
+        account.map_or_else(Default::default, |account| {
+            (account.user.clone(), account.password.clone())
+        })
+    }
+
+    /// The name of a component's image, without tag or digest.
+    pub(crate) fn image(&self, component: &str) -> String {
+        format!("{}/{OWNER}/{REPOSITORY}-{component}", self.registry)
+    }
+
+    /// The database server's image, by tag.
+    pub(crate) fn postgres(&self) -> String {
+        format!("{}:{POSTGRES}", self.image("postgres"))
+    }
+
+    /// Builds the example as it is at `revision` and pushes it under the tag `tag`; gives the digests.
+    ///
+    /// # Errors
+    /// When it cannot be built, or the registry refuses it.
+    pub(crate) async fn publish_example(
+        &self,
+        revision: &str,
+        edition: Edition,
+        tag: &str,
+        folder: &Path,
+    ) -> anyhow::Result<BTreeMap<String, String>> {
+        let placeholders = self.world().is_some();
+        let (revision, folder) = (revision.to_owned(), folder.to_owned());
+        // It compiles, or reads files of some megabytes.
+        let built = tokio::task::spawn_blocking(move || match placeholders {
+            true => images::placeholder_layouts(&revision, edition, &folder),
+            false => images::example_layouts(&revision, edition, &folder),
+        });
+        let Example { web, api } = built.await.context("build the example")??;
+        let mut digests = BTreeMap::new();
+        for (name, layout) in [("web", web), ("api", api)] {
+            digests.insert(name.to_owned(), self.publish(&layout, name, tag).await?);
+        }
+        Ok(digests)
+    }
+
+    /// Pushes an image and gives its digest.
+    ///
+    /// # Errors
+    /// When the registry refuses it.
+    pub(crate) async fn publish(
+        &self,
+        layout: &Layout,
+        name: &str,
+        tag: &str,
+    ) -> anyhow::Result<String> {
+        images::push(layout, &self.image(name), &[tag], self.account.as_ref()).await
+    }
+
+    /// Pushes an image of the page that ends at once whenever it is started, and says [`CRASH`].
+    ///
+    /// # Errors
+    /// When it cannot be made, or the registry refuses it.
+    pub(crate) async fn publish_crashing_page(
+        &self,
+        revision: &str,
+        tag: &str,
+        folder: &Path,
+    ) -> anyhow::Result<()> {
+        let placeholder = self.world().is_some();
+        let (revision, folder) = (revision.to_owned(), folder.join("crash.oci"));
+        let built = tokio::task::spawn_blocking(move || match placeholder {
+            true => images::placeholder_layout("crash", &revision, Edition::First, &folder),
+            false => images::crash_layout(&revision, &folder),
+        });
+        let layout = built.await.context("make an image that crashes")??;
+        let digest = self.publish(&layout, "web", tag).await?;
+        if let Some(world) = self.world() {
+            let behaviour = Behaviour::Crash {
+                exit_code: 3,
+                log: vec![CRASH.to_owned()],
+            };
+            world.cluster.behave(&digest, behaviour);
+        }
+        Ok(())
+    }
+
+    /// Pushes the database server's image.
+    ///
+    /// # Errors
+    /// When it cannot be made, or the registry refuses it.
+    pub(crate) async fn publish_postgres(&self, folder: &Path) -> anyhow::Result<()> {
+        let placeholder = self.world().is_some();
+        let folder = folder.join("postgres.oci");
+        let built = tokio::task::spawn_blocking(move || match placeholder {
+            true => images::placeholder_layout("postgres", "0", Edition::First, &folder),
+            false => images::postgres_layout(&folder),
+        });
+        let layout = built.await.context("make PostgreSQL's image")??;
+        self.publish(&layout, "postgres", POSTGRES).await.map(drop)
+    }
+
+    /// The containers of a namespace that the node's runtime has, running or not; none where the runtime is not ours
+    /// to ask.
+    ///
+    /// # Errors
+    /// When the runtime does not answer.
+    pub(crate) async fn containers(&self, namespace: &str) -> anyhow::Result<Option<Vec<String>>> {
+        let Kind::Real(Some(containerd)) = &self.kind else {
+            return Ok(None);
+        };
+        let of_namespace = format!("labels.\"io.kubernetes.pod.namespace\"=={namespace}");
+        let mut ctr = tokio::process::Command::new(&containerd.ctr);
+        ctr.arg("--address")
+            .arg(&containerd.socket)
+            .args(["--namespace", "k8s.io", "containers", "list", "--quiet"])
+            .arg(of_namespace)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let done = ctr
+            .output()
+            .await
+            .with_context(|| format!("start {ctr:?}"))?;
+        ensure!(
+            done.status.success(),
+            "{ctr:?}: {}: {}",
+            done.status,
+            String::from_utf8_lossy(&done.stderr).trim()
+        );
+        let listed = String::from_utf8_lossy(&done.stdout);
+        Ok(Some(listed.lines().map(str::to_owned).collect()))
+    }
+}

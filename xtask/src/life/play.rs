@@ -1,0 +1,110 @@
+//! The life of a pull request, from its opening to the last trace of its preview.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, ensure};
+use preview_core::outcome::ResultFile;
+
+use super::{
+    sight::Sight,
+    stage::{Built, Stage},
+};
+use crate::images::Edition;
+
+/// Plays it. Whatever is not as it should be is an error that names the act, and the stage is cleared either way.
+///
+/// # Errors
+/// When an act ends differently than it should.
+pub(crate) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
+    let played = acts(stage).await;
+    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
+    stage.act("The stage is cleared");
+    let cleared = stage.clear().await.context("clear the stage");
+    played.and(cleared)
+}
+
+async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.act("Production runs the default branch, since long before");
+    stage.furnish_production().await?;
+    let before = stage.look_at_production().await?;
+    shows(stage, &before, &stage.repository.head("main"))?;
+
+    stage.act("A pull request is opened, and CI builds its test merge");
+    stage.open_pull_request();
+    let first = stage.ci_builds(Edition::First).await?;
+    stage.show_page();
+
+    stage.act("preview-deploy makes the preview");
+    deploys(&stage.deploy().await?, &first)?;
+    let seen = stage.look_at_preview().await?;
+    shows(stage, &seen, &first.test_merge)?;
+    let made = stage.identity().await?;
+    stage.show_page();
+
+    stage.act("A second commit is pushed, and CI builds it");
+    stage.push_second_edition()?;
+    let second = stage.ci_builds(Edition::Second).await?;
+    stage.show_page();
+
+    stage.act("preview-deploy updates the preview in place");
+    let tested = stage.deploy().await?;
+    deploys(&tested, &second)?;
+    let seen = stage.look_at_preview().await?;
+    shows(stage, &seen, &second.test_merge)?;
+    let updated = stage.identity().await?;
+    ensure!(
+        updated == made,
+        "the preview should be the same one: {made:?}, and it is {updated:?}"
+    );
+    stage.show_page();
+
+    stage.act("The pull request is merged");
+    let merged = stage.merge()?;
+    let commits = [&second.head, &second.test_merge, &merged];
+    ensure!(
+        commits[0] != commits[1] && commits[1] != commits[2] && commits[0] != commits[2],
+        "H, B and M are three commits: {commits:?}"
+    );
+    stage.show_page();
+
+    stage.act("preview-promote brings what was looked at to production");
+    stage.promote(&merged).await?;
+    let production = stage.look_at_production().await?;
+    shows(stage, &production, &seen.commit)?;
+    stage.production_runs(&tested).await?;
+    stage.show_page();
+
+    stage.act("preview-cleanup destroys the preview");
+    stage.the_preview_can_be_seen().await?;
+    stage.cleanup().await?;
+    stage.nothing_is_left_of_the_preview().await?;
+    stage.show_page();
+    stage.github_is_content()
+}
+
+/// Checks that what CI built is what was deployed.
+fn deploys(result: &ResultFile, built: &Built) -> anyhow::Result<()> {
+    let images = result.images.iter();
+    let digests: BTreeMap<String, String> = images
+        .map(|(component, image)| (component.to_string(), image.digest.to_string()))
+        .collect();
+    ensure!(
+        digests == built.digests,
+        "CI built {:?}, and {digests:?} was deployed",
+        built.digests
+    );
+    Ok(())
+}
+
+/// Checks that a page was built from `commit`, and has rows from its database where there can be any.
+fn shows(stage: &Stage, sight: &Sight, commit: &str) -> anyhow::Result<()> {
+    ensure!(
+        sight.commit == commit,
+        "the page should show {commit}; it shows {}",
+        sight.commit
+    );
+    // The sandbox's containers answer with a page that tells commit and environment.
+    let is_sandbox = stage.ground.world().is_some();
+    ensure!(is_sandbox || sight.rows > 0, "the page shows no rows");
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! The plays on the sandbox, as plain tests.
+
+use std::sync::OnceLock;
+
+use insta::assert_snapshot;
+use sandbox::World;
+
+use super::{Ground, Like, Programs, Progress, Stage, broken, play, stage::short};
+
+/// Built once for all tests of this process.
+fn programs() -> Programs {
+    static BUILT: OnceLock<Programs> = OnceLock::new();
+    BUILT
+        .get_or_init(|| Programs::build(Like::Tests).unwrap())
+        .clone()
+}
+
+/// A stage in a world of its own, and the folder that must live as long.
+async fn stage() -> (Stage, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start().await.unwrap();
+    let github = world.github.clone();
+    let ground = Ground::sandbox(world, folder.path()).unwrap();
+    let (programs, progress) = (programs(), Progress::unseen());
+    let set = Stage::set("life", github, ground, programs, progress, folder.path());
+    (set.await.unwrap(), folder)
+}
+
+/// The pull request's page without what differs from run to run.
+fn page(stage: &Stage) -> String {
+    let repository = &stage.repository;
+    let mut page = repository
+        .page(7)
+        .replace(&stage.ground.registry, "REGISTRY");
+    let merged = repository.merge_commit_of(7).unwrap();
+    for (sha, name) in [(repository.head_of(7), "{H}"), (merged, "{M}")] {
+        page = page.replace(short(&sha), name);
+    }
+    let lines = page
+        .lines()
+        .map(|line| match line.split_once("Last Updated**: ") {
+            Some((before, _)) => format!("{before}Last Updated**: {{time}}"),
+            None => without_digest(line),
+        });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn without_digest(line: &str) -> String {
+    let Some((before, after)) = line.split_once("sha256:") else {
+        return line.to_owned();
+    };
+    let after = after.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    format!("{before}{{digest}}{}", without_digest(after))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_requests_life() {
+    let (mut stage, _folder) = stage().await;
+    play(&mut stage).await.unwrap();
+    assert_snapshot!(page(&stage), @"
+    acme/shop #7 Who wrote it [merged]
+    alice wants to merge acme:feature/who-wrote-it into main
+    ✓ preview — Ready
+    deployment to preview — destroyed
+    deployment to preview — destroyed
+    deployment to production — success
+
+    ── github-actions[bot] ──
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: 🚀 Promoted — production
+    **Last Updated**: {time}
+    **Commit**: {H}
+
+    ---
+
+    **Merged as**: {M}
+
+    - API: `REGISTRY/acme/shop-api@{digest}`
+    - Web: `REGISTRY/acme/shop-web@{digest}`
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/1000003/attempts/1)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `life-production`
+
+    </details>
+    ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_missing_is_told_long_before_the_deadline() {
+    let (mut stage, _folder) = stage().await;
+    broken::an_image_is_missing(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_crashes_is_told_long_before_the_deadline() {
+    let (mut stage, _folder) = stage().await;
+    broken::a_container_crashes(&mut stage).await.unwrap();
+}
