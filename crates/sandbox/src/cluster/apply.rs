@@ -111,8 +111,8 @@ fn is_leaf(path: &[Step]) -> bool {
 
 fn described(manager: &Manager) -> String {
     match manager.operation {
-        "Apply" => manager.name.clone(),
-        _ => format!("{} using update", manager.name),
+        "Apply" => format!("{:?}", manager.name),
+        _ => format!("{:?} using v1", manager.name),
     }
 }
 

@@ -33,8 +33,12 @@ fn body(asked: &Asked, place: &Place<'_>) -> Result<Value, Refusal> {
     let (kind, version) = (place.resource.kind, place.resource.api_version());
     let differs = |key: &str, wanted: &str| body.get(key).is_some_and(|value| value != wanted);
     if differs("kind", kind) || differs("apiVersion", &version) {
-        let message =
-            format!("the object provided is unrecognized (must be of type {kind}): {version}");
+        let (group, version) = match body["apiVersion"].as_str().unwrap_or_default() {
+            version if version.contains('/') => version.split_once('/').unwrap_or_default(),
+            version => ("", version),
+        };
+        let kind = body["kind"].as_str().unwrap_or_default();
+        let message = format!("invalid object type: {group}/{version}, Kind={kind}");
         return Err(Refusal::bad_request(message));
     }
     let namespace = body["metadata"]["namespace"].as_str();
@@ -134,9 +138,7 @@ fn server_side_apply(
     let resource = place.resource;
     let applied = asked.json()?;
     let Some(manager) = asked.parameter("fieldManager") else {
-        return Err(Refusal::bad_request(
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-        ));
+        return Err(Refusal::no_manager());
     };
     if let Some(mistake) = schema::mistake(&schema::of_kind(resource.kind), &applied) {
         let namespace = applied["metadata"]["namespace"]
@@ -210,13 +212,12 @@ fn merge(
     place: &Place<'_>,
     name: &str,
 ) -> Result<Response, Refusal> {
-    asked.only(&["fieldManager", "fieldValidation"])?;
+    asked.only(&["fieldManager"])?;
     let patch = asked.json()?;
     let key = place.key(name);
     let live = state.store.get(&key).cloned();
     let live = live.ok_or_else(|| Refusal::not_found(place.resource, name))?;
     let next = merged(&live, &patch);
-    strictly(place, asked, &next)?;
     let next = apply::take_over(place.resource, Some(&live), next, manager(asked));
     let written = state.replace(place.resource, &key, next)?;
     Ok(answer(StatusCode::OK, &written))
@@ -228,7 +229,7 @@ pub(super) fn patch_status(
     place: &Place<'_>,
     name: &str,
 ) -> Result<Response, Refusal> {
-    asked.only(&["fieldManager", "fieldValidation"])?;
+    asked.only(&["fieldManager"])?;
     if asked.content_type() != MERGE {
         return Err(asked.not_modelled());
     }

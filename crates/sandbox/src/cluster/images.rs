@@ -50,7 +50,7 @@ pub(super) fn pull(
     });
     if registry.is_private(&reference.name) && !has_secret {
         let why = format!(
-            "failed to resolve reference {image:?}: failed to authorize: failed to fetch anonymous token: \
+            "failed to resolve image: failed to authorize: failed to fetch anonymous token: \
              unexpected status: 401 Unauthorized"
         );
         return Err(failed("Unknown", &why));
@@ -67,7 +67,7 @@ pub(super) fn pull(
             Err(failed("NotFound", &why))
         }
         None => {
-            let why = format!("failed to resolve reference {image:?}: {image}: not found");
+            let why = format!("failed to resolve image: {image}: not found");
             Err(failed("NotFound", &why))
         }
     }

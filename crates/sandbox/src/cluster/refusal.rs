@@ -95,13 +95,13 @@ impl Refusal {
         Self::new(409, "Conflict", message)
     }
 
-    /// Fields that other managers own: `(manager, field)`.
+    /// Fields that other managers own: the manager as it is told, and the field.
     pub(super) fn owned_by_others(conflicts: &[(String, String)]) -> Self {
         let count = conflicts.len();
         let plural = if count == 1 { "" } else { "s" };
         let told: Vec<String> = conflicts
             .iter()
-            .map(|(manager, field)| format!("conflict with {manager:?}: {field}"))
+            .map(|(manager, field)| format!("conflict with {manager}: {field}"))
             .collect();
         let message = format!(
             "Apply failed with {count} conflict{plural}: {}",
@@ -110,7 +110,7 @@ impl Refusal {
         let causes = conflicts.iter().map(|(manager, field)| {
             json!({
                 "reason": "FieldManagerConflict",
-                "message": format!("conflict with {manager:?}"),
+                "message": format!("conflict with {manager}"),
                 "field": field,
             })
         });
@@ -132,6 +132,7 @@ impl Refusal {
             let reason = match what.split(':').next() {
                 Some("Required value") => "FieldValueRequired",
                 Some("Forbidden") => "FieldValueForbidden",
+                Some("Not found") => "FieldValueNotFound",
                 Some("Unsupported value") => "FieldValueNotSupported",
                 _ => "FieldValueInvalid",
             };
@@ -140,6 +141,18 @@ impl Refusal {
         Self::new(422, "Invalid", message)
             .about(name, resource.group, resource.kind)
             .because(causes)
+    }
+
+    /// An apply by nobody.
+    pub(super) fn no_manager() -> Self {
+        let what = "Required value: is required for apply patch";
+        let message = format!("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: {what}");
+        let cause =
+            json!({ "reason": "FieldValueRequired", "message": what, "field": "fieldManager" });
+        let mut refusal = Self::new(422, "Invalid", message).because([cause]);
+        refusal.details.insert("group".into(), "meta.k8s.io".into());
+        refusal.details.insert("kind".into(), "PatchOptions".into());
+        refusal
     }
 
     pub(super) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {

@@ -1,9 +1,11 @@
 //! Which fields there are, of which type, and how two writers' lists and maps are merged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde_json::Value;
+
+use super::fields;
 
 /// One type of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +173,10 @@ fn look(of: &Type, value: &Value, path: &mut String) -> Option<String> {
                 found
             })
         }
-        (Type::List { of, .. }, Value::Array(items)) => {
+        (Type::List { of, merge }, Value::Array(items)) => {
+            if let Some(twice) = duplicate(merge, items) {
+                return Some(format!("{path}: duplicate entries for key {twice}"));
+            }
             items.iter().enumerate().find_map(|(n, value)| {
                 let length = path.len();
                 path.push_str(&format!("[{n}]"));
@@ -183,6 +188,14 @@ fn look(of: &Type, value: &Value, path: &mut String) -> Option<String> {
         (Type::List { .. }, _) => at(path, "list"),
         (Type::Struct { .. } | Type::Map { .. }, _) => at(path, "map"),
     }
+}
+
+/// The key of the first item of a list that is there twice.
+fn duplicate(merge: &Merge, items: &[Value]) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    let mut steps = items.iter().map(|item| fields::step(merge, item));
+    let twice = steps.find(|step| *merge != Merge::Atomic && !seen.insert(step.clone()))?;
+    Some(fields::display(&[twice]))
 }
 
 fn scalar_mistake(name: &str, value: &Value) -> Option<&'static str> {

@@ -104,19 +104,23 @@ fn kind_mistakes(kind: &str, object: &Value) -> Mistakes {
     let spec = &object["spec"];
     let mut mistakes = Mistakes::new();
     match kind {
-        "Pod" => mistakes.extend(pod_mistakes(spec, "spec")),
-        "StatefulSet" => {
-            // Its pods are not looked at before they are made.
-            let labels = &spec["template"]["metadata"]["labels"];
-            mistakes.extend(label_mistakes(labels, "spec.template.metadata.labels"));
-            mistakes.extend(selector_mistakes(spec));
-        }
-        "Deployment" | "ReplicaSet" | "DaemonSet" => {
-            mistakes.extend(template_mistakes(&spec["template"], "spec.template"));
+        "Pod" => mistakes.extend(pod_mistakes(spec, "spec", Vec::new())),
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => {
+            // A volume of a claim's template has the template's name.
+            let claims = names(&spec["volumeClaimTemplates"], "/metadata/name").collect();
+            mistakes.extend(template_mistakes(
+                &spec["template"],
+                "spec.template",
+                claims,
+            ));
             mistakes.extend(selector_mistakes(spec));
         }
         "Job" => {
-            mistakes.extend(template_mistakes(&spec["template"], "spec.template"));
+            mistakes.extend(template_mistakes(
+                &spec["template"],
+                "spec.template",
+                Vec::new(),
+            ));
             mistakes.extend(restart_mistakes(&spec["template"]["spec"]["restartPolicy"]));
         }
         "CronJob" => {
@@ -124,6 +128,7 @@ fn kind_mistakes(kind: &str, object: &Value) -> Mistakes {
             mistakes.extend(template_mistakes(
                 template,
                 "spec.jobTemplate.spec.template",
+                Vec::new(),
             ));
         }
         "ResourceQuota" => mistakes.extend(amount_mistakes(&spec["hard"], "spec.hard")),
@@ -132,19 +137,23 @@ fn kind_mistakes(kind: &str, object: &Value) -> Mistakes {
     mistakes
 }
 
-fn template_mistakes(template: &Value, path: &str) -> Mistakes {
+fn template_mistakes(template: &Value, path: &str, claims: Vec<&str>) -> Mistakes {
     let labels = format!("{path}.metadata.labels");
     let mut mistakes = label_mistakes(&template["metadata"]["labels"], &labels);
-    mistakes.extend(pod_mistakes(&template["spec"], &format!("{path}.spec")));
+    mistakes.extend(pod_mistakes(
+        &template["spec"],
+        &format!("{path}.spec"),
+        claims,
+    ));
     mistakes
 }
 
-fn pod_mistakes(spec: &Value, path: &str) -> Mistakes {
+fn pod_mistakes<'a>(spec: &'a Value, path: &str, mut volumes: Vec<&'a str>) -> Mistakes {
     let mut mistakes = Mistakes::new();
     if spec["containers"].as_array().is_some_and(Vec::is_empty) {
         mistakes.push((format!("{path}.containers"), "Required value".to_owned()));
     }
-    let volumes: Vec<&str> = names(&spec["volumes"]).collect();
+    volumes.extend(names(&spec["volumes"], "/name"));
     for list in ["initContainers", "containers"] {
         let containers = spec[list].as_array().into_iter().flatten();
         for (n, container) in containers.enumerate() {
@@ -155,9 +164,9 @@ fn pod_mistakes(spec: &Value, path: &str) -> Mistakes {
     mistakes
 }
 
-fn names(list: &Value) -> impl Iterator<Item = &str> {
+fn names<'a>(list: &'a Value, pointer: &str) -> impl Iterator<Item = &'a str> {
     let items = list.as_array().into_iter().flatten();
-    items.filter_map(|item| item["name"].as_str())
+    items.filter_map(move |item| item.pointer(pointer)?.as_str())
 }
 
 fn container_mistakes(container: &Value, path: &str, volumes: &[&str]) -> Mistakes {

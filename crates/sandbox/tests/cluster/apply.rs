@@ -183,7 +183,7 @@ async fn what_its_only_owner_does_not_apply_any_more_is_removed() {
         answer["message"]
             .as_str()
             .unwrap()
-            .contains("conflict with \"editor using update\": .data.a")
+            .contains("conflict with \"editor\" using v1: .data.a")
     );
 }
 
@@ -247,6 +247,10 @@ async fn mistakes_are_told_in_the_servers_words() {
     web["spec"]["template"]["spec"]["containers"][0]["image"] = Value::Null;
     tell(desk.apply(WEB, web).await);
     let mut web = deployment("web", "x", 0);
+    let containers = &mut web["spec"]["template"]["spec"]["containers"];
+    *containers = json!([containers[0], containers[0]]);
+    tell(desk.apply(WEB, web).await);
+    let mut web = deployment("web", "x", 0);
     web["spec"]["selector"]["matchLabels"]["app"] = json!("web2");
     tell(desk.apply(WEB, web).await);
     let labelled = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "c", "labels": { "a": "-b" } } });
@@ -259,6 +263,7 @@ async fn mistakes_are_told_in_the_servers_words() {
     500 failed to create typed patch object (/c; /v1, Kind=ConfigMap): .dota: field not declared in schema
     500 failed to create typed patch object (/c; /v1, Kind=ConfigMap): .data.a: expected string, got &value.valueUnstructured{Value:1}
     422 Deployment.apps "web" is invalid: spec.template.spec.containers[0].image: Required value
+    500 failed to create typed patch object (/web; apps/v1, Kind=Deployment): .spec.template.spec.containers: duplicate entries for key [name="web"]
     422 Deployment.apps "web" is invalid: spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`
     422 ConfigMap "c" is invalid: metadata.labels: Invalid value: "-b": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')
     404 namespaces "nowhere" not found

@@ -13,6 +13,8 @@ use crate::cluster::write::CLAIM_IN_USE;
 
 /// The finalizer of a volume, until no claim is bound to it.
 const VOLUME_BOUND: &str = "kubernetes.io/pv-protection";
+/// The finalizer of a volume, until what it is made of is deleted.
+const VOLUME_KEPT: &str = "kubernetes.io/pv-controller";
 
 pub(super) fn reconcile(state: &mut State) {
     for (key, claim) in list(state, "PersistentVolumeClaim") {
@@ -55,7 +57,7 @@ fn bind(state: &mut State, key: &Key, claim: &Value) {
     let volume = json!({
         "metadata": {
             "name": name,
-            "finalizers": [VOLUME_BOUND],
+            "finalizers": [VOLUME_BOUND, VOLUME_KEPT],
             "annotations": { "pv.kubernetes.io/provisioned-by": "kubernetes.io/host-path" },
         },
         "spec": {
@@ -113,12 +115,12 @@ pub(in crate::cluster) fn claims(pod: &Value) -> impl Iterator<Item = &str> {
 fn release_volume(state: &mut State, key: &Key, volume: &Value) {
     let bound = volume["spec"].get("claimRef").is_some();
     let deletes = volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete";
+    let phase = if bound { "Released" } else { "Available" };
+    state.edit(key, |volume| volume["status"]["phase"] = json!(phase));
     if is_terminating(volume) || (bound && deletes) {
         state.remove(key);
+        without_finalizer(state, key, VOLUME_KEPT);
         without_finalizer(state, key, VOLUME_BOUND);
-    } else {
-        let phase = if bound { "Released" } else { "Available" };
-        state.edit(key, |volume| volume["status"]["phase"] = json!(phase));
     }
 }
 

@@ -197,11 +197,10 @@ impl Container {
                 let image = rules.image();
                 let told = format!("Failed to pull image {image:?}: {}", failed.message);
                 event(state, rules.pod, "Warning", "Failed", &told);
-                if self.phase == Phase::Created {
-                    self.phase = Phase::PullFailed;
-                    self.state = waiting(failed.reason, &failed.message);
-                }
-                self.back_off(now);
+                event(state, rules.pod, "Warning", "Failed", "Error: ErrImagePull");
+                self.state = waiting(failed.reason, &failed.message);
+                self.phase = Phase::PullFailed;
+                self.next = Some(now + STEP);
             }
         }
     }
@@ -210,11 +209,17 @@ impl Container {
         let why = self.state["waiting"]["message"]
             .as_str()
             .unwrap_or_default();
-        let image = rules.image();
-        let message = format!("Back-off pulling image {image:?}: ErrImagePull: {why}");
+        let told = format!("Back-off pulling image {:?}", rules.image());
+        let message = format!("{told}: ErrImagePull: {why}");
+        event(state, rules.pod, "Normal", "BackOff", &told);
+        event(
+            state,
+            rules.pod,
+            "Warning",
+            "Failed",
+            "Error: ImagePullBackOff",
+        );
         self.state = waiting("ImagePullBackOff", &message);
-        let told = format!("Back-off pulling image {image:?}");
-        event(state, rules.pod, "Warning", "BackOff", &told);
         self.phase = Phase::Pulling;
         self.back_off(now);
     }
