@@ -55,8 +55,13 @@ impl Asked {
 
     /// The body as JSON.
     pub(super) fn json(&self) -> Result<Value, Refusal> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Refusal::bad_request(format!("the body is no JSON: {error}")))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            if self.content_type().ends_with("yaml") {
+                // JSON is YAML, and all that is read of it here.
+                return self.not_modelled();
+            }
+            Refusal::bad_request(format!("the body is no JSON: {error}"))
+        })
     }
 
     pub(super) fn not_modelled(&self) -> Refusal {

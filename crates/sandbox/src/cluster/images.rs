@@ -49,11 +49,9 @@ pub(super) fn pull(
             .is_some_and(|s| s["type"] == "kubernetes.io/dockerconfigjson")
     });
     if registry.is_private(&reference.name) && !has_secret {
-        let why = format!(
-            "failed to resolve image: failed to authorize: failed to fetch anonymous token: \
-             unexpected status: 401 Unauthorized"
-        );
-        return Err(failed("Unknown", &why));
+        let why = "failed to resolve image: failed to authorize: failed to fetch anonymous token: unexpected status: \
+                   401 Unauthorized";
+        return Err(failed("Unknown", why));
     }
     match registry.pull(&reference.name, &reference.wanted) {
         Some(Ok((digest, revision))) => Ok(Pulled {

@@ -5,7 +5,7 @@
 //! - get, list, watch (selectors, bookmarks, 410), create, update, server-side apply with field ownership, merge patch,
 //!   delete with preconditions, of the kinds listed in `kinds.rs`; the fields of those kinds are all of v1.36's.
 //! - namespaces: 404 and 403 for what is written into an absent or a terminating one; their end, and finalizers.
-//! - admission by ResourceQuota and LimitRange; defaults; what may not change.
+//! - admission by ResourceQuota, LimitRange and Pod Security at `baseline`; defaults; what may not change.
 //! - Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, garbage collection, claims and their volumes.
 //! - pods: scheduling by requests and claims, image pulls from a known registry, init containers, restarts with
 //!   back-off, ConfigMaps and Secrets that are missing, logs, events of what goes wrong.
@@ -17,14 +17,18 @@
 //! Not modelled, and refused with `501`: other kinds (Nodes, EndpointSlices, StorageClasses, ControllerRevisions,
 //! RBAC, …) and discovery; JSON patches, strategic merge patches and YAML; dry runs; deleting collections;
 //! foreground deletion; lists in pages; following a log; other subresources than `status` (by merge patch), `log` and
-//! `proxy` (GET); quotas with scopes and of what is not counted; LimitRanges of other types than Container.
+//! `proxy` (GET); quotas with scopes and of what is not counted; LimitRanges of other types than Container; Pod Security
+//! at `restricted`.
 //!
 //! Not modelled, and silent:
-//! - RBAC and other policies: whoever has the token may do everything. Pod Security admits every pod.
+//! - RBAC and other policies: whoever has the token may do everything.
+//! - of Pod Security's `baseline` all but host namespaces, host paths, host ports, privileged containers and added
+//!   capabilities.
 //! - ownership (`managedFields`) of what controllers write: it has no owner.
 //! - CronJobs make no Jobs. NetworkPolicies, Ingresses and probes are stored only: whether a container is ready is
 //!   told ([`Behaviour`]). Taints, affinity, priorities, disruption budgets, `minReadySeconds`,
 //!   `revisionHistoryLimit`.
+//! - events, save warnings and the completion of Jobs; an event that is the same again is not counted.
 //! - finalizers of a Job's pods (`batch.kubernetes.io/job-tracking`) and the default token volume of pods.
 //! - validation beyond names, labels, required fields, amounts, selectors, mounts and immutable fields.
 //!
@@ -66,6 +70,7 @@ mod quantity;
 mod quota;
 mod refusal;
 mod schema;
+mod security;
 mod seen;
 mod selectors;
 mod state;

@@ -8,7 +8,7 @@ use super::kinds::Resource;
 use super::refusal::Refusal;
 use super::state::{State, suffix, uid};
 use super::store::Key;
-use super::{defaults, quota, time, validate};
+use super::{defaults, quota, security, time, validate};
 
 /// The finalizer of a claim, until no pod uses it.
 pub(super) const CLAIM_IN_USE: &str = "kubernetes.io/pvc-protection";
@@ -35,7 +35,7 @@ impl State {
         identify(resource, namespace, &mut object);
         defaults::fill(resource.kind, &mut object);
         self.prepare(resource, namespace, &name, &mut object)?;
-        quota::modelled(resource.kind, &object)?;
+        modelled(resource, &object)?;
         validate::object(resource, &object)?;
         quota::admit(&self.store, resource, namespace, &name, &object)?;
         let made = self.store.put(key, object);
@@ -115,6 +115,7 @@ impl State {
                 .for_each(defaults::requests_from_limits);
         }
         quota::within_limits(&self.store, resource, namespace, name, pod)?;
+        security::admit(&self.store, resource, namespace, name, pod)?;
         pod["status"]["qosClass"] = json!(quality(&pod["spec"]));
         Ok(())
     }
@@ -163,7 +164,7 @@ impl State {
                     .map(|status| ("status".to_owned(), status.clone())),
             );
         }
-        quota::modelled(resource.kind, &next)?;
+        modelled(resource, &next)?;
         validate::object(resource, &next)?;
         validate::change(resource, &live, &next)?;
         if resource.counted && next["spec"] != live["spec"] {
@@ -233,6 +234,14 @@ impl State {
             next["metadata"]["generation"] = json!(generation + 1);
         }
         Some((self.store.put(key.clone(), next), false))
+    }
+}
+
+/// Refuses loudly what an object asks for and nobody here does.
+fn modelled(resource: &Resource, object: &Value) -> Result<(), Refusal> {
+    match resource.kind {
+        "Namespace" => security::modelled(object),
+        kind => quota::modelled(kind, object),
     }
 }
 

@@ -132,3 +132,23 @@ async fn a_deployment_beyond_its_quota_tells_and_comes_up_when_there_is_room() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_namespace_at_baseline_takes_no_privileged_pod() {
+    let desk = Desk::open().await;
+    let level = |level: &str| json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": level } } });
+    let shop = "/api/v1/namespaces/shop";
+    assert_eq!(desk.merge(shop, level("baseline")).await.0, 200);
+    let mut bold = pod("p", json!({}));
+    bold["spec"]["hostNetwork"] = json!(true);
+    bold["spec"]["containers"][0]["securityContext"] = json!({ "privileged": true });
+    let (status, answer) = desk.apply("/api/v1/namespaces/shop/pods/p", bold).await;
+    assert_eq!(status, 403);
+    assert_eq!(
+        answer["message"],
+        "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true), \
+         privileged (container \"c\" must not set securityContext.privileged=true)"
+    );
+    desk.has(pod("p", json!({}))).await;
+    assert_eq!(desk.merge(shop, level("restricted")).await.0, 501);
+}
