@@ -9,5 +9,6 @@ mod apply;
 mod client;
 mod namespaces;
 mod quota;
+mod updates;
 mod watches;
 mod workloads;
