@@ -106,6 +106,7 @@ impl<'a> Deploy<'a> {
             result.namespace = Some(self.preview.namespace_name().clone());
             result.images = self.accepted.pinned();
         });
+        story.expects(self.preview);
         match self.act(&mut story).await {
             Ok(()) => {
                 let url = self.preview.url();

@@ -56,14 +56,18 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// The work begins: what there will be is known.
+    /// What there is to be, where nothing was done for it yet.
+    pub(crate) fn expects(&mut self, preview: &Preview<'_>) {
+        self.url = Some(preview.url());
+        self.comment.namespace = Some(preview.namespace_name().clone());
+    }
+
+    /// The preview is ours, and the work begins.
     pub(crate) async fn begins(
         &mut self,
         preview: &Preview<'_>,
         claimant: &Claimant,
     ) -> Result<(), Failed> {
-        self.url = Some(preview.url());
-        self.comment.namespace = Some(preview.namespace_name().clone());
         for workload in preview.shown_workloads() {
             match workload.component {
                 None => self.comment.database = Some(Condition::Starting),
@@ -146,8 +150,17 @@ impl<'a> Story<'a> {
         self.progresses(DeploymentState::Queued, "Waits for a slot")
             .await?;
         self.marks(CommitState::Pending, "Waits for a slot").await?;
-        let place = None;
-        self.tell(State::Queued { place, holders }, None).await
+        let waits = Comment {
+            state: State::Queued {
+                place: None,
+                holders,
+            },
+            updated: Timestamp::now(),
+            database: None,
+            components: Vec::new(),
+            ..self.comment.clone()
+        };
+        self.write(&waits).await
     }
 
     /// Another run owns the preview and tells the rest.
@@ -198,7 +211,7 @@ impl<'a> Story<'a> {
     /// It failed. That this cannot be told either must not hide why.
     pub(crate) async fn failed(&self, failed: &Failed) {
         let (state, in_short) = match failed {
-            Failed::Broken(failure) => {
+            Failed::Broken(failure, _) => {
                 let in_short = format!("{}: {}", failure.workload, failure.class);
                 (State::Failed((**failure).clone()), in_short)
             }

@@ -192,7 +192,8 @@ impl Deploy<'_> {
         story.saw(&verdicts);
         for (_, verdict) in verdicts {
             if let Rollout::Failed(failure) = verdict {
-                return Err(Failed::Broken(Box::new(as_seen(failure))));
+                let failure = Box::new(as_seen(failure));
+                return Err(Failed::Broken(failure, namespace.clone()));
             }
         }
         Ok(())

@@ -123,7 +123,17 @@ struct Promotion<'a> {
 /// What is to run on a target, and the record that proves it.
 struct Proven {
     images: BTreeMap<ComponentName, PinnedImage>,
-    record: Box<Record>,
+    record: Record,
+}
+
+/// What was decided, refusals apart.
+enum Decided {
+    /// Bring these images to the target.
+    Promote(Proven),
+    /// The target is set to these images already.
+    Runs(Nothing, Proven),
+    /// There is nothing to do.
+    Nothing(Nothing),
 }
 
 impl Promotion<'_> {
@@ -132,8 +142,10 @@ impl Promotion<'_> {
     }
 
     async fn carried_out(&self) -> Result<Ended, Failed> {
-        if let Err(nothing) = self.decided().await? {
-            return Ok(Ended::Nothing(nothing));
+        match self.decided().await? {
+            Decided::Promote(_) => {}
+            Decided::Nothing(nothing) => return Ok(Ended::Nothing(nothing)),
+            Decided::Runs(nothing, proven) => return self.made_good(nothing, &proven).await,
         }
         let lease = match self.take_lease().await? {
             Ok(lease) => lease,
@@ -149,14 +161,11 @@ impl Promotion<'_> {
     /// Reads again what the target runs, decides again, and acts.
     async fn under(&self, lease: &HeldLease) -> Result<Ended, Failed> {
         let proven = match self.decided().await? {
-            Ok(proven) => proven,
-            Err(nothing) => return Ok(Ended::Nothing(nothing)),
+            Decided::Promote(proven) => proven,
+            Decided::Nothing(nothing) => return Ok(Ended::Nothing(nothing)),
+            Decided::Runs(nothing, proven) => return self.made_good(nothing, &proven).await,
         };
-        self.runner.know(|result| {
-            result.images.clone_from(&proven.images);
-            result.subject = Some(proven.record.subject.clone());
-            result.namespace = Some(self.target.namespace.clone());
-        });
+        self.know(&proven);
         if let Some(why) = self.roll_out(lease, &proven).await? {
             return Ok(Ended::GaveWay(why));
         }
@@ -168,13 +177,41 @@ impl Promotion<'_> {
         )))
     }
 
+    /// The images are set. A run that died after that has not told so.
+    async fn made_good(&self, nothing: Nothing, proven: &Proven) -> Result<Ended, Failed> {
+        self.know(proven);
+        if self.is_announced().await? {
+            return Ok(Ended::Nothing(nothing));
+        }
+        self.runs(proven).await?;
+        self.announce(proven).await?;
+        Ok(Ended::Promoted(nothing.to_string()))
+    }
+
+    fn know(&self, proven: &Proven) {
+        self.runner.know(|result| {
+            result.images.clone_from(&proven.images);
+            result.subject = Some(proven.record.subject.clone());
+            result.namespace = Some(self.target.namespace.clone());
+        });
+    }
+
     /// The verdict on the evidence as it is now.
-    async fn decided(&self) -> Result<Result<Proven, Nothing>, Failed> {
+    async fn decided(&self) -> Result<Decided, Failed> {
         let evidence = self.evidence().await?;
         self.runner.show_chain(chain(&evidence));
         match decide(&evidence) {
-            Verdict::Promote { images, record } => Ok(Ok(Proven { images, record })),
-            Verdict::Nothing(nothing) => Ok(Err(nothing)),
+            Verdict::Promote { images, record } => Ok(Decided::Promote(Proven {
+                images,
+                record: *record,
+            })),
+            Verdict::Nothing(nothing @ Nothing::AlreadyRunning { .. }) => {
+                Ok(match evidence.proven() {
+                    Some((images, record)) => Decided::Runs(nothing, Proven { images, record }),
+                    None => Decided::Nothing(nothing),
+                })
+            }
+            Verdict::Nothing(nothing) => Ok(Decided::Nothing(nothing)),
             Verdict::Refused(refusals) => Err(Failed::Refused(
                 refusals.iter().map(ToString::to_string).collect(),
             )),

@@ -65,6 +65,12 @@ impl Promotion<'_> {
         Ok(())
     }
 
+    /// The images are set already: awaits the rollout and looks what runs.
+    pub(crate) async fn runs(&self, proven: &Proven) -> Result<(), Failed> {
+        self.complete(self.runner.deadline()).await?;
+        self.verify(proven, &[]).await
+    }
+
     /// The target's workloads, each once: one may run several components.
     fn workloads(&self) -> Vec<ObjectName> {
         let all = self
@@ -155,7 +161,9 @@ impl Promotion<'_> {
             let cluster = &self.world.cluster;
             let verdicts = cluster.await_rollout(namespace, &workloads, deadline, tell);
             let failed = verdicts.await.outside()?.into_iter().find_map(failure);
-            failed.map_or(Ok(()), |failure| Err(Failed::Broken(Box::new(failure))))
+            failed.map_or(Ok(()), |failure| {
+                Err(Failed::Broken(Box::new(failure), namespace.clone()))
+            })
         };
         self.runner.step("await", names.join(", "), work).await
     }
@@ -208,9 +216,9 @@ impl Promotion<'_> {
             .console()
             .line(&format!("{}: {way_back}", self.target.name));
         match failed {
-            Failed::Broken(mut failure) => {
+            Failed::Broken(mut failure, namespace) => {
                 failure.message = format!("{}; {way_back}", failure.message);
-                Failed::Broken(failure)
+                Failed::Broken(failure, namespace)
             }
             other => Failed::Outside(format!("{other}; {way_back}")),
         }

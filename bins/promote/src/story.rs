@@ -28,6 +28,26 @@ impl Promotion<'_> {
         self.tell(state).await
     }
 
+    /// Whether a deployment tells already that the target runs M.
+    pub(crate) async fn is_announced(&self) -> Result<bool, Failed> {
+        let of_target = DeploymentFilter {
+            reference: Some(self.commit().clone()),
+            environment: Some(self.target.name.to_string()),
+            task: Some(PROMOTION.to_owned()),
+        };
+        let github = &self.world.github;
+        for deployment in github.deployments(&of_target).await.outside()? {
+            let statuses = github.deployment_statuses(deployment.id).await.outside()?;
+            if statuses
+                .iter()
+                .any(|status| status.state == DeploymentState::Success)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn deploys(&self, proven: &Proven) -> Result<(), Failed> {
         let run = self.runner.environment().fence()?;
         let subject = &proven.record.subject;
@@ -84,16 +104,12 @@ impl Promotion<'_> {
 
     /// Tells on the pull request why it was not promoted. That this cannot be told must not hide why.
     pub(crate) async fn tell_failed(&self, failed: &Failed) {
-        let state = match failed {
-            Failed::Broken(failure) => State::Failed((**failure).clone()),
-            Failed::Refused(reasons) => State::NotPromoted {
-                target: self.target.name.to_string(),
-                reasons: reasons.clone(),
-            },
-            Failed::Misused(error) | Failed::Outside(error) => State::OutsideFailed {
-                error: error.clone(),
-            },
+        let reasons = match failed {
+            Failed::Refused(reasons) => reasons.clone(),
+            other => vec![other.to_string()],
         };
+        let target = self.target.name.to_string();
+        let state = State::NotPromoted { target, reasons };
         if let Err(error) = self.tell(state).await {
             let warning = format!("the pull request was not told: {error}");
             self.runner.console().warning(&warning);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use preview_core::health::Failure;
+use preview_core::names::NamespaceName;
 use preview_core::outcome::Exit;
 
 use crate::environment::UsageError;
@@ -39,8 +40,8 @@ pub enum Failed {
     Refused(Vec<String>),
     /// Exit code 3: GitHub, the registry or the cluster failed.
     Outside(String),
-    /// Exit code 3 too: what was deployed does not come up. Running again may help, and no rule of ours was broken.
-    Broken(Box<Failure>),
+    /// Exit code 3 too: what was deployed in this namespace does not come up. Running again may help, and no rule of ours was broken.
+    Broken(Box<Failure>, NamespaceName),
 }
 
 impl Failed {
@@ -56,7 +57,7 @@ impl Failed {
         match self {
             Self::Misused(_) => Exit::Misused,
             Self::Refused(_) => Exit::Refused,
-            Self::Outside(_) | Self::Broken(_) => Exit::OutsideFailed,
+            Self::Outside(_) | Self::Broken(..) => Exit::OutsideFailed,
         }
     }
 }
@@ -66,7 +67,13 @@ impl fmt::Display for Failed {
         match self {
             Self::Misused(why) | Self::Outside(why) => f.write_str(why),
             Self::Refused(reasons) => f.write_str(&reasons.join("; ")),
-            Self::Broken(failure) => failure.fmt(f),
+            Self::Broken(failure, namespace) => {
+                write!(
+                    f,
+                    "{failure}; look at `{}`",
+                    failure.next_command(namespace)
+                )
+            }
         }
     }
 }

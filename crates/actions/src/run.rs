@@ -24,13 +24,13 @@ const GRACE: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// The configuration
-    #[arg(long, value_name = "FILE", default_value = "preview.toml")]
+    #[arg(long, value_name = "FILE", default_value = "preview.toml", global = true)]
     pub config: PathBuf,
     /// Where the result goes, for the next workflow to read
-    #[arg(long, value_name = "FILE", default_value = "result.json")]
+    #[arg(long, value_name = "FILE", default_value = "result.json", global = true)]
     pub result: PathBuf,
     /// The kubeconfig; by default KUBECONFIG, ~/.kube/config or the pod's own account, in this order
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -133,7 +133,7 @@ fn conclude(runner: &Runner, ended: &Result<Conclusion, Failed>) -> (ResultFile,
             result.reason = failed.to_string();
             match failed {
                 Failed::Refused(reasons) => result.refusals.clone_from(reasons),
-                Failed::Broken(failure) => result.failure = Some((**failure).clone()),
+                Failed::Broken(failure, _) => result.failure = Some((**failure).clone()),
                 Failed::Misused(_) | Failed::Outside(_) => {}
             }
         }
@@ -184,7 +184,7 @@ fn tell(console: &Console, program: &str, ended: &Result<Conclusion, Failed>) {
             }
         }
         Err(failed) => {
-            if let Failed::Broken(failure) = failed
+            if let Failed::Broken(failure, _) = failed
                 && !failure.log.is_empty()
             {
                 console.foreign("The last lines it printed:", &failure.log);

@@ -156,6 +156,15 @@ impl Evidence {
             .filter(of_this)
     }
 
+    /// The images that the target is to run and the record that proves them, where there is one of M's tree: what a
+    /// promotion that ended half-way goes on with.
+    #[must_use]
+    pub fn proven(&self) -> Option<(BTreeMap<ComponentName, PinnedImage>, Record)> {
+        let record = self.record()?;
+        let tested = record.tree == self.commit.tree;
+        tested.then(|| (self.images_for_target(record), record.clone()))
+    }
+
     /// The record that decides: the newest of M's tree, or, where none is, the newest.
     fn record(&self) -> Option<&Record> {
         self.believed().max_by_key(|record| {

@@ -1,0 +1,329 @@
+//! Stories of `preview-cleanup`, the built program against the sandbox.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../../deploy/tests/story/shop.rs"]
+mod shop;
+
+use preview_core::comment::MARKER;
+use preview_core::ownership::{Owner, keys};
+use sandbox::github::MergeStyle;
+use serde_json::{Value, json};
+
+use shop::{Ran, Shop};
+
+/// The program that was built for these tests.
+const CLEANUP: &str = env!("CARGO_BIN_EXE_preview-cleanup");
+
+/// A preview of a pull request as a deploy leaves it: the Namespace with our finalizer, a workload, a volume, the
+/// comment and a label.
+async fn preview(shop: &Shop, number: u64) {
+    namespace(shop, number, shop.repository.id());
+    let name = format!("preview-pr-{number}");
+    let container = json!({ "name": "web", "image": "docker.io/library/nginx:1",
+        "resources": { "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "cpu": "10m", "memory": "16Mi" } } });
+    let labels = json!({ "app": "web" });
+    let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "data-database-0", "namespace": name },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
+    let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "web", "namespace": name },
+        "spec": { "replicas": 1, "selector": { "matchLabels": labels }, "template": {
+            "metadata": { "labels": labels },
+            "spec": { "containers": [container], "volumes": [
+                { "name": "data", "persistentVolumeClaim": { "claimName": "data-database-0" } } ] } } } });
+    for object in [claim, deployment] {
+        shop.world.cluster.create("preview-deploy", object).unwrap();
+    }
+    shop::soon("the volume is bound", || {
+        !shop.world.cluster.names("PersistentVolume", "").is_empty()
+    })
+    .await;
+    shop.repository
+        .comment_as_bot(number, &format!("{MARKER}\nReady"));
+    shop.repository
+        .add_label(number, "image-digest/web:sha256:0123456789ab");
+}
+
+fn namespace(shop: &Shop, number: u64, repository: u64) {
+    let owner = Owner {
+        repository: preview_core::RepositoryId(repository),
+        subject: format!("pr-{number}").parse().unwrap(),
+    };
+    let head = shop.repository.head_of(number);
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
+        "name": format!("preview-pr-{number}"),
+        "labels": owner.labels(),
+        "annotations": { keys::HEAD: head, keys::FENCE: "50.1", keys::CLAIM: "held" },
+        "finalizers": [keys::FINALIZER],
+    } });
+    shop.world
+        .cluster
+        .create("preview-deploy", namespace)
+        .unwrap();
+}
+
+fn is_there(shop: &Shop, number: u64) -> bool {
+    let name = format!("preview-pr-{number}");
+    shop.world.cluster.object("Namespace", "", &name).is_some()
+}
+
+async fn on_closed(shop: &Shop, number: u64) -> Ran {
+    let payload = shop.repository.pull_request_closed_payload(number);
+    shop.on(CLEANUP, "pull_request", &payload).await
+}
+
+fn opened(shop: &Shop) -> u64 {
+    shop.repository
+        .open_pull_request("feature/cart", &[("web/cart.html", "a cart")])
+}
+
+/// The comment without uids, and without what the watch may have come too late to see: pods and volumes end within
+/// milliseconds here.
+fn told(shop: &Shop, number: u64) -> String {
+    let text = shop.without_uids(&shop.comment(number));
+    let lines = text.lines().map(|line| match line {
+        line if line.starts_with("- ✅ `pods` gone: ") => "- ✅ `pods` gone",
+        line if line.starts_with("- ✅ `PersistentVolume") && !line.contains("Claim/") => {
+            "- ✅ volumes gone"
+        }
+        line => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_pull_request_leaves_nothing_and_has_a_receipt() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    preview(&shop, number).await;
+    shop.repository.close(number);
+    let ran = on_closed(&shop, number).await.exits(0);
+    assert_eq!(
+        ran.verdict(),
+        "destroyed: the preview of pull request #7 is gone"
+    );
+    assert!(!is_there(&shop, number));
+    assert_eq!(
+        shop.world.cluster.names("PersistentVolume", ""),
+        Vec::<String>::new()
+    );
+    assert_eq!(shop.repository.labels(number), Vec::<String>::new());
+    insta::assert_snapshot!(told(&shop, number), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: 🗑️ Destroyed
+    **Last Updated**: [now]
+    **Commit**: [head]
+
+    ---
+
+    - ✅ `Namespace/preview-pr-7` gone: no Namespace has uid [uid]
+    - ✅ `pods` gone
+    - ✅ `PersistentVolumeClaim/data-database-0` gone: no claim has uid [uid]
+    - ✅ volumes gone
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/100/attempts/1)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Nothing is deployed
+
+    </details>
+    ");
+    insta::assert_snapshot!(ran.steps(), @r"
+    ✓ tear down Namespace/preview-pr-7
+    ✓ retire deployments of pr-7
+    ✓ remove labels of pr-7
+    ✓ comment on #7: 🗑️ Destroyed
+    ");
+    assert!(
+        ran.result["receipt"].as_array().unwrap().len() >= 4,
+        "{ran:#?}"
+    );
+
+    // Once more: there is nothing, and what was said stays.
+    let said = shop.comment(number);
+    let again = on_closed(&shop, number).await.exits(0);
+    assert_eq!(again.verdict(), "nothing: pull request #7 has no preview");
+    assert_eq!(shop.comment(number), said);
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merged_pull_request_keeps_its_labels_until_it_is_promoted() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    preview(&shop, number).await;
+    shop.repository.merge(number, MergeStyle::Squash);
+    on_closed(&shop, number).await.exits(0);
+    assert!(!is_there(&shop, number));
+    assert_eq!(shop.repository.labels(number).len(), 1);
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_pull_request_keeps_its_preview_unless_it_is_forced() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    preview(&shop, number).await;
+    let refused = shop.run(CLEANUP, &["--pr", "7"], &[]).await.exits(1);
+    insta::assert_snapshot!(refused.error(), @"error: pull request #7 is open, so its preview stays; close it, or ask for its destruction with --force");
+    assert!(is_there(&shop, number));
+    let forced = shop
+        .run(CLEANUP, &["--pr", "7", "--force"], &[])
+        .await
+        .exits(0);
+    assert!(!is_there(&shop, number), "{forced:#?}");
+    // What was tested stays tested.
+    assert_eq!(shop.repository.labels(number).len(), 1);
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_was_opened_again_keeps_its_preview() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    preview(&shop, number).await;
+    shop.repository.close(number);
+    let payload = shop.repository.pull_request_closed_payload(number);
+    shop.repository.reopen(number);
+    let ran = shop.on(CLEANUP, "pull_request", &payload).await.exits(0);
+    assert!(
+        ran.verdict()
+            .starts_with("nothing: pull request #7 is open"),
+        "{ran:#?}"
+    );
+    assert!(is_there(&shop, number));
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_never_had_a_preview_gets_no_comment() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    shop.repository.close(number);
+    on_closed(&shop, number).await.exits(0);
+    assert_eq!(shop.repository.comments(number), []);
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_run_of_a_workflow_on_the_closed_pull_request_will_do() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    preview(&shop, number).await;
+    let payload = shop.repository.workflow_run_payload(number);
+    let early = shop.on(CLEANUP, "workflow_run", &payload).await.exits(0);
+    assert!(
+        early
+            .verdict()
+            .starts_with("nothing: no closed pull request"),
+        "{early:#?}"
+    );
+    shop.repository.close(number);
+    shop.on(CLEANUP, "workflow_run", &payload).await.exits(0);
+    assert!(!is_there(&shop, number));
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_its_own_policy_keeps_is_named_and_holds_nothing_up() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    namespace(&shop, number, shop.repository.id());
+    shop.repository
+        .comment_as_bot(number, &format!("{MARKER}\nReady"));
+    shop.world.cluster.retain_volumes();
+    let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "data-database-0", "namespace": "preview-pr-7" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
+    shop.world.cluster.create("preview-deploy", claim).unwrap();
+    let volumes = || shop.world.cluster.objects("PersistentVolume", "");
+    shop::soon("the volume is bound", || {
+        volumes()
+            .iter()
+            .any(|volume: &Value| volume["status"]["phase"] == "Bound")
+    })
+    .await;
+    shop.repository.close(number);
+    on_closed(&shop, number).await.exits(0);
+    assert_eq!(volumes().len(), 1);
+    insta::assert_snapshot!(told(&shop, number), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: 🗑️ Destroyed
+    **Last Updated**: [now]
+    **Commit**: [head]
+
+    ---
+
+    - ✅ `Namespace/preview-pr-7` gone: no Namespace has uid [uid]
+    - ✅ `pods` gone
+    - ✅ `PersistentVolumeClaim/data-database-0` gone: no claim has uid [uid]
+    - ⚠️ `PersistentVolume/pvc-[uid]` kept: its reclaim policy is Retain; delete it when its data is not needed any more
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/100/attempts/1)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Nothing is deployed
+
+    </details>
+    ");
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_told_with_what_to_do() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    shop.repository.close(number);
+    let closed = shop.repository.pull_request_closed_payload(number);
+    let mut malformed = closed.clone();
+    malformed["number"] = "seven".into();
+    let push = shop
+        .repository
+        .push_payload(&shop.repository.push_to_base(&[("README.md", "x")]));
+
+    let mut told = Vec::new();
+    let mut tell =
+        |what: &str, ran: Ran| told.push(format!("{what}: exit {}\n{}", ran.exit, ran.stderr));
+    tell(
+        "a bad payload",
+        shop.on(CLEANUP, "pull_request", &malformed).await,
+    );
+    tell("a push", shop.on(CLEANUP, "push", &push).await);
+    tell("no event", shop.run(CLEANUP, &[], &[]).await);
+    tell(
+        "no such pull request",
+        shop.run(CLEANUP, &["--pr", "999"], &[]).await,
+    );
+    namespace(&shop, number, 4711);
+    tell(
+        "somebody else's",
+        shop.on(CLEANUP, "pull_request", &closed).await,
+    );
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    a bad payload: exit 2
+    error: cannot read the payload of the event "pull_request" in @JOB@/event.json: the field number is no whole number; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+
+    a push: exit 2
+    error: a push says nothing of a pull request that was closed; start this on pull_request, or give --pr
+
+    no event: exit 2
+    error: GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --pr
+
+    no such pull request: exit 1
+    error: acme/shop has no pull request #999 as far as this token can see, which does not prove that it was closed, so its preview stays; look at the number, and whether the token may read pull requests
+
+    somebody else's: exit 1
+    error: namespace preview-pr-7 is not ours: its label preview-environments/repository-id is "4711", not "700001003"; rename that namespace, or choose another `namespace` template in preview.toml
+    "#);
+    assert!(is_there(&shop, number));
+    shop.close();
+}

@@ -1,0 +1,10 @@
+//! Stories of `preview-deploy`, the built program against the sandbox.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod life;
+mod shop;
+
+/// The program that was built for these tests.
+const DEPLOY: &str = env!("CARGO_BIN_EXE_preview-deploy");
