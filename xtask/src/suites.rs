@@ -1,15 +1,17 @@
 //! `cargo xtask test`: the plain tests, and with `--real` all that runs against real counterparts.
 
 use std::{
+    collections::BTreeSet,
     env,
     ffi::OsString,
+    iter,
     path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
-use cargo_metadata::MetadataCommand;
+use cargo_metadata::{MetadataCommand, Package};
 
 use crate::{
     counterparts::{self, Running},
@@ -55,13 +57,23 @@ pub(crate) struct Suite {
     pub(crate) target: String,
 }
 
-impl Suite {
-    fn command(&self) -> Command {
-        let mut command = cargo();
-        let (package, target) = (&self.package, &self.target);
-        command.args(["test", "--package", package, "--test", target]);
-        command
-    }
+/// What selects the suites for cargo. Always of the whole workspace: a package by itself resolves to other features of
+/// what it depends on, and all of that would be built anew.
+pub(crate) fn selection(suites: &[Suite]) -> Vec<String> {
+    let targets: BTreeSet<_> = suites.iter().map(|suite| &suite.target).collect();
+    let targets = targets.into_iter().map(|target| format!("--test={target}"));
+    iter::once("--workspace".to_owned())
+        .chain(targets)
+        .collect()
+}
+
+/// The packages of this workspace.
+///
+/// # Errors
+/// When cargo does not answer.
+pub(crate) fn packages() -> anyhow::Result<Vec<Package>> {
+    let metadata = MetadataCommand::new().no_deps().exec();
+    Ok(metadata.context("ask cargo for the packages")?.packages)
 }
 
 /// The suites for real counterparts: each is a test target with `test = false`, so none can be forgotten here.
@@ -69,10 +81,8 @@ impl Suite {
 /// # Errors
 /// When there is none.
 pub(crate) fn suites() -> anyhow::Result<Vec<Suite>> {
-    let metadata = MetadataCommand::new().no_deps().exec();
-    let packages = metadata.context("ask cargo for the packages")?.packages;
     let mut found = Vec::new();
-    for package in packages {
+    for package in packages()? {
         for target in package.targets {
             if target.is_test() && !target.test {
                 found.push(Suite {
@@ -94,9 +104,8 @@ fn real() -> anyhow::Result<()> {
     // All that can fail without the counterparts comes before them.
     let description = openapi::whole_description()?;
     succeed(cargo().args(["test", "--workspace", "--no-run"]))?;
-    for suite in &suites {
-        succeed(suite.command().arg("--no-run"))?;
-    }
+    let selected = selection(&suites);
+    succeed(cargo().arg("test").args(&selected).arg("--no-run"))?;
     let borrowed = counterparts::borrow()?;
     let running = &borrowed.running;
     eprintln!("\n{}\n", versions(running));
@@ -104,13 +113,11 @@ fn real() -> anyhow::Result<()> {
     images::publish(&running.registry, account.as_ref())?;
 
     let mut results = Results::default();
-    let settings = settings(running);
-    for suite in &suites {
-        let name = format!("{}, real", suite.package);
-        let mut command = suite.command();
-        command.envs(settings.clone()).args(["--", PARALLEL]);
-        results.add(name, &mut command);
-    }
+    let packages: Vec<_> = suites.iter().map(|suite| suite.package.as_str()).collect();
+    let mut on_real = cargo();
+    on_real.arg("test").args(&selected).arg("--no-fail-fast");
+    on_real.envs(settings(running)).args(["--", PARALLEL]);
+    results.add(packages.join(", "), &mut on_real);
     results.add_work("a pull request's life, real", || life::on_real(running));
     let mut judged = cargo();
     judged
@@ -228,6 +235,7 @@ mod tests {
             .find(|suite| suite.package == "preview-registry")
             .unwrap();
         assert_eq!(registry.target, "real");
+        assert_snapshot!(selection(&found).join(" "), @"--workspace --test=real");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Everything that a program takes from its process and leaves there goes through this crate: the environment, read
 //! once ([`Environment`]); the log, in which nothing foreign can be taken for a workflow command ([`Console`]); the
 //! effects as they happen ([`Runner::step`]); and at the end `result.json`, outputs, job summary and exit code
-//! ([`run`]). The kubeconfig alone is looked for by the Kubernetes adapter.
+//! ([`run()`]). The kubeconfig alone is looked for by the Kubernetes adapter.
 
 mod console;
 mod ended;
