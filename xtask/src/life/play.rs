@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use preview_core::outcome::ResultFile;
 
-use super::{
-    sight::Sight,
-    stage::{Built, Stage},
-};
+use super::stage::{Built, Stage};
 use crate::images::Edition;
 
 /// Plays it. Whatever is not as it should be is an error that names the act, and the stage is cleared either way.
@@ -26,8 +23,8 @@ pub(crate) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     stage.act("Production runs the default branch, since long before");
     stage.furnish_production().await?;
-    let before = stage.look_at_production().await?;
-    shows(stage, &before, &stage.repository.head("main"))?;
+    let base = stage.repository.head("main");
+    stage.look_at_production(&base).await?;
 
     stage.act("A pull request is opened, and CI builds its test merge");
     stage.open_pull_request();
@@ -36,8 +33,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
 
     stage.act("preview-deploy makes the preview");
     deploys(&stage.deploy().await?, &first)?;
-    let seen = stage.look_at_preview().await?;
-    shows(stage, &seen, &first.test_merge)?;
+    stage.look_at_preview(&first.test_merge).await?;
     let made = stage.identity().await?;
     stage.show_page();
 
@@ -49,8 +45,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     stage.act("preview-deploy updates the preview in place");
     let tested = stage.deploy().await?;
     deploys(&tested, &second)?;
-    let seen = stage.look_at_preview().await?;
-    shows(stage, &seen, &second.test_merge)?;
+    let seen = stage.look_at_preview(&second.test_merge).await?;
     let updated = stage.identity().await?;
     ensure!(
         updated == made,
@@ -69,8 +64,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
 
     stage.act("preview-promote brings what was looked at to production");
     stage.promote(&merged).await?;
-    let production = stage.look_at_production().await?;
-    shows(stage, &production, &seen.commit)?;
+    stage.look_at_production(&seen.commit).await?;
     stage.production_runs(&tested).await?;
     stage.show_page();
 
@@ -93,18 +87,5 @@ fn deploys(result: &ResultFile, built: &Built) -> anyhow::Result<()> {
         "CI built {:?}, and {digests:?} was deployed",
         built.digests
     );
-    Ok(())
-}
-
-/// Checks that a page was built from `commit`, and has rows from its database where there can be any.
-fn shows(stage: &Stage, sight: &Sight, commit: &str) -> anyhow::Result<()> {
-    ensure!(
-        sight.commit == commit,
-        "the page should show {commit}; it shows {}",
-        sight.commit
-    );
-    // The sandbox's containers answer with a page that tells commit and environment.
-    let is_sandbox = stage.ground.world().is_some();
-    ensure!(is_sandbox || sight.rows > 0, "the page shows no rows");
     Ok(())
 }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::{
     ground::{Ground, OWNER, REPOSITORY},
-    kube::{Answer, Place, until},
+    kube::{Place, until},
     production::{Production, TARGET},
     programs::{Ended, Programs, Step, is_secret},
     progress::Progress,
@@ -32,6 +32,8 @@ const RECORD_KEY: &str = "a key for records of a play, and of nothing else";
 
 /// Until production is there, and until a page shows what it should: on a node of two cores, with images to pull.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Until the Service of a Deployment that is complete leads to nothing but its new pods.
+const MOMENT: Duration = Duration::from_secs(15);
 /// Until the node has collected a dead pod's containers. It looks once a minute.
 const GARBAGE: Duration = Duration::from_secs(150);
 
@@ -389,31 +391,46 @@ impl Stage {
 
     // What somebody sees who looks.
 
-    /// Opens the preview's page.
+    /// Opens the preview's page, which shows `commit`.
     ///
     /// # Errors
-    /// When it does not answer at once: a preview that is said to be ready is.
-    pub(crate) async fn look_at_preview(&self) -> anyhow::Result<Sight> {
-        let namespace = self.preview()?;
-        let answer = self.page(&namespace).await?;
-        let sight = Sight::read(&answer).context("the preview's page")?;
-        self.progress.say(&format!("the preview's page: {sight}"));
+    /// When it does not.
+    pub(crate) async fn look_at_preview(&self, commit: &str) -> anyhow::Result<Sight> {
+        self.look(&self.preview()?, "the preview", commit).await
+    }
+
+    /// Opens production's page, which shows `commit`.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) async fn look_at_production(&self, commit: &str) -> anyhow::Result<Sight> {
+        self.look(&self.production(), "production", commit).await
+    }
+
+    /// A Service hears of its pods' coming and going a moment later than a Deployment: for that moment a page may be
+    /// the old one, or none because the API that it asks has just ended.
+    async fn look(&self, namespace: &str, what: &str, commit: &str) -> anyhow::Result<Sight> {
+        let sight = until(Instant::now() + MOMENT, async || {
+            let answer = self.ground.kube.page(namespace, "web", 8080, "/").await?;
+            Ok(Sight::read(&answer)
+                .map_err(|error| format!("{error:#}"))
+                .and_then(|sight| self.shows(sight, commit)))
+        });
+        let sight = sight.await.with_context(|| format!("{what}'s page"))?;
+        self.progress.say(&format!("{what}'s page: {sight}"));
         Ok(sight)
     }
 
-    /// Opens production's page.
-    ///
-    /// # Errors
-    /// When it does not answer at once.
-    pub(crate) async fn look_at_production(&self) -> anyhow::Result<Sight> {
-        let answer = self.page(&self.production()).await?;
-        let sight = Sight::read(&answer).context("production's page")?;
-        self.progress.say(&format!("production's page: {sight}"));
+    /// The sight, if it is of `commit` and has rows from its database where there can be any.
+    fn shows(&self, sight: Sight, commit: &str) -> Result<Sight, String> {
+        if sight.commit != commit {
+            return Err(format!("it should show {commit}: {sight}"));
+        }
+        // The sandbox's containers answer with a page that tells commit and environment.
+        if sight.rows == 0 && self.ground.world().is_none() {
+            return Err(format!("it shows no rows: {sight}"));
+        }
         Ok(sight)
-    }
-
-    async fn page(&self, namespace: &str) -> anyhow::Result<Answer> {
-        self.ground.kube.page(namespace, "web", 8080, "/").await
     }
 
     /// What makes this preview this one.
