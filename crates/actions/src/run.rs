@@ -24,10 +24,20 @@ const GRACE: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// The configuration
-    #[arg(long, value_name = "FILE", default_value = "preview.toml", global = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "preview.toml",
+        global = true
+    )]
     pub config: PathBuf,
     /// Where the result goes, for the next workflow to read
-    #[arg(long, value_name = "FILE", default_value = "result.json", global = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "result.json",
+        global = true
+    )]
     pub result: PathBuf,
     /// The kubeconfig; by default KUBECONFIG, ~/.kube/config or the pod's own account, in this order
     #[arg(long, value_name = "FILE", global = true)]
