@@ -17,6 +17,8 @@ use tokio::{
 
 /// Who owns the fields of what is created here: a person with `kubectl apply`, to everybody who looks.
 const MANAGER: &str = "kubectl-client-side-apply";
+/// Runs a command until its standard input is closed: by us, or by whatever ends us.
+const UNTIL_WE_END: &str = "\"$@\" & command=$!; read -r _; kill $command";
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two looks at the same thing.
@@ -28,7 +30,7 @@ pub(crate) struct Kube {
     base: String,
     /// Who asks; nobody in particular without one.
     token: Option<String>,
-    /// Ends with this.
+    /// Holds the proxy's standard input open.
     _proxy: Option<Child>,
 }
 
@@ -92,14 +94,15 @@ impl Kube {
     /// # Errors
     /// When kubectl cannot be started.
     pub(crate) async fn through(kubectl: &Path, kubeconfig: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(kubectl);
+        let mut command = Command::new("sh");
         command
+            .args(["-c", UNTIL_WE_END, "sh"])
+            .arg(kubectl)
             .arg("--kubeconfig")
             .arg(kubeconfig)
             .args(["proxy", "--port=0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut proxy = command
             .spawn()
             .with_context(|| format!("start {} proxy", kubectl.display()))?;
@@ -294,6 +297,21 @@ mod tests {
             path("v1", "PersistentVolume", None),
             "api/v1/persistentvolumes"
         );
+    }
+
+    #[tokio::test]
+    async fn what_runs_until_we_end_ends_with_us() {
+        let mut child = Command::new("sh")
+            .args(["-c", UNTIL_WE_END, "sh", "sleep", "1000"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdin.take());
+        // The command holds its output open for as long as it runs.
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(said.next_line().await.unwrap(), None);
+        child.wait().await.unwrap();
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod play;
 mod production;
 mod programs;
 mod progress;
+mod repository;
 mod sight;
 mod stage;
 

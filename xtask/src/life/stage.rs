@@ -5,37 +5,28 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, bail, ensure};
-use preview_core::{
-    health::Failure,
-    outcome::{Program, ResultFile},
-};
-use sandbox::github::{ACTIONS_TOKEN, GitHub, MergeStyle, Repository};
-use serde_json::Value;
+use anyhow::{Context as _, ensure};
+use sandbox::github::{GitHub, MergeStyle, Repository};
 use tempfile::TempDir;
 
 use super::{
     ground::{Ground, OWNER, REPOSITORY},
-    kube::{Place, until},
-    production::{Production, TARGET},
-    programs::{Ended, Programs, Step, is_secret},
+    production::TARGET,
+    programs::Programs,
     progress::Progress,
-    sight::Sight,
+    repository::{EXAMPLE, SECOND_EDITION},
 };
 use crate::images::Edition;
 
-/// No secret: it signs records on a GitHub that ends with the play.
-const RECORD_KEY: &str = "a key for records of a play, and of nothing else";
+mod furnish;
+mod runs;
+mod sights;
 
-/// Until production is there, and until a page shows what it should: on a node of two cores, with images to pull.
+/// Until something is there, or gone: on a node of two cores, with images to pull.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Until the Service of a Deployment that is complete leads to nothing but its new pods.
-const MOMENT: Duration = Duration::from_secs(15);
-/// Until the node has collected a dead pod's containers. It looks once a minute.
-const GARBAGE: Duration = Duration::from_secs(150);
 
 /// Everything a play needs.
 pub(crate) struct Stage {
@@ -50,7 +41,9 @@ pub(crate) struct Stage {
     folder: TempDir,
     /// The Namespaces' names begin with it: two plays on one cluster have two.
     name: &'static str,
-    /// How many runs of programs there were: a run's number is greater than that of every run before.
+    /// A run's number is greater than that of every run before, also of a play that was killed.
+    first_run: u64,
+    /// How many runs of programs there were.
     runs: u64,
     /// The pull request, once it is open.
     pull: Option<u64>,
@@ -69,34 +62,6 @@ pub(crate) struct Built {
     pub(crate) digests: BTreeMap<String, String>,
 }
 
-/// What must stay the same while a preview is updated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// The Namespace's uid.
-    pub(crate) namespace: String,
-    /// The database's volume.
-    pub(crate) volume: String,
-    /// The database's password, as the cluster encodes it. Never printed.
-    pub(crate) password: Secret,
-}
-
-/// A text that is compared and not shown.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        to.write_str("***")
-    }
-}
-
-/// Where the programs' event comes from.
-enum Event {
-    WorkflowRun,
-    PullRequest,
-    Push(String),
-}
-
 impl Stage {
     /// Sets the stage: a repository with the example in it on a fresh GitHub. Whatever a play of the same name that
     /// was killed left on the cluster is removed.
@@ -112,6 +77,7 @@ impl Stage {
         results: &Path,
     ) -> anyhow::Result<Self> {
         let repository = github.create_repository(&format!("{OWNER}/{REPOSITORY}"), EXAMPLE);
+        let seconds = UNIX_EPOCH.elapsed().context("read the clock")?.as_secs();
         let stage = Self {
             postgres: ground.postgres(),
             progress,
@@ -122,7 +88,8 @@ impl Stage {
             results: std::path::absolute(results).context("find the folder for results")?,
             folder: tempfile::tempdir().context("make a folder for the play")?,
             name,
-            runs: 1_000_000,
+            first_run: seconds,
+            runs: 0,
             pull: None,
         };
         clear_results(results)?;
@@ -251,414 +218,6 @@ impl Stage {
         Ok(digests)
     }
 
-    // What the programs do.
-
-    /// Runs `preview-deploy` for the newest run of CI.
-    pub(crate) async fn deploy(&mut self) -> anyhow::Result<ResultFile> {
-        let ended = self.run(Program::Deploy, Event::WorkflowRun).await?;
-        Ok(ended.with(0, "deployed")?.result)
-    }
-
-    /// Runs `preview-deploy` for a preview that cannot come up; gives why, and how long it took to tell.
-    pub(crate) async fn deploy_in_vain(&mut self) -> anyhow::Result<(Failure, Duration)> {
-        let ended = self.run(Program::Deploy, Event::WorkflowRun).await?;
-        let result = ended.with(3, "failed")?.result;
-        let failure = result
-            .failure
-            .context("preview-deploy does not say what failed")?;
-        Ok((failure, Duration::from_millis(result.took_ms)))
-    }
-
-    /// Runs `preview-promote` for the push of a commit to the default branch.
-    pub(crate) async fn promote(&mut self, commit: &str) -> anyhow::Result<ResultFile> {
-        let event = Event::Push(commit.to_owned());
-        let ended = self.run(Program::Promote, event).await?;
-        Ok(ended.with(0, "promoted")?.result)
-    }
-
-    /// Runs `preview-cleanup` for the closed pull request.
-    pub(crate) async fn cleanup(&mut self) -> anyhow::Result<ResultFile> {
-        let ended = self.run(Program::Cleanup, Event::PullRequest).await?;
-        Ok(ended.with(0, "destroyed")?.result)
-    }
-
-    async fn run(&mut self, program: Program, event: Event) -> anyhow::Result<Ended> {
-        self.runs += 1;
-        let nth = self.runs - 1_000_000;
-        let folder = self.folder.path().join(format!("run-{nth}"));
-        fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
-        write(&folder.join("preview.toml"), &self.configuration()?)?;
-        let (name, payload) = self.payload(event)?;
-        write(&folder.join("event.json"), &payload.to_string())?;
-        let result = self.results.join(format!("result-{nth}-{program}.json"));
-        let step = Step {
-            program,
-            arguments: vec!["--result".to_owned(), result.display().to_string()],
-            environment: self.environment(name, &folder),
-            result: &result,
-            checkout: &folder,
-        };
-        let who = program.to_string();
-        let _live = self.progress.live();
-        step.run(&self.programs, |line| {
-            if !is_secret(line) {
-                self.progress.hear(&who, line);
-            }
-        })
-        .await
-    }
-
-    fn payload(&self, event: Event) -> anyhow::Result<(&'static str, Value)> {
-        Ok(match event {
-            Event::WorkflowRun => (
-                "workflow_run",
-                self.repository.workflow_run_payload(self.number()?),
-            ),
-            Event::PullRequest => (
-                "pull_request",
-                self.repository.pull_request_closed_payload(self.number()?),
-            ),
-            Event::Push(commit) => ("push", self.repository.push_payload(&commit)),
-        })
-    }
-
-    /// The environment of a step as GitHub's runner makes it.
-    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
-    fn environment(&self, event: &str, folder: &Path) -> BTreeMap<String, String> {
-        let file = |name: &str| folder.join(name).display().to_string();
-        let (user, password) = self.ground.login();
-        let variables = [
-            ("CI", "true".to_owned()),
-            ("GITHUB_ACTIONS", "true".to_owned()),
-            ("GITHUB_API_URL", self.github.url()),
-            ("GITHUB_EVENT_NAME", event.to_owned()),
-            ("GITHUB_EVENT_PATH", file("event.json")),
-            ("GITHUB_OUTPUT", file("output")),
-            ("GITHUB_REPOSITORY", self.repository.slug()),
-            ("GITHUB_REPOSITORY_ID", self.repository.id().to_string()),
-            ("GITHUB_RUN_ATTEMPT", "1".to_owned()),
-            ("GITHUB_RUN_ID", self.runs.to_string()),
-            ("GITHUB_SERVER_URL", "https://github.com".to_owned()),
-            ("GITHUB_STEP_SUMMARY", file("summary.md")),
-            ("GITHUB_TOKEN", ACTIONS_TOKEN.to_owned()),
-            ("GITHUB_WORKSPACE", folder.display().to_string()),
-            ("HOME", folder.display().to_string()),
-            ("KUBECONFIG", self.ground.kubeconfig.display().to_string()),
-            ("PREVIEW_RECORD_KEY", RECORD_KEY.to_owned()),
-            ("PREVIEW_REGISTRY_HOST", self.ground.registry.clone()),
-            ("PREVIEW_REGISTRY_PASSWORD", password),
-            ("PREVIEW_REGISTRY_USER", user),
-            ("RUNNER_TEMP", folder.display().to_string()),
-        ];
-        let variables = variables.into_iter();
-        variables
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
-    }
-
-    /// The example's own `preview.toml`, with the places of this play.
-    fn configuration(&self) -> anyhow::Result<String> {
-        let (name, registry) = (self.name, &self.ground.registry);
-        let mut text = format!(
-            "namespace = \"{name}-pr-{{pr}}\"\ndeadline = \"5m\"\n\n{}",
-            include_str!("../../../examples/preview.toml")
-        );
-        let places = [
-            ("ghcr.io/", format!("{registry}/")),
-            (
-                "[database]",
-                format!("[database]\nimage = \"{}\"", self.postgres),
-            ),
-            (
-                "namespace = \"shop\"",
-                format!("namespace = \"{}\"", self.production()),
-            ),
-        ];
-        for (example, here) in places {
-            ensure!(
-                text.contains(example),
-                "examples/preview.toml has no {example:?} any more: the play must find its places anew"
-            );
-            text = text.replace(example, &here);
-        }
-        // Production's API migrates its database in a container of its own, from the same image.
-        let workloads = "workloads = [\n    { component = \"web\" },\n    { component = \"api\" },\n    \
-                         { component = \"api\", container = \"migrate\" },\n]";
-        Ok(format!(
-            "{text}{workloads}\n\n[registry]\nplain_http = [\"{registry}\"]\n"
-        ))
-    }
-
-    // What somebody sees who looks.
-
-    /// Opens the preview's page, which shows `commit`.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub(crate) async fn look_at_preview(&self, commit: &str) -> anyhow::Result<Sight> {
-        self.look(&self.preview()?, "the preview", commit).await
-    }
-
-    /// Opens production's page, which shows `commit`.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub(crate) async fn look_at_production(&self, commit: &str) -> anyhow::Result<Sight> {
-        self.look(&self.production(), "production", commit).await
-    }
-
-    /// A Service hears of its pods' coming and going a moment later than a Deployment: for that moment a page may be
-    /// the old one, or none because the API that it asks has just ended.
-    async fn look(&self, namespace: &str, what: &str, commit: &str) -> anyhow::Result<Sight> {
-        let sight = until(Instant::now() + MOMENT, async || {
-            let answer = self.ground.kube.page(namespace, "web", 8080, "/").await?;
-            Ok(Sight::read(&answer)
-                .map_err(|error| format!("{error:#}"))
-                .and_then(|sight| self.shows(sight, commit)))
-        });
-        let sight = sight.await.with_context(|| format!("{what}'s page"))?;
-        self.progress.say(&format!("{what}'s page: {sight}"));
-        Ok(sight)
-    }
-
-    /// The sight, if it is of `commit` and has rows from its database where there can be any.
-    fn shows(&self, sight: Sight, commit: &str) -> Result<Sight, String> {
-        if sight.commit != commit {
-            return Err(format!("it should show {commit}: {sight}"));
-        }
-        // The sandbox's containers answer with a page that tells commit and environment.
-        if sight.rows == 0 && self.ground.world().is_none() {
-            return Err(format!("it shows no rows: {sight}"));
-        }
-        Ok(sight)
-    }
-
-    /// What makes this preview this one.
-    pub(crate) async fn identity(&self) -> anyhow::Result<Identity> {
-        let namespace = self.preview()?;
-        let whole = self.object("v1", "Namespace", None, &namespace).await?;
-        let secret = self
-            .object("v1", "Secret", Some(&namespace), "app-secret")
-            .await?;
-        let text = |value: &Value, what: &str| {
-            let text = value.as_str().map(str::to_owned);
-            text.with_context(|| format!("the preview has no {what}"))
-        };
-        let volumes = self.volumes(&namespace).await?;
-        let [volume] = &volumes[..] else {
-            bail!("the preview should have one volume; it has {volumes:?}");
-        };
-        Ok(Identity {
-            namespace: text(&whole["metadata"]["uid"], "uid")?,
-            volume: volume.clone(),
-            password: Secret(text(
-                &secret["data"]["DATABASE_PASSWORD"],
-                "database password",
-            )?),
-        })
-    }
-
-    /// Checks that the pods of production's servers run these images and no others.
-    pub(crate) async fn production_runs(&self, images: &ResultFile) -> anyhow::Result<()> {
-        let namespace = self.production();
-        ensure!(!images.images.is_empty(), "no images were deployed");
-        for (component, image) in &images.images {
-            let component = component.as_str();
-            let digest = image.digest.to_string();
-            // The pods of the rollout before may still be ending.
-            let ids = until(Instant::now() + PATIENCE, async || {
-                let ids = self.image_ids(&namespace, component).await?;
-                let all = !ids.is_empty() && ids.iter().all(|id| id.ends_with(&digest));
-                Ok(match all {
-                    true => Ok(ids),
-                    false => Err(format!(
-                        "production's {component} should run {digest}; its pods' imageIDs: {ids:?}"
-                    )),
-                })
-            })
-            .await?;
-            let id = &ids[0];
-            self.progress
-                .say(&format!("production's {component} runs {id}"));
-        }
-        Ok(())
-    }
-
-    /// The imageIDs of the container `name` in the pods of `app`.
-    async fn image_ids(&self, namespace: &str, name: &str) -> anyhow::Result<Vec<String>> {
-        let pods = self.list("v1", "Pod", Some(namespace)).await?;
-        let of_app = pods
-            .iter()
-            .filter(|pod| pod["metadata"]["labels"]["app"] == name);
-        let containers = of_app.flat_map(|pod| {
-            let statuses = pod["status"]["containerStatuses"].as_array();
-            statuses.into_iter().flatten()
-        });
-        let ids = containers
-            .filter(|container| container["name"] == name)
-            .map(|container| container["imageID"].as_str().unwrap_or("").to_owned());
-        Ok(ids.collect())
-    }
-
-    /// The names of the volumes that are bound to claims of a namespace.
-    async fn volumes(&self, namespace: &str) -> anyhow::Result<Vec<String>> {
-        let volumes = self.list("v1", "PersistentVolume", None).await?;
-        let bound = volumes
-            .iter()
-            .filter(|volume| volume["spec"]["claimRef"]["namespace"] == namespace);
-        let names =
-            bound.map(|volume| volume["metadata"]["name"].as_str().unwrap_or("").to_owned());
-        Ok(names.collect())
-    }
-
-    /// Checks that what is about to be destroyed can be seen: what is not seen now proves nothing when it is gone.
-    pub(crate) async fn the_preview_can_be_seen(&self) -> anyhow::Result<()> {
-        let namespace = self.preview()?;
-        for kind in ["Pod", "PersistentVolumeClaim"] {
-            let there = self.list("v1", kind, Some(&namespace)).await?;
-            ensure!(!there.is_empty(), "{namespace} has no {kind}");
-        }
-        ensure!(
-            !self.volumes(&namespace).await?.is_empty(),
-            "{namespace} has no volume"
-        );
-        if let Some(containers) = self.ground.containers(&namespace).await? {
-            ensure!(
-                !containers.is_empty(),
-                "the node has no containers of {namespace}"
-            );
-        }
-        Ok(())
-    }
-
-    /// Checks that nothing of the preview is left: no namespace, claim, volume or container.
-    pub(crate) async fn nothing_is_left_of_the_preview(&self) -> anyhow::Result<()> {
-        let namespace = self.preview()?;
-        let place = Place {
-            api: "v1",
-            kind: "Namespace",
-            namespace: None,
-        };
-        let there = self.ground.kube.get(place, &namespace).await?;
-        ensure!(there.is_none(), "the namespace {namespace} is still there");
-        for kind in ["Pod", "PersistentVolumeClaim"] {
-            let left = self.list("v1", kind, Some(&namespace)).await?;
-            ensure!(left.is_empty(), "left of {namespace}: {left:?}");
-        }
-        let volumes = self.volumes(&namespace).await?;
-        ensure!(volumes.is_empty(), "left of {namespace}: {volumes:?}");
-        let seen = until(Instant::now() + GARBAGE, async || {
-            Ok(match self.ground.containers(&namespace).await? {
-                None => Ok("volume"),
-                Some(left) if left.is_empty() => Ok("volume, container"),
-                Some(left) => Err(format!("containers of {namespace} are left: {left:?}")),
-            })
-        })
-        .await?;
-        self.progress.say(&format!(
-            "nothing is left of {namespace}: no namespace, pod, claim, {seen}"
-        ));
-        Ok(())
-    }
-
-    async fn object(
-        &self,
-        api: &str,
-        kind: &str,
-        namespace: Option<&str>,
-        name: &str,
-    ) -> anyhow::Result<Value> {
-        let place = Place {
-            api,
-            kind,
-            namespace,
-        };
-        let found = self.ground.kube.get(place, name).await?;
-        found.with_context(|| format!("there is no {kind} {name}"))
-    }
-
-    async fn list(
-        &self,
-        api: &str,
-        kind: &str,
-        namespace: Option<&str>,
-    ) -> anyhow::Result<Vec<Value>> {
-        let place = Place {
-            api,
-            kind,
-            namespace,
-        };
-        self.ground.kube.list(place).await
-    }
-
-    // Production, before and after.
-
-    /// Puts production there as it was before anybody had previews: the default branch's commit, with rows.
-    pub(crate) async fn furnish_production(&self) -> anyhow::Result<()> {
-        let commit = self.repository.head("main");
-        let digests = self.publish(&commit, Edition::First, &commit).await?;
-        self.publish_postgres().await?;
-        let image = |name: &str| format!("{}@{}", self.ground.image(name), digests[name]);
-        let namespace = self.production();
-        let production = Production {
-            namespace: &namespace,
-            postgres: &self.ground.postgres(),
-            web: &image("web"),
-            api: &image("api"),
-            password: "no secret: it ends with the play",
-        };
-        for object in production.ground() {
-            self.ground.kube.create(&object).await?;
-        }
-        self.ready("StatefulSet", "database").await?;
-        self.ground.kube.create(&production.seed()).await?;
-        self.seeded().await?;
-        for object in production.servers() {
-            self.ground.kube.create(&object).await?;
-        }
-        for server in ["api", "web"] {
-            self.ready("Deployment", server).await?;
-        }
-        self.progress
-            .say(&format!("{namespace} runs {}", short(&commit)));
-        Ok(())
-    }
-
-    /// Pushes the database server's image, which no CI of ours builds.
-    pub(crate) async fn publish_postgres(&self) -> anyhow::Result<()> {
-        self.ground.publish_postgres(self.folder.path()).await
-    }
-
-    async fn ready(&self, kind: &str, name: &str) -> anyhow::Result<()> {
-        let namespace = self.production();
-        until(Instant::now() + PATIENCE, async || {
-            let object = self.object("apps/v1", kind, Some(&namespace), name).await?;
-            let status = &object["status"];
-            Ok(match status["readyReplicas"] == 1 {
-                true => Ok(()),
-                false => Err(format!(
-                    "{kind}/{name} in {namespace} is not ready: {status}"
-                )),
-            })
-        })
-        .await
-    }
-
-    async fn seeded(&self) -> anyhow::Result<()> {
-        let namespace = self.production();
-        until(Instant::now() + PATIENCE, async || {
-            let job = self
-                .object("batch/v1", "Job", Some(&namespace), "seed")
-                .await?;
-            let status = &job["status"];
-            Ok(match status["succeeded"] == 1 {
-                true => Ok(()),
-                false => Err(format!("Job/seed in {namespace} is not done: {status}")),
-            })
-        })
-        .await
-    }
-
     /// Checks that GitHub's own description had nothing against what was asked and answered.
     pub(crate) fn github_is_content(&self) -> anyhow::Result<()> {
         let violations = self.github.violations();
@@ -710,50 +269,3 @@ fn clear_results(folder: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
-/// The repository's files in the beginning: those of the example that its second edition changes, and a few more.
-const EXAMPLE: &[(&str, &str)] = &[
-    ("README.md", "Notes.\n"),
-    (
-        "web/src/headline.txt",
-        include_str!("../../../examples/web/src/headline.txt"),
-    ),
-    (
-        "api/src/notes.rs",
-        include_str!("../../../examples/api/src/notes.rs"),
-    ),
-    (
-        "api/seed.sql",
-        include_str!("../../../examples/api/seed.sql"),
-    ),
-    (
-        "api/migrations/0001_notes.sql",
-        include_str!("../../../examples/api/migrations/0001_notes.sql"),
-    ),
-    (
-        "api/migrations/0002_notes_are_not_empty.sql",
-        include_str!("../../../examples/api/migrations/0002_notes_are_not_empty.sql"),
-    ),
-];
-
-/// What the second edition changes.
-const SECOND_EDITION: &[(&str, &str)] = &[
-    (
-        "web/src/headline.txt",
-        include_str!("../../../examples/editions/second/web/src/headline.txt"),
-    ),
-    (
-        "api/src/notes.rs",
-        include_str!("../../../examples/editions/second/api/src/notes.rs"),
-    ),
-    (
-        "api/seed.sql",
-        include_str!("../../../examples/editions/second/api/seed.sql"),
-    ),
-    (
-        "api/migrations/0003_notes_have_authors.sql",
-        include_str!(
-            "../../../examples/editions/second/api/migrations/0003_notes_have_authors.sql"
-        ),
-    ),
-];

@@ -40,9 +40,17 @@ fn page(stage: &Stage) -> String {
         .lines()
         .map(|line| match line.split_once("Last Updated**: ") {
             Some((before, _)) => format!("{before}Last Updated**: {{time}}"),
-            None => without_digest(line),
+            None => without_digest(&without_run(line)),
         });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+fn without_run(line: &str) -> String {
+    let Some((before, after)) = line.split_once("/actions/runs/") else {
+        return line.to_owned();
+    };
+    let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    format!("{before}/actions/runs/{{run}}{after}")
 }
 
 fn without_digest(line: &str) -> String {
@@ -80,7 +88,7 @@ async fn a_pull_requests_life() {
     - API: `REGISTRY/acme/shop-api@{digest}`
     - Web: `REGISTRY/acme/shop-web@{digest}`
 
-    [The run and its log](https://github.com/acme/shop/actions/runs/1000003/attempts/1)
+    [The run and its log](https://github.com/acme/shop/actions/runs/{run}/attempts/1)
 
     <details>
     <summary>Deployment Details</summary>

@@ -1,0 +1,164 @@
+//! What the programs do, each started as a workflow's runner starts it.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use preview_core::{
+    health::Failure,
+    outcome::{Program, ResultFile},
+};
+use sandbox::github::ACTIONS_TOKEN;
+use serde_json::Value;
+
+use super::{
+    super::programs::{Ended, Step, is_secret},
+    Stage, write,
+};
+
+/// No secret: it signs records on a GitHub that ends with the play.
+const RECORD_KEY: &str = "a key for records of a play, and of nothing else";
+
+/// Where the programs' event comes from.
+enum Event {
+    WorkflowRun,
+    PullRequest,
+    Push(String),
+}
+
+impl Stage {
+    /// Runs `preview-deploy` for the newest run of CI.
+    pub(crate) async fn deploy(&mut self) -> anyhow::Result<ResultFile> {
+        let ended = self.run(Program::Deploy, Event::WorkflowRun).await?;
+        Ok(ended.with(0, "deployed")?.result)
+    }
+
+    /// Runs `preview-deploy` for a preview that cannot come up; gives why, and how long it took to tell.
+    pub(crate) async fn deploy_in_vain(&mut self) -> anyhow::Result<(Failure, Duration)> {
+        let ended = self.run(Program::Deploy, Event::WorkflowRun).await?;
+        let result = ended.with(3, "failed")?.result;
+        let failure = result
+            .failure
+            .context("preview-deploy does not say what failed")?;
+        Ok((failure, Duration::from_millis(result.took_ms)))
+    }
+
+    /// Runs `preview-promote` for the push of a commit to the default branch.
+    pub(crate) async fn promote(&mut self, commit: &str) -> anyhow::Result<ResultFile> {
+        let event = Event::Push(commit.to_owned());
+        let ended = self.run(Program::Promote, event).await?;
+        Ok(ended.with(0, "promoted")?.result)
+    }
+
+    /// Runs `preview-cleanup` for the closed pull request.
+    pub(crate) async fn cleanup(&mut self) -> anyhow::Result<ResultFile> {
+        let ended = self.run(Program::Cleanup, Event::PullRequest).await?;
+        Ok(ended.with(0, "destroyed")?.result)
+    }
+
+    async fn run(&mut self, program: Program, event: Event) -> anyhow::Result<Ended> {
+        self.runs += 1;
+        let nth = self.runs;
+        let folder = self.folder.path().join(format!("run-{nth}"));
+        fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
+        write(&folder.join("preview.toml"), &self.configuration()?)?;
+        let (name, payload) = self.payload(event)?;
+        write(&folder.join("event.json"), &payload.to_string())?;
+        let result = self.results.join(format!("result-{nth}-{program}.json"));
+        let step = Step {
+            program,
+            arguments: vec!["--result".to_owned(), result.display().to_string()],
+            environment: self.environment(name, &folder),
+            result: &result,
+            checkout: &folder,
+        };
+        let who = program.to_string();
+        let _live = self.progress.live();
+        step.run(&self.programs, |line| {
+            if !is_secret(line) {
+                self.progress.hear(&who, line);
+            }
+        })
+        .await
+    }
+
+    fn payload(&self, event: Event) -> anyhow::Result<(&'static str, Value)> {
+        Ok(match event {
+            Event::WorkflowRun => (
+                "workflow_run",
+                self.repository.workflow_run_payload(self.number()?),
+            ),
+            Event::PullRequest => (
+                "pull_request",
+                self.repository.pull_request_closed_payload(self.number()?),
+            ),
+            Event::Push(commit) => ("push", self.repository.push_payload(&commit)),
+        })
+    }
+
+    /// The environment of a step as GitHub's runner makes it.
+    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
+    fn environment(&self, event: &str, folder: &Path) -> BTreeMap<String, String> {
+        let file = |name: &str| folder.join(name).display().to_string();
+        let (user, password) = self.ground.login();
+        let variables = [
+            ("CI", "true".to_owned()),
+            ("GITHUB_ACTIONS", "true".to_owned()),
+            ("GITHUB_API_URL", self.github.url()),
+            ("GITHUB_EVENT_NAME", event.to_owned()),
+            ("GITHUB_EVENT_PATH", file("event.json")),
+            ("GITHUB_OUTPUT", file("output")),
+            ("GITHUB_REPOSITORY", self.repository.slug()),
+            ("GITHUB_REPOSITORY_ID", self.repository.id().to_string()),
+            ("GITHUB_RUN_ATTEMPT", "1".to_owned()),
+            ("GITHUB_RUN_ID", (self.first_run + self.runs).to_string()),
+            ("GITHUB_SERVER_URL", "https://github.com".to_owned()),
+            ("GITHUB_STEP_SUMMARY", file("summary.md")),
+            ("GITHUB_TOKEN", ACTIONS_TOKEN.to_owned()),
+            ("GITHUB_WORKSPACE", folder.display().to_string()),
+            ("HOME", folder.display().to_string()),
+            ("KUBECONFIG", self.ground.kubeconfig.display().to_string()),
+            ("PREVIEW_RECORD_KEY", RECORD_KEY.to_owned()),
+            ("PREVIEW_REGISTRY_HOST", self.ground.registry.clone()),
+            ("PREVIEW_REGISTRY_PASSWORD", password),
+            ("PREVIEW_REGISTRY_USER", user),
+            ("RUNNER_TEMP", folder.display().to_string()),
+        ];
+        let variables = variables.into_iter();
+        variables
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    /// The example's own `preview.toml`, with the places of this play.
+    fn configuration(&self) -> anyhow::Result<String> {
+        let (name, registry) = (self.name, &self.ground.registry);
+        let mut text = format!(
+            "namespace = \"{name}-pr-{{pr}}\"\ndeadline = \"5m\"\n\n{}",
+            include_str!("../../../../examples/preview.toml")
+        );
+        let places = [
+            ("ghcr.io/", format!("{registry}/")),
+            (
+                "[database]",
+                format!("[database]\nimage = \"{}\"", self.postgres),
+            ),
+            (
+                "namespace = \"shop\"",
+                format!("namespace = \"{}\"", self.production()),
+            ),
+        ];
+        for (example, here) in places {
+            ensure!(
+                text.contains(example),
+                "examples/preview.toml has no {example:?} any more: the play must find its places anew"
+            );
+            text = text.replace(example, &here);
+        }
+        // Production's API migrates its database in a container of its own, from the same image.
+        let workloads = "workloads = [\n    { component = \"web\" },\n    { component = \"api\" },\n    \
+                         { component = \"api\", container = \"migrate\" },\n]";
+        Ok(format!(
+            "{text}{workloads}\n\n[registry]\nplain_http = [\"{registry}\"]\n"
+        ))
+    }
+}
