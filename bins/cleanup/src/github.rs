@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::cleanup::GitHubSide;
-use preview_core::comment::{Comment, MARKER, State};
+use preview_core::comment::{Comment, MARKER, State, tells_of_destruction, with_destruction};
 use preview_core::deployments::{ENVIRONMENT, PROGRESS, PROMOTION, RECORD, subject_of};
 use preview_core::labels;
 use preview_core::names::CommitSha;
@@ -13,10 +13,6 @@ use preview_k8s::Receipt;
 
 use crate::Cleanup;
 use crate::world::World;
-
-/// How the comment of a pull request begins that was promoted, and of one whose preview is gone.
-const PROMOTED: &str = "**Status**: 🚀 Promoted";
-const DESTROYED: &str = "**Status**: 🗑️ Destroyed";
 
 impl World<'_> {
     /// Whether every target runs `commit`, by the deployments that promotion made. For eyes only: what hangs on it are
@@ -100,19 +96,23 @@ impl Cleanup<'_> {
         Ok(())
     }
 
-    /// Says on the pull request that the preview is gone, or what keeps it. One that never had a preview, and one
-    /// whose comment tells of its promotion, are left alone.
+    /// Says on the pull request that the preview is gone, or what keeps it. One that never had a preview is left alone,
+    /// and what the comment tells of a promotion stays.
     async fn tell(&self, pull: &PullRequest, receipt: Option<&Receipt>) -> Result<(), Failed> {
         let github = &self.world.github;
         let is_gone = receipt.is_none_or(Receipt::finished);
         let said = github.comment(self.number, MARKER).await.outside()?;
-        let says = |status: &str| said.as_ref().is_some_and(|said| said.body.contains(status));
-        if is_gone && says(PROMOTED) {
+        // Nothing was destroyed now: there never was a preview, or an earlier run has told of its end.
+        let told = said
+            .as_ref()
+            .is_none_or(|said| tells_of_destruction(&said.body));
+        if receipt.is_none() && told {
             return Ok(());
         }
-        // Nothing was destroyed now: there never was a preview, or an earlier run has told of its end.
-        if receipt.is_none() && (said.is_none() || says(DESTROYED)) {
-            return Ok(());
+        if let Some(body) = said.and_then(|said| with_destruction(&said.body))
+            && is_gone
+        {
+            return self.write("the preview is destroyed", &body).await;
         }
         let items = receipt
             .map(|receipt| receipt.items.clone())
@@ -134,15 +134,16 @@ impl Cleanup<'_> {
             database: None,
             components: Vec::new(),
             run_url: self.world.runner.environment().run_url(),
+            preview_gone: false,
         };
-        let object = format!("on #{}: {}", self.number, comment.state.status_line());
-        let body = comment.render();
-        let write = github.upsert_comment(self.number, MARKER, &body);
-        self.world
-            .runner
-            .step("comment", object, write)
+        self.write(&comment.state.status_line(), &comment.render())
             .await
-            .outside()?;
-        Ok(())
+    }
+
+    async fn write(&self, what: &str, body: &str) -> Result<(), Failed> {
+        let object = format!("on #{}: {what}", self.number);
+        let write = self.world.github.upsert_comment(self.number, MARKER, body);
+        let step = self.world.runner.step("comment", object, write);
+        step.await.outside().map(drop)
     }
 }

@@ -51,6 +51,7 @@ impl<'a> Story<'a> {
                 database: None,
                 components: Vec::new(),
                 run_url: world.runner.environment().run_url(),
+                preview_gone: false,
             },
             progress: None,
         }

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
-use preview_core::comment::{Comment, MARKER, State};
+use preview_core::comment::{Comment, MARKER, State, tells_of_destruction};
 use preview_core::deployments::{ENVIRONMENT, PROMOTION, RECORD, promotion_payload, subject_of};
 use preview_core::labels;
-use preview_core::names::Subject;
+use preview_core::names::{PrNumber, Subject};
 use preview_core::pulls::PullRequest;
 use preview_github::{
     DeploymentFilter, DeploymentId, DeploymentRequest, DeploymentState, NewDeploymentStatus,
@@ -128,6 +128,7 @@ impl Promotion<'_> {
                 database: None,
                 components: Vec::new(),
                 run_url: self.runner.environment().run_url(),
+                preview_gone: self.tells_of_destruction(number).await?,
             };
             let body = comment.render();
             let write = self.world.github.upsert_comment(number, MARKER, &body);
@@ -135,6 +136,12 @@ impl Promotion<'_> {
             self.runner.step("comment", object, write).await.outside()?;
         }
         Ok(())
+    }
+
+    /// Whether a cleanup was faster, and told that the preview is gone.
+    async fn tells_of_destruction(&self, number: PrNumber) -> Result<bool, Failed> {
+        let said = self.world.github.comment(number, MARKER).await.outside()?;
+        Ok(said.is_some_and(|said| tells_of_destruction(&said.body)))
     }
 }
 

@@ -13,6 +13,9 @@ use crate::outcome::ReceiptItem;
 /// The hidden text by which the comment is found again (together with its author: others can copy it).
 pub const MARKER: &str = "<!-- preview-environments:comment -->";
 
+/// The line that says, under another status, that the preview is gone.
+const PREVIEW_GONE: &str = "**Preview**: 🗑️ Destroyed";
+
 /// Lines of a log that a comment shows; the run has them all.
 const LOG_LINES: usize = 20;
 
@@ -21,6 +24,36 @@ const LOG_WIDTH: usize = 300;
 
 /// Items of a list of reasons or of a receipt.
 const LIST_ITEMS: usize = 50;
+
+/// Whether a comment of ours tells that the preview is gone.
+#[must_use]
+pub fn tells_of_destruction(body: &str) -> bool {
+    let status = format!("**Status**: {}", State::DESTROYED);
+    body.lines()
+        .any(|line| line == PREVIEW_GONE || line == status)
+}
+
+/// A comment that tells how a promotion went, telling in addition that the preview is gone; none where `body` tells of
+/// no promotion.
+///
+/// Cleanup and promotion of the same merge run side by side: the later must not take back what the earlier said.
+#[must_use]
+pub fn with_destruction(body: &str) -> Option<String> {
+    let of_promotion = |line: &&str| {
+        let status = line.strip_prefix("**Status**: ");
+        status.is_some_and(|status| {
+            [State::PROMOTED, State::NOT_PROMOTED]
+                .iter()
+                .any(|told| status.starts_with(told))
+        })
+    };
+    let status = body.lines().find(of_promotion)?;
+    Some(if tells_of_destruction(body) {
+        body.to_owned()
+    } else {
+        body.replacen(status, &format!("{status}\n{PREVIEW_GONE}"), 1)
+    })
+}
 
 /// Component names, or parts of them, that are written in capitals.
 const INITIALISMS: [&str; 12] = [
@@ -46,6 +79,8 @@ pub struct Comment {
     pub components: Vec<(ComponentName, Replicas)>,
     /// The page of the run that wrote it.
     pub run_url: Option<String>,
+    /// Whether the preview is gone, where the state tells of something else.
+    pub preview_gone: bool,
 }
 
 /// How the preview is.
@@ -202,6 +237,9 @@ impl Comment {
 
     fn head(&self, out: &mut String) {
         let _ = writeln!(out, "**Status**: {}", self.state.status_line());
+        if self.preview_gone {
+            let _ = writeln!(out, "{PREVIEW_GONE}");
+        }
         if let Some(url) = &self.url {
             let shown = if is_plain_url(url) {
                 url.clone()
@@ -306,6 +344,10 @@ impl Comment {
 }
 
 impl State {
+    const DESTROYED: &str = "🗑️ Destroyed";
+    const PROMOTED: &str = "🚀 Promoted";
+    const NOT_PROMOTED: &str = "⛔ Not promoted";
+
     /// What stands behind **Status**.
     #[must_use]
     pub fn status_line(&self) -> String {
@@ -315,10 +357,12 @@ impl State {
             Self::Failed(_) | Self::OutsideFailed { .. } => "❌ Failed".to_owned(),
             Self::Queued { .. } => "🚦 Queued".to_owned(),
             Self::Refused { .. } => "⛔ Refused".to_owned(),
-            Self::Destroyed { .. } => "🗑️ Destroyed".to_owned(),
+            Self::Destroyed { .. } => Self::DESTROYED.to_owned(),
             Self::NotDestroyed { .. } => "⚠️ Not destroyed yet".to_owned(),
-            Self::Promoted { target, .. } => format!("🚀 Promoted — {}", inline(target)),
-            Self::NotPromoted { target, .. } => format!("⛔ Not promoted — {}", inline(target)),
+            Self::Promoted { target, .. } => format!("{} — {}", Self::PROMOTED, inline(target)),
+            Self::NotPromoted { target, .. } => {
+                format!("{} — {}", Self::NOT_PROMOTED, inline(target))
+            }
         }
     }
 }

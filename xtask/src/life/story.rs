@@ -78,6 +78,7 @@ async fn a_pull_requests_life() {
     ## 🚀 Preview Environment
 
     **Status**: 🚀 Promoted — production
+    **Preview**: 🗑️ Destroyed
     **Last Updated**: {time}
     **Commit**: {H}
 

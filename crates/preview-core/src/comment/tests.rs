@@ -25,6 +25,7 @@ fn comment(state: State) -> Comment {
             })
             .to_vec(),
         run_url: Some("https://github.com/acme/shop/actions/runs/12".into()),
+        preview_gone: false,
     }
 }
 
@@ -403,6 +404,37 @@ fn a_refused_promotion_tells_each_reason() {
 
     </details>
     ");
+}
+
+#[test]
+fn promotion_and_cleanup_of_one_merge_end_in_the_same_comment_whichever_is_last() {
+    let told = |state: State, preview_gone: bool| {
+        Comment {
+            preview_gone,
+            ..without_parts(state)
+        }
+        .render()
+    };
+    let promoted = State::Promoted {
+        target: "production".into(),
+        commit: "d".repeat(40).parse().unwrap(),
+        images: BTreeMap::new(),
+    };
+    let refused = State::NotPromoted {
+        target: "production".into(),
+        reasons: vec!["the record is unsigned".into()],
+    };
+    let destroyed = told(State::Destroyed { receipt: vec![] }, false);
+    for state in [promoted, refused] {
+        let before = told(state.clone(), false);
+        let cleanup_last = with_destruction(&before).unwrap();
+        let promote_last = told(state, tells_of_destruction(&destroyed));
+        assert_eq!(cleanup_last, promote_last);
+        assert!(!tells_of_destruction(&before) && tells_of_destruction(&promote_last));
+        assert_eq!(with_destruction(&cleanup_last), Some(cleanup_last.clone()));
+    }
+    assert_eq!(with_destruction(&destroyed), None);
+    assert_eq!(with_destruction(&told(State::Ready, false)), None);
 }
 
 #[test]
