@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
-use crate::{openapi, schema, suites};
+use crate::{cargo, openapi, schema, suites};
 
 /// The version of cargo-deny that CI installs. Where there is none, its installation is told.
 const DENY: &str = include_str!("../../.ci/cargo-deny").trim_ascii();
@@ -68,29 +68,41 @@ fn root() -> PathBuf {
     own.parent().unwrap_or(own).to_owned()
 }
 
+/// As from a shell.
+fn plain(mut command: Cmd<'_>) -> Cmd<'_> {
+    for name in cargo::told() {
+        command = command.env_remove(name);
+    }
+    command
+}
+
 fn format(shell: &Shell) -> anyhow::Result<Option<String>> {
-    cmd!(shell, "cargo fmt --all --check").run()?;
+    plain(cmd!(shell, "cargo fmt --all --check")).run()?;
     let example = "examples/Cargo.toml";
-    cmd!(shell, "cargo fmt --all --check --manifest-path {example}").run()?;
+    plain(cmd!(
+        shell,
+        "cargo fmt --all --check --manifest-path {example}"
+    ))
+    .run()?;
     // No package has these as its own: they are laid over the example.
     let mut files = Vec::new();
     find(&root().join("examples/editions"), &mut files)?;
     files.retain(|file| file.extension().is_some_and(|it| it == "rs"));
-    cmd!(shell, "rustfmt --check --edition 2024 {files...}").run()?;
+    plain(cmd!(shell, "rustfmt --check --edition 2024 {files...}")).run()?;
     Ok(None)
 }
 
 fn lints(shell: &Shell) -> anyhow::Result<Option<String>> {
     let args = ["--workspace", "--all-targets", "--locked"];
-    cmd!(shell, "cargo clippy {args...} -- --deny warnings").run()?;
+    plain(cmd!(shell, "cargo clippy {args...} -- --deny warnings")).run()?;
     // As part of the workspace a package has every feature that another one asks of it.
     for package in suites::packages()? {
         if !package.features.is_empty() {
             let name = package.name.as_str();
-            cmd!(
+            plain(cmd!(
                 shell,
                 "cargo clippy --package {name} --all-targets --locked -- --deny warnings"
-            )
+            ))
             .run()?;
         }
     }
@@ -100,10 +112,10 @@ fn lints(shell: &Shell) -> anyhow::Result<Option<String>> {
 fn lints_of_suites(shell: &Shell) -> anyhow::Result<Option<String>> {
     // `--all-targets` leaves out what `cargo test` leaves out.
     let selected = suites::selection(&suites::suites()?);
-    cmd!(
+    plain(cmd!(
         shell,
         "cargo clippy {selected...} --locked -- --deny warnings"
-    )
+    ))
     .run()?;
     Ok(None)
 }
@@ -111,10 +123,10 @@ fn lints_of_suites(shell: &Shell) -> anyhow::Result<Option<String>> {
 fn documentation(shell: &Shell) -> anyhow::Result<Option<String>> {
     // Published nowhere: who reads it reads what is private too.
     let flags = "--deny warnings --allow rustdoc::private-intra-doc-links";
-    cmd!(
+    plain(cmd!(
         shell,
         "cargo doc --workspace --no-deps --document-private-items --locked --quiet"
-    )
+    ))
     .env("RUSTDOCFLAGS", flags)
     .run()?;
     Ok(None)
@@ -126,21 +138,21 @@ fn example(shell: &Shell) -> anyhow::Result<Option<String>> {
     // Not in this workspace's folder, wherever that is: `cargo xtask images` expects it there.
     let target = root().join("examples/target");
     let target = ["--target-dir".as_ref(), target.as_os_str()];
-    cmd!(
+    plain(cmd!(
         shell,
         "cargo clippy --workspace --all-targets {manifest...} {target...} -- --deny warnings"
-    )
+    ))
     .run()?;
-    cmd!(
+    plain(cmd!(
         shell,
         "cargo test --workspace --quiet {manifest...} {target...}"
-    )
+    ))
     .run()?;
     Ok(None)
 }
 
 fn dependencies(shell: &Shell) -> anyhow::Result<Option<String>> {
-    if cmd!(shell, "cargo deny --version")
+    if plain(cmd!(shell, "cargo deny --version"))
         .quiet()
         .ignore_stdout()
         .ignore_stderr()
@@ -156,16 +168,16 @@ fn dependencies(shell: &Shell) -> anyhow::Result<Option<String>> {
         "license-not-encountered",
     ];
     let stale = stale.map(|lint| format!("--deny={lint}"));
-    cmd!(
+    plain(cmd!(
         shell,
         "cargo deny --all-features check {stale...} bans licenses sources"
-    )
+    ))
     .run()?;
     Ok(None)
 }
 
 fn advisories(shell: &Shell) -> anyhow::Result<Option<String>> {
-    let done = cmd!(shell, "cargo deny --all-features check advisories")
+    let done = plain(cmd!(shell, "cargo deny --all-features check advisories"))
         .ignore_status()
         .output()?;
     let said = String::from_utf8_lossy(&done.stderr);

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    env,
     ffi::OsString,
     iter,
     path::Path,
@@ -14,6 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 use cargo_metadata::{MetadataCommand, Package};
 
 use crate::{
+    cargo,
     counterparts::{self, Running},
     images, life, openapi,
 };
@@ -200,7 +200,7 @@ impl Results {
 
 /// cargo, without what tests must not take from the environment.
 fn cargo() -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo::cargo();
     for name in NOT_FOR_TESTS {
         cargo.env_remove(name);
     }

@@ -15,6 +15,8 @@ use super::{
     layout::{Image, Layout},
 };
 
+use crate::cargo::cargo;
+
 /// Needs nothing but a C compiler and libc's development files; the platform of the images.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// What the source consists of. The rest of `examples/` is not compiled.
@@ -113,8 +115,7 @@ fn build(source: &Source, to: &Path) -> anyhow::Result<()> {
     let place = cache::path("source");
     lay_out(source, &place)?;
     let target = cache::root().join("examples/target");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
+    let mut build = cargo();
     build
         .args(["build", "--quiet", "--locked", "--release", "--bins"])
         .args(["--target", TARGET, "--target-dir"])

@@ -5,13 +5,15 @@ use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use anyhow::{Context as _, bail};
 use preview_core::outcome::{Program, ResultFile};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+
+use crate::cargo::cargo;
 
 const ALL: [Program; 3] = [Program::Deploy, Program::Cleanup, Program::Promote];
 
@@ -38,8 +40,7 @@ impl Programs {
     /// # Errors
     /// When they do not compile.
     pub(crate) fn build(like: Like) -> anyhow::Result<Self> {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
+        let mut build = cargo();
         build
             .args([
                 "build",
