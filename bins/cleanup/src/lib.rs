@@ -140,6 +140,7 @@ impl<'a> Cleanup<'a> {
 
     async fn tear_down(&self, read: &NamespaceFacts) -> Result<TearDown, Failed> {
         let runner = self.world.runner;
+        runner.needs(TEARDOWN);
         let deadline = Instant::now() + TEARDOWN;
         let work = self.world.cluster.tear_down(&self.owner, read, deadline);
         let object = format!("Namespace/{}", read.name);

@@ -7,8 +7,9 @@ use preview_core::config::Config;
 use preview_github::{GitHub, Repository};
 use preview_k8s::Cluster;
 
-/// How long after the run's deadline GitHub may still be told how it went.
-const TO_TELL: Duration = Duration::from_secs(60);
+/// How long after the run's deadline GitHub may still be told how it went: what was begun by then may have to be undone
+/// first.
+const TO_TELL: Duration = Duration::from_secs(400);
 
 /// Everything outside, connected.
 pub(crate) struct World<'a> {

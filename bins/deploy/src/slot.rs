@@ -93,6 +93,7 @@ impl Deploy<'_> {
     }
 
     async fn tear_down(&self, read: &NamespaceFacts) -> Result<Receipt, Failed> {
+        self.runner.needs(TEARDOWN);
         let deadline = Instant::now() + TEARDOWN;
         let work = self
             .world

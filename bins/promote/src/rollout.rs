@@ -205,6 +205,7 @@ impl Promotion<'_> {
 
     /// Sets back what ran before, and looks that it runs; returns what failed, and how the way back went.
     async fn back(&self, lease: &HeldLease, before: &[TargetFacts], failed: Failed) -> Failed {
+        self.runner.needs(BACK);
         let way_back = match self.restored(lease, before).await {
             Ok(()) => "what ran before is set back, and runs".to_owned(),
             Err(Undone::GaveWay(why)) => format!("nothing was set back: {why}"),

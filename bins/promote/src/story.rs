@@ -16,16 +16,16 @@ use crate::world::World;
 use crate::{Promotion, Proven};
 
 impl Promotion<'_> {
-    /// Tells that the target runs what was merged.
+    /// Tells that the target runs what was merged. The deployment comes last: by it the next run sees that all was told.
     pub(crate) async fn announce(&self, proven: &Proven) -> Result<(), Failed> {
-        self.deploys(proven).await?;
         self.move_tags(proven).await?;
         let state = State::Promoted {
             target: self.target.name.to_string(),
             commit: self.commit().clone(),
             images: proven.images.clone(),
         };
-        self.tell(state).await
+        self.tell(state).await?;
+        self.deploys(proven).await
     }
 
     /// Whether a deployment tells already that the target runs M.

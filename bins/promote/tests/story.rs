@@ -192,12 +192,12 @@ async fn what_was_tested_goes_to_production_by_digest() {
     ✓ set images Deployment/api
     ✓ set images Deployment/web
     ✓ await Deployment/api, Deployment/web
-    ✓ create deployment in production
     ✓ tag registry.test/acme/api:latest
     ✓ tag registry.test/acme/api:main
     ✓ tag registry.test/acme/web:latest
     ✓ tag registry.test/acme/web:main
     ✓ comment on #7: 🚀 Promoted — production
+    ✓ create deployment in production
     ✓ retire record and labels of #7
     ");
     for component in ["api", "web"] {

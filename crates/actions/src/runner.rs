@@ -81,6 +81,14 @@ impl Runner {
         self.0.deadline.send_replace(self.0.began + time);
     }
 
+    /// Lets the run take at least this much longer, for what must not be broken off half-way.
+    pub fn needs(&self, time: Duration) {
+        let end = Instant::now() + time;
+        self.0
+            .deadline
+            .send_modify(|deadline| *deadline = end.max(*deadline));
+    }
+
     /// Reads the configuration, and lets the run take as long as it says.
     ///
     /// # Errors

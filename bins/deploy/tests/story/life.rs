@@ -440,6 +440,37 @@ async fn an_image_that_the_node_cannot_pull_is_told_with_its_pod() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_cancelled_leaves_its_result_and_the_next_goes_on() {
+    let shop = Shop::open().await;
+    let number = shop.open_pull_request();
+    let payload = shop.repository.workflow_run_payload(number);
+    shop.world.cluster.behave("acme/web", Behaviour::NeverReady);
+    let deploy = shop.on(DEPLOY, "workflow_run", &payload);
+    let cancel = async {
+        soon("web is applied", || !images(&shop, "web").is_empty()).await;
+        shop.cancel();
+    };
+    let (ran, ()) = tokio::join!(deploy, cancel);
+    let ran = ran.exits(3);
+    insta::assert_snapshot!(ran.error(), @"error: the run was told to stop; run it again, and it goes on where this one stopped");
+    assert!(
+        ran.result["effects"].as_array().unwrap().len() > 5,
+        "{ran:#?}"
+    );
+
+    shop.world
+        .cluster
+        .behave("acme/web", Behaviour::Fine { log: vec![] });
+    shop.on(DEPLOY, "workflow_run", &payload).await.exits(0);
+    assert!(
+        shop.comment(number).contains("✅ Ready"),
+        "{}",
+        shop.comment(number)
+    );
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_fails_is_the_authors_to_mend() {
     let shop = Shop::open().await;
     let number = shop.open_pull_request();

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sandbox::World;
@@ -24,6 +24,8 @@ pub(crate) struct Shop {
     pub(crate) repository: Repository,
     pub(crate) folder: TempDir,
     runs: AtomicU64,
+    /// The process that was started last.
+    running: AtomicU32,
 }
 
 /// A program that ran to its end.
@@ -96,6 +98,7 @@ impl Shop {
             repository,
             folder: tempfile::tempdir().unwrap(),
             runs: AtomicU64::new(100),
+            running: AtomicU32::new(0),
         };
         shop.world
             .cluster
@@ -234,8 +237,22 @@ namespace = "shop"
                 command.env(name, value);
             }
         }
-        let output = command.output().await.unwrap();
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        self.running.store(child.id().unwrap(), Ordering::Relaxed);
+        let output = child.wait_with_output().await.unwrap();
         let read = |name: &str| fs::read_to_string(file(name)).unwrap_or_default();
+        let told = [
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+            read("result.json"),
+            read("output"),
+            read("summary"),
+        ];
+        self.tell_no_secret(&told);
         let text = |bytes: &[u8]| self.plain(&String::from_utf8_lossy(bytes));
         Ran {
             exit: output.status.code().unwrap_or(-1),
@@ -244,6 +261,26 @@ namespace = "shop"
             result: serde_json::from_str(&self.plain(&read("result.json"))).unwrap_or_default(),
             outputs: self.plain(&read("output")),
             summary: self.plain(&read("summary")),
+        }
+    }
+
+    /// Cancels the job whose program was started last, as Actions does.
+    pub(crate) fn cancel(&self) {
+        let kill = format!("kill -TERM {}", self.running.load(Ordering::Relaxed));
+        let status = std::process::Command::new("sh")
+            .args(["-c", &kill])
+            .status();
+        assert!(status.unwrap().success(), "{kill}");
+    }
+
+    /// Nothing that a program leaves shows a secret, but for the masks that hide it.
+    fn tell_no_secret(&self, told: &[String]) {
+        let registry = self.world.registry.account().password;
+        for line in told.iter().flat_map(|text| text.lines()) {
+            for secret in [ACTIONS_TOKEN, RECORD_KEY, &registry] {
+                let shows = line.contains(secret) && !line.starts_with("::add-mask::");
+                assert!(!shows, "a secret is shown: {line}");
+            }
         }
     }
 
