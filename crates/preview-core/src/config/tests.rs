@@ -64,6 +64,16 @@ fn the_example_says_what_it_looks_like() {
 }
 
 #[test]
+fn the_readmes_configuration_is_one() {
+    let readme = include_str!("../../../../README.md");
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let config = Config::parse("README.md", text).unwrap();
+    assert_eq!(config.components.len(), 2);
+    assert!(config.database.is_some());
+}
+
+#[test]
 fn everything_has_a_default_but_names_images_and_hosts() {
     let least =
         "host = \"{pr}.x.org\"\n[components.web]\nimage = \"ghcr.io/acme/web\"\n[database]\n";
