@@ -1,15 +1,9 @@
 //! GitHub and the cluster, as configuration and environment name them.
 
-use std::time::Duration;
-
 use preview_actions::{Failed, Options, Outside as _, Runner};
 use preview_core::config::Config;
 use preview_github::{GitHub, Repository};
 use preview_k8s::Cluster;
-
-/// How long after the run's deadline GitHub may still be told how it went: what was begun by then may have to be undone
-/// first.
-const TO_TELL: Duration = Duration::from_secs(400);
 
 /// Everything outside, connected.
 pub(crate) struct World<'a> {
@@ -32,7 +26,7 @@ impl<'a> World<'a> {
             settings.api_url,
             settings.token,
             settings.repository,
-            runner.deadline() + TO_TELL,
+            runner.deadline_to_tell(),
         ))
         .misused()?;
         let cluster = Cluster::connect(preview_k8s::Settings {

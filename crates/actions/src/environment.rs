@@ -1,6 +1,6 @@
 //! The process's environment, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -64,8 +64,8 @@ pub struct EventFile {
 /// Who we are at a registry.
 #[derive(Clone, Debug)]
 pub struct RegistryLogin {
-    /// `PREVIEW_REGISTRY_HOST`: whose credential it is; none where only one registry can be meant.
-    pub host: Option<String>,
+    /// Whose credential it is: `PREVIEW_REGISTRY_HOST`, or the only registry that can be meant.
+    pub host: String,
     /// `PREVIEW_REGISTRY_USER`.
     pub user: String,
     /// `PREVIEW_REGISTRY_PASSWORD`.
@@ -209,11 +209,14 @@ impl Environment {
             .map_err(|why| UsageError(why.to_string()))
     }
 
-    /// Who we are at the registry; none to be nobody.
+    /// Who we are at one of the `registries` that images come from; none to be nobody.
     ///
     /// # Errors
-    /// When a user has no password, or a password no user.
-    pub fn registry(&self) -> Result<Option<RegistryLogin>, UsageError> {
+    /// When a user has no password, a password no user, or it is not said which of several registries is meant.
+    pub fn registry(
+        &self,
+        registries: &BTreeSet<&str>,
+    ) -> Result<Option<RegistryLogin>, UsageError> {
         let (user, password) = ("PREVIEW_REGISTRY_USER", "PREVIEW_REGISTRY_PASSWORD");
         match (self.get(user), self.0.get(password)) {
             (None, None) => Ok(None),
@@ -226,11 +229,24 @@ impl Environment {
                 "set it beside PREVIEW_REGISTRY_PASSWORD; ghcr.io takes any name",
             )),
             (Some(user), Some(password)) => Ok(Some(RegistryLogin {
-                host: self.get("PREVIEW_REGISTRY_HOST").map(str::to_owned),
+                host: self.registry_host(registries)?,
                 user: user.to_owned(),
                 password: password.clone(),
             })),
         }
+    }
+
+    /// The one registry that a credential can be meant for: it must not be shown to another.
+    fn registry_host(&self, registries: &BTreeSet<&str>) -> Result<String, UsageError> {
+        let named = self.get("PREVIEW_REGISTRY_HOST");
+        let only = registries.first().filter(|_| registries.len() == 1);
+        named.or(only.copied()).map(str::to_owned).ok_or_else(|| {
+            let registries: Vec<&str> = registries.iter().copied().collect();
+            UsageError(format!(
+                "PREVIEW_REGISTRY_PASSWORD may be meant for any of {}; say which in PREVIEW_REGISTRY_HOST",
+                registries.join(", ")
+            ))
+        })
     }
 
     /// Whether this is a job of GitHub Actions, whose log obeys workflow commands.
@@ -293,6 +309,13 @@ mod tests {
             ("GITHUB_EVENT_NAME", "push"),
             ("GITHUB_EVENT_PATH", "/nowhere/event.json"),
         ]);
+        let both = environment(&[
+            ("PREVIEW_REGISTRY_USER", "u"),
+            ("PREVIEW_REGISTRY_PASSWORD", "p"),
+        ]);
+        let one = BTreeSet::from(["ghcr.io"]);
+        let two = BTreeSet::from(["ghcr.io", "quay.io"]);
+        assert_eq!(both.registry(&one).unwrap().unwrap().host, "ghcr.io");
         let instead = "give --commit";
         let told = [
             empty.github().unwrap_err(),
@@ -301,8 +324,9 @@ mod tests {
             half.fence().unwrap_err(),
             empty.event(instead).unwrap_err(),
             no_file.event(instead).unwrap_err(),
-            user.registry().unwrap_err(),
-            password.registry().unwrap_err(),
+            user.registry(&one).unwrap_err(),
+            password.registry(&one).unwrap_err(),
+            both.registry(&two).unwrap_err(),
             user.record_key().unwrap_err(),
         ];
         insta::assert_snapshot!(told.map(|error| error.to_string()).join("\n"), @r#"
@@ -314,6 +338,7 @@ mod tests {
         cannot read the event at GITHUB_EVENT_PATH, /nowhere/event.json: No such file or directory (os error 2); give it the file that GitHub wrote, or give --commit
         PREVIEW_REGISTRY_PASSWORD is not set; set it beside PREVIEW_REGISTRY_USER
         PREVIEW_REGISTRY_USER is not set; set it beside PREVIEW_REGISTRY_PASSWORD; ghcr.io takes any name
+        PREVIEW_REGISTRY_PASSWORD may be meant for any of ghcr.io, quay.io; say which in PREVIEW_REGISTRY_HOST
         the record key (PREVIEW_RECORD_KEY) has 5 bytes and needs 32; make one with `openssl rand -hex 32` and keep it as a secret of the protected environments
         "#);
     }

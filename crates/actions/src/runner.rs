@@ -15,6 +15,9 @@ use crate::ended::{Failed, Outside as _};
 use crate::environment::Environment;
 use crate::run::Options;
 
+/// How long after the run's deadline it may still be told how it went.
+const TO_TELL: Duration = Duration::from_secs(400);
+
 /// How long a run may take that has not read its configuration yet.
 const AT_FIRST: Duration = Duration::from_secs(600);
 
@@ -74,6 +77,12 @@ impl Runner {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         *self.0.deadline.borrow()
+    }
+
+    /// Until when it may still be told how the run went: what was begun by its deadline may have to be undone first.
+    #[must_use]
+    pub fn deadline_to_tell(&self) -> Instant {
+        self.deadline() + TO_TELL
     }
 
     /// Lets the whole run take so long, counted from its beginning.

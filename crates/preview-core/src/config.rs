@@ -62,6 +62,13 @@ impl Config {
             .find(|component| component.name == *name)
     }
 
+    /// The registries that the components' images come from.
+    #[must_use]
+    pub fn registries(&self) -> BTreeSet<&str> {
+        let images = self.components.iter().map(|component| &component.image);
+        images.map(ImageName::registry).collect()
+    }
+
     /// The target `name`.
     #[must_use]
     pub fn target(&self, name: &TargetName) -> Option<&Target> {
