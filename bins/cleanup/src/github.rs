@@ -8,7 +8,7 @@ use preview_core::deployments::{ENVIRONMENT, PROGRESS, PROMOTION, RECORD, subjec
 use preview_core::labels;
 use preview_core::names::CommitSha;
 use preview_core::pulls::PullRequest;
-use preview_github::{Deployment, DeploymentFilter, DeploymentId, DeploymentState};
+use preview_github::{Deployment, DeploymentFilter, DeploymentId};
 use preview_k8s::Receipt;
 
 use crate::Cleanup;
@@ -24,18 +24,7 @@ impl World<'_> {
                 environment: Some(target.name.to_string()),
                 task: Some(PROMOTION.to_owned()),
             };
-            let mut is_there = false;
-            for deployment in self.github.deployments(&of_target).await.outside()? {
-                let statuses = self
-                    .github
-                    .deployment_statuses(deployment.id)
-                    .await
-                    .outside()?;
-                is_there |= statuses
-                    .iter()
-                    .any(|status| status.state == DeploymentState::Success);
-            }
-            if !is_there {
+            if !self.github.has_succeeded(&of_target).await.outside()? {
                 return Ok(false);
             }
         }

@@ -35,17 +35,7 @@ impl Promotion<'_> {
             environment: Some(self.target.name.to_string()),
             task: Some(PROMOTION.to_owned()),
         };
-        let github = &self.world.github;
-        for deployment in github.deployments(&of_target).await.outside()? {
-            let statuses = github.deployment_statuses(deployment.id).await.outside()?;
-            if statuses
-                .iter()
-                .any(|status| status.state == DeploymentState::Success)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        self.world.github.has_succeeded(&of_target).await.outside()
     }
 
     async fn deploys(&self, proven: &Proven) -> Result<(), Failed> {

@@ -361,6 +361,23 @@ impl GitHub {
         Ok(wires.into_iter().map(DeploymentStatus::from).collect())
     }
 
+    /// Whether any deployment that matches was ever a success, whatever became of it since.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn has_succeeded(&self, filter: &DeploymentFilter) -> Result<bool, Error> {
+        for deployment in self.deployments(filter).await? {
+            let statuses = self.deployment_statuses(deployment.id).await?;
+            if statuses
+                .iter()
+                .any(|status| status.state == DeploymentState::Success)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Sets those of these deployments inactive that are not yet, and returns them.
     ///
     /// All previews share one environment, so the caller picks them by their payloads.

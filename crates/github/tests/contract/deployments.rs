@@ -137,3 +137,37 @@ async fn deployments_are_listed_whole_and_by_what_is_asked_for() {
     assert_eq!(listed(elsewhere).await, []);
     stage.conforms();
 }
+
+#[tokio::test]
+async fn a_deployment_that_was_a_success_has_been_one_even_when_it_is_over() {
+    let stage = Stage::new().await;
+    let number = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    let head = stage.pull(number).await.head;
+    let github = &stage.github;
+    let request = progress(&head, number);
+    let created = github.create_deployment(&request).await.unwrap();
+    let in_environment = |name: &str| DeploymentFilter {
+        environment: Some(name.into()),
+        ..DeploymentFilter::default()
+    };
+    let has_succeeded =
+        async |name: &str| github.has_succeeded(&in_environment(name)).await.unwrap();
+    let set = async |state| {
+        let status = status(state);
+        let set = github.set_deployment_status(created.id, &status);
+        set.await.unwrap();
+    };
+
+    set(DeploymentState::InProgress).await;
+    assert!(!has_succeeded("preview").await);
+    set(DeploymentState::Success).await;
+    github
+        .retire_deployments(&[created.id], "over")
+        .await
+        .unwrap();
+    assert!(has_succeeded("preview").await);
+    assert!(!has_succeeded("production").await);
+    stage.conforms();
+}
