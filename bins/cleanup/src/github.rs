@@ -122,6 +122,7 @@ impl Cleanup<'_> {
             namespace: namespace.filter(|_| !is_gone),
             database: None,
             components: Vec::new(),
+            notes: Vec::new(),
             run_url: self.world.runner.environment().run_url(),
             preview_gone: false,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
-use preview_core::comment::{Comment, Condition, MARKER, Replicas, State};
+use preview_core::comment::{Comment, Condition, MARKER, Note, Replicas, State};
 use preview_core::deployments::{ENVIRONMENT, PROGRESS, RECORD, progress_payload, subject_of};
 use preview_core::health::Rollout;
 use preview_core::labels::{self, image_labels};
@@ -50,6 +50,7 @@ impl<'a> Story<'a> {
                 namespace: None,
                 database: None,
                 components: Vec::new(),
+                notes: Vec::new(),
                 run_url: world.runner.environment().run_url(),
                 preview_gone: false,
             },
@@ -102,6 +103,13 @@ impl<'a> Story<'a> {
             .await?;
         self.marks(CommitState::Pending, "Deploying").await?;
         self.deploys("claiming a slot").await
+    }
+
+    /// Keeps what else there is to know: every comment from now on says it.
+    pub(crate) fn note(&mut self, note: Note) {
+        if !self.comment.notes.contains(&note) {
+            self.comment.notes.push(note);
+        }
     }
 
     /// The comment says what is being done.
@@ -159,6 +167,7 @@ impl<'a> Story<'a> {
             updated: Timestamp::now(),
             database: None,
             components: Vec::new(),
+            notes: Vec::new(),
             ..self.comment.clone()
         };
         self.write(&waits).await
@@ -194,6 +203,7 @@ impl<'a> Story<'a> {
                 .filter(|_| !receipt.finished()),
             database: None,
             components: Vec::new(),
+            notes: Vec::new(),
             ..self.comment.clone()
         };
         self.write(&gone).await

@@ -117,6 +117,7 @@ impl Promotion<'_> {
                 namespace: Some(self.target.namespace.clone()),
                 database: None,
                 components: Vec::new(),
+                notes: Vec::new(),
                 run_url: self.runner.environment().run_url(),
                 preview_gone: self.tells_of_destruction(number).await?,
             };

@@ -10,6 +10,10 @@ use crate::markdown::{code, fence, inline, is_plain_url, link};
 use crate::names::{CommitSha, ComponentName, NamespaceName, PinnedImage, Subject};
 use crate::outcome::ReceiptItem;
 
+mod note;
+
+pub use note::Note;
+
 /// The hidden text by which the comment is found again (together with its author: others can copy it).
 pub const MARKER: &str = "<!-- preview-environments:comment -->";
 
@@ -77,6 +81,8 @@ pub struct Comment {
     pub database: Option<Condition>,
     /// How its components are, in the order in which they are shown.
     pub components: Vec<(ComponentName, Replicas)>,
+    /// What else there is to know, in the order in which it was found out.
+    pub notes: Vec<Note>,
     /// The page of the run that wrote it.
     pub run_url: Option<String>,
     /// Whether the preview is gone, where the state tells of something else.
@@ -229,6 +235,10 @@ impl Comment {
         let story = self.story();
         if !story.is_empty() {
             out += &story;
+            out.push('\n');
+        }
+        if !self.notes.is_empty() {
+            list(&mut out, self.notes.iter().map(ToString::to_string));
             out.push('\n');
         }
         self.details(&mut out);

@@ -7,6 +7,7 @@ pub mod cleanup;
 pub mod comment;
 pub mod commits;
 pub mod config;
+pub mod database;
 pub mod deploy;
 pub mod deployments;
 pub mod health;

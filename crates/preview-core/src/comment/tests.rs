@@ -24,6 +24,7 @@ fn comment(state: State) -> Comment {
                 (name.parse().unwrap(), replicas)
             })
             .to_vec(),
+        notes: Vec::new(),
         run_url: Some("https://github.com/acme/shop/actions/runs/12".into()),
         preview_gone: false,
     }
@@ -435,6 +436,75 @@ fn promotion_and_cleanup_of_one_merge_end_in_the_same_comment_whichever_is_last(
     }
     assert_eq!(with_destruction(&destroyed), None);
     assert_eq!(with_destruction(&told(State::Ready, false)), None);
+}
+
+#[test]
+fn remarks_stand_below_what_the_state_tells() {
+    use crate::database::Rebuild;
+    let noted = Comment {
+        notes: vec![
+            Note::DatabaseRebuilt(Rebuild::Rewritten {
+                file: "api/migrations/0002_`</details>.sql".into(),
+            }),
+            Note::PreviousServes {
+                commit: "d".repeat(40).parse().unwrap(),
+            },
+        ],
+        ..comment(State::Ready)
+    };
+    insta::assert_snapshot!(noted.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ✅ Ready
+    **URL**: https://123.pr.example.com
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    - The database was made afresh, and what was in it is gone: ``api/migrations/0002_`</details>.sql`` was applied with other content.
+    - The previous version, ddddddd, still serves.
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Namespace: `preview-pr-123`
+    - Database: Ready
+    - Web: Ready (2/2 replicas)
+    - API: Ready (2/2 replicas)
+
+    </details>
+    ");
+    let failed = Comment {
+        notes: noted.notes,
+        ..comment(State::OutsideFailed { error: "no".into() })
+    };
+    let text = failed.render();
+    let (_, below) = text.split_once("/runs/12)\n\n- The database").unwrap();
+    assert!(below.contains("still serves.\n\n<details>"), "{text}");
+}
+
+#[test]
+fn a_rebuild_tells_which_file_is_why() {
+    use crate::database::Rebuild;
+    let file = || "m/0002_b.sql".to_owned();
+    let told = [
+        Rebuild::Asked,
+        Rebuild::Rewritten { file: file() },
+        Rebuild::Removed { file: file() },
+        Rebuild::Inserted {
+            file: file(),
+            before: "m/0003_c.sql".into(),
+        },
+    ]
+    .map(|why| why.to_string());
+    insta::assert_snapshot!(told.join("\n"), @r"
+    `--reset-database` asked for it
+    `m/0002_b.sql` was applied with other content
+    `m/0002_b.sql` was applied and is not there any more
+    `m/0002_b.sql` now comes before `m/0003_c.sql`, which was applied without it
+    ");
 }
 
 #[test]
