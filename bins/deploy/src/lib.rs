@@ -2,10 +2,11 @@
 //!
 //! observe → decide → act → report: which pull request is meant and which images are its own ([`observe`]); whether
 //! they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
-//! ([`slot`], [`waves`]); and what of it people see ([`story`]).
+//! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
 
 mod arguments;
 mod observe;
+mod preflight;
 mod record;
 mod slot;
 mod stop;
@@ -137,8 +138,9 @@ impl<'a> Deploy<'a> {
         }
     }
 
-    /// Takes the Namespace and a slot, and fills it, wave by wave.
+    /// Looks whether all can go well, takes the Namespace and a slot, and fills it, wave by wave.
     async fn act(&self, story: &mut Story<'_>) -> Result<(), Stop> {
+        self.preflight().await?;
         let mut slot = self.take_namespace().await?;
         // Only the owner tells: a run that wakes up late must not overwrite what a newer one said.
         story.begins(self.preview, self.claimant).await?;
