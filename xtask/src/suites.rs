@@ -38,13 +38,17 @@ pub(crate) struct Arguments {
     /// Runs the suites on a real node and registry too, and judges GitHub's sandbox by GitHub's whole description.
     #[arg(long)]
     real: bool,
+    /// Of all that, only this play (may be repeated).
+    #[arg(long, value_name = "NAME", requires = "real")]
+    play: Vec<String>,
 }
 
 /// Runs `cargo xtask test`.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.real {
-        true => real(),
-        false => succeed(cargo().args(["test", "--workspace"])),
+    match (arguments.real, arguments.play.as_slice()) {
+        (true, []) => real(),
+        (true, names) => plays(names),
+        (false, _) => succeed(cargo().args(["test", "--workspace"])),
     }
 }
 
@@ -118,7 +122,9 @@ fn real() -> anyhow::Result<()> {
     on_real.arg("test").args(&selected).arg("--no-fail-fast");
     on_real.envs(settings(running)).args(["--", PARALLEL]);
     results.add(packages.join(", "), &mut on_real);
-    results.add_work("a pull request's life, real", || life::on_real(running));
+    results.add_work("a pull request's life, real", || {
+        life::on_real(running, life::PLAYS)
+    });
     let mut judged = cargo();
     judged
         .args(["test", "--workspace", "--no-fail-fast"])
@@ -126,6 +132,20 @@ fn real() -> anyhow::Result<()> {
     let name = "all others, GitHub's by its whole description";
     results.add(name.to_owned(), &mut judged);
     println!("\n{}\n\n{}", versions(running), results.table());
+    borrowed.give_back()?;
+    results.verdict()
+}
+
+/// Plays what is named, on the real counterparts.
+fn plays(names: &[String]) -> anyhow::Result<()> {
+    let plays = life::named(names)?;
+    let borrowed = counterparts::borrow()?;
+    let mut results = Results::default();
+    for play in plays {
+        let running = &borrowed.running;
+        results.add_work(play.name(), || life::on_real(running, &[play]));
+    }
+    println!("\n{}", results.table());
     borrowed.give_back()?;
     results.verdict()
 }

@@ -56,6 +56,9 @@ impl Cluster {
     /// before each create, and a create overwrites nothing that appeared meanwhile. A Job that exists is left alone:
     /// its template is immutable, and its name carries the template's hash.
     ///
+    /// What lies in no namespace (a VolumeSnapshotContent) is the preview's all the same, by its labels; its name must
+    /// tell previews apart.
+    ///
     /// # Errors
     /// When the cluster cannot be asked, refuses an object, or the Namespace is somebody else's.
     pub async fn apply(
@@ -175,9 +178,12 @@ fn is_terminating(object: &DynamicObject) -> bool {
 }
 
 fn body(claimant: &Claimant, namespace: &NamespaceName, manifest: Manifest) -> Value {
+    let namespaced = manifest.object().kind.is_namespaced();
     let mut body = manifest.into_body();
     let metadata = &mut body["metadata"];
-    metadata["namespace"] = json!(namespace);
+    if namespaced {
+        metadata["namespace"] = json!(namespace);
+    }
     for (key, value) in claimant.owner.labels() {
         metadata["labels"][key] = json!(value);
     }

@@ -113,9 +113,14 @@ impl Cluster {
         &self.server
     }
 
-    /// The objects of `kind` in `namespace`, whichever type they are.
+    /// The objects of `kind` in `namespace`, whichever type they are; those of the whole cluster where the kind lies in
+    /// no namespace.
     pub(crate) fn api(&self, kind: Kind, namespace: &NamespaceName) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace.as_str(), &resource(kind))
+        let (client, resource) = (self.client.clone(), resource(kind));
+        match kind.is_namespaced() {
+            true => Api::namespaced_with(client, namespace.as_str(), &resource),
+            false => Api::all_with(client, &resource),
+        }
     }
 }
 

@@ -30,6 +30,9 @@ const fn plural(kind: Kind) -> &'static str {
         Kind::CronJob => "cronjobs",
         Kind::Job => "jobs",
         Kind::Ingress => "ingresses",
+        Kind::HttpRoute => "httproutes",
+        Kind::VolumeSnapshot => "volumesnapshots",
+        Kind::VolumeSnapshotContent => "volumesnapshotcontents",
     }
 }
 

@@ -141,7 +141,7 @@ impl Cluster {
 }
 
 const fn is_pruned(kind: Kind) -> bool {
-    !matches!(kind, Kind::Namespace | Kind::PersistentVolumeClaim)
+    !matches!(kind, Kind::Namespace | Kind::PersistentVolumeClaim) && !kind.is_custom()
 }
 
 /// What is not on its way out already, and not made by a controller that we would have to remove instead (the Jobs of

@@ -225,7 +225,7 @@ impl Cluster {
         let mut items = Vec::new();
         for kind in Kind::ALL {
             // Told by their own watches, or no content of a Namespace.
-            if matches!(kind, Kind::Namespace | Kind::PersistentVolumeClaim) {
+            if kind == Kind::PersistentVolumeClaim || !kind.is_namespaced() || kind.is_custom() {
                 continue;
             }
             let api = self.api(kind, namespace);

@@ -30,11 +30,15 @@ pub enum Kind {
     CronJob,
     Job,
     Ingress,
+    #[serde(rename = "HTTPRoute")]
+    HttpRoute,
+    VolumeSnapshot,
+    VolumeSnapshotContent,
 }
 
 impl Kind {
     /// All kinds, in the order in which they are declared.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Namespace,
         Self::ResourceQuota,
         Self::LimitRange,
@@ -50,6 +54,9 @@ impl Kind {
         Self::CronJob,
         Self::Job,
         Self::Ingress,
+        Self::HttpRoute,
+        Self::VolumeSnapshot,
+        Self::VolumeSnapshotContent,
     ];
 
     /// The `apiVersion` under which we write it.
@@ -67,7 +74,24 @@ impl Kind {
             Self::StatefulSet | Self::Deployment | Self::DaemonSet => "apps/v1",
             Self::CronJob | Self::Job => "batch/v1",
             Self::Ingress | Self::NetworkPolicy => "networking.k8s.io/v1",
+            Self::HttpRoute => "gateway.networking.k8s.io/v1",
+            Self::VolumeSnapshot | Self::VolumeSnapshotContent => "snapshot.storage.k8s.io/v1",
         }
+    }
+
+    /// Whether its objects lie in a namespace. The others are the cluster's, under names that all previews share.
+    #[must_use]
+    pub const fn is_namespaced(self) -> bool {
+        !matches!(self, Self::Namespace | Self::VolumeSnapshotContent)
+    }
+
+    /// Whether Kubernetes itself lacks it: a cluster serves it only where somebody installed its CustomResourceDefinition.
+    #[must_use]
+    pub const fn is_custom(self) -> bool {
+        matches!(
+            self,
+            Self::HttpRoute | Self::VolumeSnapshot | Self::VolumeSnapshotContent
+        )
     }
 
     /// Kubernetes' own name of the kind.
@@ -89,6 +113,9 @@ impl Kind {
             Self::CronJob => "CronJob",
             Self::Job => "Job",
             Self::Ingress => "Ingress",
+            Self::HttpRoute => "HTTPRoute",
+            Self::VolumeSnapshot => "VolumeSnapshot",
+            Self::VolumeSnapshotContent => "VolumeSnapshotContent",
         }
     }
 }
@@ -337,4 +364,18 @@ pub struct ContainerEnd {
     pub exit_code: i32,
     /// `message`, often empty.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_written_as_kubernetes_names_them() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+            let name = format!("{kind}/web").parse::<ObjectName>();
+            assert_eq!(name.unwrap().kind, kind);
+        }
+    }
 }

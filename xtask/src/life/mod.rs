@@ -17,7 +17,9 @@ mod stage;
 #[cfg(test)]
 mod story;
 
-use anyhow::Context as _;
+use std::{fmt, future::Future, pin::Pin};
+
+use anyhow::{Context as _, bail};
 use sandbox::World;
 
 use crate::counterparts::Running;
@@ -28,13 +30,70 @@ pub(crate) use programs::{Like, Programs};
 pub(crate) use progress::Progress;
 pub(crate) use stage::Stage;
 
-/// Plays a whole life, and previews that cannot come up, on real servers.
+/// A play for real servers. On the sandbox each is a plain test besides, see `story`.
+#[derive(Clone, Copy)]
+pub(crate) struct Play {
+    name: &'static str,
+    acts: for<'a> fn(&'a mut Stage) -> Acts<'a>,
+}
+
+type Acts<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
+
+/// A play by its name, with which its Namespaces' names begin.
+macro_rules! play {
+    ($name:literal, $acts:path) => {
+        Play {
+            name: $name,
+            acts: |stage| Box::pin($acts(stage)),
+        }
+    };
+}
+
+/// All plays for real servers, in the order in which they are played.
+pub(crate) const PLAYS: &[Play] = &[
+    play!("life", play),
+    play!("missing", broken::an_image_is_missing),
+    play!("crash", broken::a_container_crashes),
+];
+
+impl Play {
+    /// What it is called at the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl fmt::Debug for Play {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Play({})", self.name)
+    }
+}
+
+/// The plays of these names, in the order of the names.
+///
+/// # Errors
+/// When there is none of a name, with the names that there are.
+pub(crate) fn named(names: &[String]) -> anyhow::Result<Vec<Play>> {
+    let found = names.iter().map(|name| {
+        let play = PLAYS.iter().find(|play| play.name == name);
+        play.copied().ok_or(name)
+    });
+    match found.collect() {
+        Ok(plays) => Ok(plays),
+        Err(name) => {
+            let known: Vec<_> = PLAYS.iter().map(Play::name).collect();
+            bail!("there is no play {name:?}; there are {}", known.join(", "))
+        }
+    }
+}
+
+/// Plays `plays` on real servers, one after another.
 ///
 /// Must not be called on a thread that drives an async runtime: it has one of its own.
 ///
 /// # Errors
 /// When an act ends differently than it should.
-pub(crate) fn on_real(running: &Running) -> anyhow::Result<()> {
+pub(crate) fn on_real(running: &Running, plays: &[Play]) -> anyhow::Result<()> {
     let programs = Programs::build(Like::Tests)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -42,14 +101,48 @@ pub(crate) fn on_real(running: &Running) -> anyhow::Result<()> {
         .context("start a runtime")?;
     runtime.block_on(async {
         let results = tempfile::tempdir().context("make a folder for results")?;
-        let stage = async |name| {
+        for play in plays {
             let world = World::start().await.context("start the sandbox")?;
             let (github, ground) = (world.github, Ground::real(running).await?);
             let (programs, progress) = (programs.clone(), Progress::shown());
-            Stage::set(name, github, ground, programs, progress, results.path()).await
-        };
-        play(&mut stage("life").await?).await?;
-        broken::an_image_is_missing(&mut stage("missing").await?).await?;
-        broken::a_container_crashes(&mut stage("crash").await?).await
+            let set = Stage::set(
+                play.name,
+                github,
+                ground,
+                programs,
+                progress,
+                results.path(),
+            );
+            let mut stage = set.await.context("set the stage")?;
+            (play.acts)(&mut stage)
+                .await
+                .with_context(|| format!("the play {}", play.name))?;
+        }
+        Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn a_play_is_found_by_its_name() {
+        let found = named(&["crash".to_owned(), "life".to_owned()]).unwrap();
+        assert_eq!(format!("{found:?}"), "[Play(crash), Play(life)]");
+        let refused = named(&["lief".to_owned()]).unwrap_err().to_string();
+        let (said, known) = refused.split_once(';').unwrap();
+        assert_snapshot!(said, @r#"there is no play "lief""#);
+        assert!(known.contains("life, missing, crash"), "{known}");
+    }
+
+    #[test]
+    fn no_two_plays_share_their_namespaces() {
+        let mut names: Vec<_> = PLAYS.iter().map(Play::name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PLAYS.len());
+    }
 }
