@@ -3,6 +3,7 @@
 //! Strict: a key that is not known is refused, with the nearest that is. Every value has a default but names, images
 //! and hosts.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -14,10 +15,13 @@ mod fields;
 mod file;
 mod quantity;
 mod read;
+mod routes;
 mod template;
 
 pub use error::ConfigError;
 pub use quantity::{Cpu, Memory};
+pub(crate) use routes::host_variables;
+pub use routes::{Route, is_snippet};
 pub use template::{HostTemplate, NamespaceTemplate};
 
 /// Everything that an adopter decides.
@@ -97,8 +101,8 @@ pub struct Component {
     pub port: u16,
     /// How many of it run.
     pub replicas: u32,
-    /// The path of the preview's host that leads to it.
-    pub route: Option<String>,
+    /// Where it is reached from outside, if it is.
+    pub route: Option<Route>,
     /// The HTTP path that answers 2xx when it is ready; without one, an open port is readiness.
     pub readiness: Option<String>,
     /// Environment variables of its own.
@@ -200,6 +204,8 @@ pub struct IngressSettings {
     pub class: Option<String>,
     /// The Secret with the certificate, where it is not the controller's own.
     pub tls_secret: Option<String>,
+    /// Annotations of every Ingress.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// Where a merged pull request goes.
@@ -234,7 +240,7 @@ pub struct TargetWorkload {
 }
 
 /// What every component finds in its environment, and what `${…}` may name in a value of `env`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variable {
     /// `preview`.
     Env,
@@ -254,11 +260,13 @@ pub enum Variable {
     DatabaseName,
     /// The user that owns it.
     DatabaseUser,
+    /// The host of a component that is reached from outside, such as `7-api.pr.example.com`.
+    Host(ComponentName),
 }
 
 impl Variable {
-    /// All of them, in the order in which they are documented.
-    pub const ALL: [Self; 9] = [
+    /// All that every preview has, in the order in which they are documented; the database's only where it has one.
+    pub const FIXED: [Self; 9] = [
         Self::Env,
         Self::BaseUrl,
         Self::PrNumber,
@@ -270,10 +278,13 @@ impl Variable {
         Self::DatabaseUser,
     ];
 
-    /// The variable's name.
+    /// What the variable of a component's host begins with.
+    const HOST: &'static str = "HOST_";
+
+    /// The variable's name; that of a host is `HOST_` and the component's in capitals, with `_` for `-`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
+    pub fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Env => "ENV",
             Self::BaseUrl => "BASE_URL",
             Self::PrNumber => "PR_NUMBER",
@@ -283,12 +294,28 @@ impl Variable {
             Self::DatabasePort => "DATABASE_PORT",
             Self::DatabaseName => "DATABASE_NAME",
             Self::DatabaseUser => "DATABASE_USER",
+            Self::Host(component) => {
+                let component = component.as_str().to_ascii_uppercase().replace('-', "_");
+                return Cow::Owned(format!("{}{component}", Self::HOST));
+            }
+        })
+    }
+
+    /// The variable of that name; whether a preview has it is another question.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        if let Some(component) = name.strip_prefix(Self::HOST) {
+            let component = component.to_ascii_lowercase().replace('_', "-");
+            let variable = Self::Host(component.parse().ok()?);
+            return Some(variable).filter(|variable| variable.name() == name);
         }
+        let mut fixed = Self::FIXED.into_iter();
+        fixed.find(|variable| variable.name() == name)
     }
 
     /// Whether only a preview with a database has it.
     #[must_use]
-    pub const fn needs_database(self) -> bool {
+    pub const fn needs_database(&self) -> bool {
         matches!(
             self,
             Self::DatabaseHost | Self::DatabasePort | Self::DatabaseName | Self::DatabaseUser
@@ -309,20 +336,20 @@ enum EnvPart {
 impl EnvValue {
     /// The value with every variable replaced by what `value_of` says.
     #[must_use]
-    pub fn render(&self, mut value_of: impl FnMut(Variable) -> String) -> String {
+    pub fn render(&self, mut value_of: impl FnMut(&Variable) -> String) -> String {
         self.0
             .iter()
             .map(|part| match part {
                 EnvPart::Text(text) => text.clone(),
-                EnvPart::Variable(variable) => value_of(*variable),
+                EnvPart::Variable(variable) => value_of(variable),
             })
             .collect()
     }
 
-    fn variables(&self) -> impl Iterator<Item = Variable> {
+    fn variables(&self) -> impl Iterator<Item = &Variable> {
         self.0.iter().filter_map(|part| match part {
             EnvPart::Text(_) => None,
-            EnvPart::Variable(variable) => Some(*variable),
+            EnvPart::Variable(variable) => Some(variable),
         })
     }
 
@@ -338,10 +365,7 @@ impl EnvValue {
             }
             let name = rest[at + 2..].split('}').next().unwrap_or_default();
             let closed = rest[at + 2 + name.len()..].starts_with('}');
-            let variable = Variable::ALL
-                .into_iter()
-                .find(|variable| closed && variable.as_str() == name);
-            let Some(variable) = variable else {
+            let Some(variable) = Variable::named(name).filter(|_| closed) else {
                 return Err(name.to_owned());
             };
             parts.push(EnvPart::Text(rest[..at].to_owned()));

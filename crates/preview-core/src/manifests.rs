@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::comment::display_name;
-use crate::config::{Component, Config, Variable};
+use crate::config::{Component, Config, Variable, host_variables};
 use crate::lifecycle::Phase;
 use crate::names::{
     CommitSha, ComponentName, Host, NamespaceName, NotA, PinnedImage, RepositorySlug, Uid,
@@ -21,6 +21,7 @@ mod database;
 mod furniture;
 mod jobs;
 mod pod;
+mod routes;
 mod workloads;
 
 /// The name of the database's StatefulSet, its Service and its container.
@@ -52,6 +53,7 @@ pub struct Preview<'a> {
     images: Vec<(&'a Component, &'a PinnedImage)>,
     namespace: NamespaceName,
     host: Host,
+    own_hosts: BTreeMap<ComponentName, Host>,
 }
 
 /// Why there can be no such preview.
@@ -108,6 +110,7 @@ impl<'a> Preview<'a> {
             images: images.collect::<Result<_, NoPreview>>()?,
             namespace: config.namespace.render(repository, &owner.subject)?,
             host: config.host.render(&owner.subject)?,
+            own_hosts: routes::own_hosts(config, &owner.subject)?,
         })
     }
 
@@ -187,13 +190,13 @@ impl<'a> Preview<'a> {
             .collect()
     }
 
-    /// An Ingress for each component that has a path on the preview's host.
+    /// An Ingress for each component that is reached from outside.
     #[must_use]
     pub fn routes(&self) -> Vec<Manifest> {
         self.config
             .components
             .iter()
-            .filter_map(|component| workloads::ingress(self, component))
+            .filter_map(|component| routes::manifest(self, component))
             .collect()
     }
 
@@ -240,8 +243,9 @@ impl<'a> Preview<'a> {
         database.chain(components).collect()
     }
 
-    /// The value of one of the fixed variables; nothing for the database's where there is none.
-    fn variable(&self, variable: Variable) -> Option<String> {
+    /// The value of a variable; nothing for the database's where there is none, and for the host of a component that is
+    /// not reached from outside.
+    fn variable(&self, variable: &Variable) -> Option<String> {
         let database = self.config.database.as_ref();
         Some(match variable {
             Variable::Env => "preview".to_owned(),
@@ -253,14 +257,17 @@ impl<'a> Preview<'a> {
             Variable::DatabasePort => database.map(|_| DATABASE_PORT.to_string())?,
             Variable::DatabaseName => database?.name.clone(),
             Variable::DatabaseUser => database?.user.clone(),
+            Variable::Host(component) => self.host_of(component)?.to_string(),
         })
     }
 
-    /// The data of the ConfigMap.
-    fn configuration(&self) -> BTreeMap<&'static str, String> {
-        Variable::ALL
-            .into_iter()
-            .filter_map(|variable| Some((variable.as_str(), self.variable(variable)?)))
+    /// Every variable of this preview by name: what its components find in their environment, and what `${…}` stands
+    /// for.
+    #[must_use]
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        let hosts = host_variables(self.config);
+        let all = Variable::FIXED.into_iter().chain(hosts);
+        all.filter_map(|variable| Some((variable.name().into_owned(), self.variable(&variable)?)))
             .collect()
     }
 }

@@ -77,7 +77,10 @@ pub(super) struct Component {
     /// How many of it run.
     #[serde(default = "one")]
     pub(super) replicas: u32,
-    /// The path of the preview's host that leads to it; none where it is not reached from outside.
+    /// A host of its own, with `{pr}` in its first label and otherwise below the same domain as the preview's.
+    pub(super) host: Option<String>,
+    /// The path that leads to it, of its own host (all of it unless told) or else of the preview's; without host and
+    /// path it is not reached from outside.
     pub(super) path: Option<String>,
     /// The HTTP path that answers 2xx when it is ready; without one, an open port is readiness.
     pub(super) readiness: Option<String>,
@@ -200,6 +203,9 @@ pub(super) struct Ingress {
     pub(super) class: Option<String>,
     /// The Secret in the preview's namespace that holds the certificate; the controller's own unless told.
     pub(super) tls_secret: Option<String>,
+    /// Annotations of every Ingress, for what the controller in front can do: `noindex`, a password, limits.
+    #[serde(default)]
+    pub(super) annotations: BTreeMap<String, String>,
 }
 
 /// How images are read.

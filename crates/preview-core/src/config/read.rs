@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::error::{ConfigError, Source};
 use super::quantity::{Cpu, Memory};
 use super::{
-    Amounts, Component, Config, Database, EnvValue, IngressSettings, Promote, Quota,
-    RegistrySettings, Resources, Target, TargetWorkload, Variable, file,
+    Amounts, Component, Config, Database, EnvValue, Promote, Quota, RegistrySettings, Resources,
+    Target, TargetWorkload, Variable, file, routes,
 };
 use crate::manifests;
 use crate::names::{ComponentName, Digest, ImageName, is_dns_label, is_host};
@@ -41,7 +41,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             .transpose()?,
         quota: quota(&source, written.quota)?,
         registry: registry(&source, written.registry)?,
-        ingress: ingress(&source, written.ingress)?,
+        ingress: routes::ingress(&source, written.ingress)?,
         promote: Promote::default(),
     };
     if config.capacity == 0 {
@@ -56,7 +56,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
 }
 
 /// Reads `text` as a `T`.
-fn value<T: FromStr<Err: fmt::Display>>(
+pub(super) fn value<T: FromStr<Err: fmt::Display>>(
     source: &Source<'_>,
     key: &[&str],
     text: &str,
@@ -65,7 +65,7 @@ fn value<T: FromStr<Err: fmt::Display>>(
 }
 
 /// Refuses the value at `key` with `problem` unless it is `good`.
-fn check(
+pub(super) fn check(
     source: &Source<'_>,
     good: bool,
     key: &[&str],
@@ -139,15 +139,13 @@ fn component(
         &at("port"),
         "0 is no port; write 1 to 65535",
     )?;
-    for (key, path) in [("path", &written.path), ("readiness", &written.readiness)] {
-        let good = path.as_ref().is_none_or(|path| is_path(path));
-        check(
-            source,
-            good,
-            &at(key),
-            "no path; it begins with / and has neither blanks nor ? nor #",
-        )?;
-    }
+    let readiness = written.readiness.as_deref();
+    check(
+        source,
+        readiness.is_none_or(is_path),
+        &at("readiness"),
+        "no path; it begins with / and has neither blanks nor ? nor #",
+    )?;
     for (key, command) in [("migrate", &written.migrate), ("seed", &written.seed)] {
         let empty = command.as_ref().is_some_and(Vec::is_empty);
         check(
@@ -168,11 +166,12 @@ fn component(
         written.resources,
         &Resources::of_a_component(),
     )?;
+    let route = routes::route(source, &name, written.host.as_deref(), written.path)?;
     Ok(Component {
         image: written.image,
         port: written.port,
         replicas: written.replicas,
-        route: written.path,
+        route,
         readiness: written.readiness,
         env,
         migrate: written.migrate,
@@ -206,7 +205,7 @@ fn env_value(
         key,
         "no name of an environment variable; use letters, digits and _, and no digit first",
     )?;
-    let fixed = Variable::ALL.iter().any(|fixed| fixed.as_str() == variable)
+    let fixed = Variable::FIXED.iter().any(|fixed| fixed.name() == variable)
         || variable == manifests::PASSWORD_KEY;
     check(
         source,
@@ -215,7 +214,8 @@ fn env_value(
         "set for every component already; choose another name",
     )?;
     EnvValue::parse(text).map_err(|unknown| {
-        let known = Variable::ALL.map(Variable::as_str);
+        let known = Variable::FIXED.map(|variable| variable.name());
+        let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
         let hint = super::error::nearest(&unknown, &known).map_or_else(
             || format!("there are: {}", known.join(", ")),
             |near| format!("did you mean ${{{near}}}?"),
@@ -371,37 +371,12 @@ fn registry(source: &Source<'_>, written: file::Registry) -> Result<RegistrySett
     })
 }
 
-fn ingress(source: &Source<'_>, written: file::Ingress) -> Result<IngressSettings, ConfigError> {
-    for (key, name) in [
-        ("class", &written.class),
-        ("tls_secret", &written.tls_secret),
-    ] {
-        let good = name.as_deref().is_none_or(is_host);
-        check(
-            source,
-            good,
-            &["ingress", key],
-            "no name of a Kubernetes object: a-z, 0-9, - and dots",
-        )?;
-    }
-    Ok(IngressSettings {
-        class: written.class,
-        tls_secret: written.tls_secret,
-    })
-}
-
 /// What is right by itself and wrong beside the rest.
 fn check_together(source: &Source<'_>, config: &Config) -> Result<(), ConfigError> {
-    let mut routes: BTreeMap<&str, &ComponentName> = BTreeMap::new();
+    routes::check_routes(source, config)?;
     for component in &config.components {
         let name = component.name.as_str();
-        if let Some(route) = &component.route
-            && let Some(other) = routes.insert(route, &component.name)
-        {
-            let problem =
-                format!("{route} leads to component {other} already; give each its own path");
-            return Err(source.wrong(&["components", name, "path"], problem));
-        }
+        routes::check_variables(source, config, component)?;
         if config.database.is_some() {
             let taken = name == manifests::DATABASE;
             check(
@@ -432,7 +407,7 @@ fn check_without_database(source: &Source<'_>, component: &Component) -> Result<
         if let Some(needs) = text.variables().find(|variable| variable.needs_database()) {
             let problem = format!(
                 "${{{}}} stands for nothing without a database; describe one as [database]",
-                needs.as_str()
+                needs.name()
             );
             return Err(source.wrong(&["components", name, "env", variable], problem));
         }

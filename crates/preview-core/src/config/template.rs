@@ -128,6 +128,52 @@ impl HostTemplate {
     pub fn render(&self, subject: &Subject) -> Result<Host, NotA> {
         self.0.replace(PR, &subject.slug()).parse()
     }
+
+    /// The template as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What follows the first label, and is the same for every preview: `pr.example.com` of `{pr}.pr.example.com`.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.0.split_once('.').map_or("", |(_, domain)| domain)
+    }
+
+    /// Whether a host of this template could be one of `other`, be it of another subject.
+    ///
+    /// A subject has no dash: two templates are told apart by the number of parts between dashes, or by a part that is
+    /// different and no subject.
+    pub(super) fn may_be_mistaken_for(&self, other: &Self) -> bool {
+        let parts = |template: &Self| -> Vec<String> {
+            let label = template.0.split('.').next().unwrap_or_default();
+            label.split('-').map(str::to_owned).collect()
+        };
+        let (ours, theirs) = (parts(self), parts(other));
+        self.domain() == other.domain()
+            && ours.len() == theirs.len()
+            && ours.iter().zip(&theirs).all(|(a, b)| could_be_equal(a, b))
+    }
+}
+
+/// Whether two parts of a label, each with [`PR`] in it or not, could become the same.
+fn could_be_equal(a: &str, b: &str) -> bool {
+    match (a.split_once(PR), b.split_once(PR)) {
+        (None, None) => a == b,
+        // Where both have it, their subjects may make up for whatever is around it.
+        (Some(_), Some(_)) => true,
+        (Some(around), None) => could_be_subject(around, b),
+        (None, Some(around)) => could_be_subject(around, a),
+    }
+}
+
+/// Whether `text` could be a subject's digits between `before` and `after`.
+fn could_be_subject((before, after): (&str, &str), text: &str) -> bool {
+    let within = text
+        .strip_prefix(before)
+        .and_then(|t| t.strip_suffix(after));
+    within.is_some_and(|within| !within.is_empty() && within.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 impl FromStr for HostTemplate {
@@ -234,5 +280,29 @@ mod tests {
         ] {
             assert!(bad.parse::<HostTemplate>().is_err(), "{bad}");
         }
+    }
+    #[test]
+    fn hosts_of_two_templates_are_told_apart_by_parts_that_are_no_subject() {
+        let template = |label: &str| -> HostTemplate { format!("{label}.x.org").parse().unwrap() };
+        for (a, b, mistaken) in [
+            ("{pr}", "{pr}-api", false),
+            ("{pr}-web", "{pr}-api", false),
+            ("{pr}-web", "api-{pr}", false),
+            ("shop-{pr}", "shop-{pr}-api", false),
+            ("{pr}", "{pr}", true),
+            // 17 and 7: `17.x.org`.
+            ("{pr}", "1{pr}", true),
+            ("{pr}", "{pr}api", true),
+            // 7-7, of both.
+            ("{pr}-7", "7-{pr}", true),
+            ("{pr}-cab", "17-{pr}", true),
+            ("v{pr}-x", "v7-{pr}", false),
+        ] {
+            let (a, b) = (template(a), template(b));
+            assert_eq!(a.may_be_mistaken_for(&b), mistaken, "{a} {b}");
+            assert_eq!(b.may_be_mistaken_for(&a), mistaken, "{b} {a}");
+        }
+        let elsewhere: HostTemplate = "{pr}.y.org".parse().unwrap();
+        assert!(!template("{pr}").may_be_mistaken_for(&elsewhere));
     }
 }

@@ -1,5 +1,7 @@
 use super::*;
 
+mod routes;
+
 const EXAMPLE: &str = include_str!("../../../../examples/preview.toml");
 
 /// A file that is right, to be made wrong.
@@ -41,7 +43,8 @@ fn the_example_says_what_it_looks_like() {
     let web = config.component(&"web".parse().unwrap()).unwrap();
     assert_eq!(web.image.as_str(), "ghcr.io/acme/shop-web");
     assert_eq!((web.port, web.replicas), (8080, 2));
-    assert_eq!(web.route.as_deref(), Some("/"));
+    let route = web.route.as_ref().unwrap();
+    assert_eq!((&route.host, route.path.as_str()), (&None, "/"));
     assert_eq!(web.readiness.as_deref(), Some("/ready"));
     let api = config.component(&"api".parse().unwrap()).unwrap();
     assert_eq!(api.route, None);
@@ -145,6 +148,7 @@ fn everything_has_a_default_but_names_images_and_hosts() {
         ingress: IngressSettings {
             class: None,
             tls_secret: None,
+            annotations: {},
         },
         promote: Promote {
             unsigned_records: false,
@@ -215,7 +219,7 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
 #[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
     insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, quota, ingress, registry, promote");
-    insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, port, replicas, path, readiness, env, migrate, seed, resources");
+    insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, port, replicas, host, path, readiness, env, migrate, seed, resources");
 }
 
 #[test]
@@ -288,7 +292,7 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
     preview.toml:4: components.Web: "Web" is not a component name (a DNS label: at most 63 of a-z, 0-9 and -)
     preview.toml:4: components.2048: the name of a Service, too: at most 40 characters, and a letter first
     preview.toml:4: components.database: the database's own name; choose another
-    preview.toml:6: components.web.path: no path; it begins with / and has neither blanks nor ? nor #
+    preview.toml:6: components.web.path: no path of a route; it begins with / and is of letters, digits and -._~!$&'()*+,;=:@, with neither // nor /./ nor /../ in it
     preview.toml:6: components.web.port: 0 is no port; write 1 to 65535
     preview.toml:6: components.web.port: invalid value: integer `65536`, expected u16
     preview.toml:6: components.web.replicas: invalid value: integer `-1`, expected u32
@@ -373,8 +377,7 @@ fn a_limit_alone_takes_its_request_along() {
 #[test]
 fn values_of_env_name_the_fixed_variables() {
     let render = |text: &str| {
-        EnvValue::parse(text)
-            .map(|value| value.render(|variable| format!("<{}>", variable.as_str())))
+        EnvValue::parse(text).map(|value| value.render(|variable| format!("<{}>", variable.name())))
     };
     for (text, rendered) in [
         ("plain", Ok("plain")),
@@ -385,6 +388,9 @@ fn values_of_env_name_the_fixed_variables() {
         ),
         ("$${BASE_URL} costs $5", Ok("${BASE_URL} costs $5")),
         ("$(DATABASE_PASSWORD)", Ok("$(DATABASE_PASSWORD)")),
+        ("https://${HOST_ADMIN_UI}", Ok("https://<HOST_ADMIN_UI>")),
+        ("${HOST_web}", Err("HOST_web")),
+        ("${HOST_}", Err("HOST_")),
         ("${HOME}", Err("HOME")),
         ("${ENV", Err("ENV")),
         ("${}", Err("")),

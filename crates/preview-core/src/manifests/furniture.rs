@@ -31,7 +31,7 @@ pub(super) fn open(preview: &Preview<'_>) -> Vec<Manifest> {
             Kind::ConfigMap,
             CONFIG_MAP,
             &none,
-            json!({ "data": preview.configuration() }),
+            json!({ "data": preview.variables() }),
         ),
     ]
 }

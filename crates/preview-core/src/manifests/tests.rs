@@ -1,6 +1,8 @@
 use super::*;
 use crate::names::RepositoryId;
 
+mod routes;
+
 const EXAMPLE: &str = include_str!("../../../../examples/preview.toml");
 
 /// All that a preview is made from.
@@ -146,7 +148,7 @@ fn a_deployment_runs_its_image_by_digest_with_everything_that_strict_clusters_as
         "template": {
           "metadata": {
             "annotations": {
-              "preview-environments/configuration": "3d74f682bd"
+              "preview-environments/configuration": "2106e5aa97"
             },
             "labels": {
               "app.kubernetes.io/component": "web",
@@ -475,6 +477,7 @@ fn furniture_is_quota_limits_an_account_without_a_token_configuration_and_the_se
       "DATABASE_PORT": "5432",
       "DATABASE_USER": "shop",
       "ENV": "preview",
+      "HOST_WEB": "7.pr.example.com",
       "NAMESPACE": "preview-pr-7",
       "PR_NUMBER": "7"
     }
@@ -491,19 +494,6 @@ fn furniture_is_quota_limits_an_account_without_a_token_configuration_and_the_se
         !shown.contains("cGE1NS") && !shown.contains("pa55"),
         "{shown}"
     );
-}
-
-#[test]
-fn routes_are_of_components_with_a_path_and_name_class_and_certificate_where_configured() {
-    let parts = Parts::of(EXAMPLE);
-    let routes = parts.preview().routes();
-    assert_eq!(routes.len(), 1);
-    insta::assert_snapshot!(body(&routes, "Ingress/web")["spec"], @r#"{"ingressClassName":"nginx","rules":[{"host":"7.pr.example.com","http":{"paths":[{"backend":{"service":{"name":"web","port":{"name":"http"}}},"path":"/","pathType":"Prefix"}]}}],"tls":[{"hosts":["7.pr.example.com"],"secretName":"preview-wildcard-tls"}]}"#);
-    let plain = Parts::of(&EXAMPLE.replace(
-        "class = \"nginx\"\ntls_secret = \"preview-wildcard-tls\"\n",
-        "",
-    ));
-    insta::assert_snapshot!(body(&plain.preview().routes(), "Ingress/web")["spec"], @r#"{"rules":[{"host":"7.pr.example.com","http":{"paths":[{"backend":{"service":{"name":"web","port":{"name":"http"}}},"path":"/","pathType":"Prefix"}]}}]}"#);
 }
 
 #[test]

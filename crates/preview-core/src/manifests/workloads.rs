@@ -1,4 +1,4 @@
-//! Components: what runs, and how it is reached.
+//! Components: what runs.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ fn deployment(preview: &Preview<'_>, component: &Component, image: &PinnedImage)
     container["ports"] = json!([{ "name": "http", "containerPort": component.port }]);
     container["readinessProbe"] = readiness(component);
     // A ConfigMap that changes starts nothing anew by itself.
-    let configuration = short_hash(&[&json!(preview.configuration())]);
+    let configuration = short_hash(&[&json!(preview.variables())]);
     json!({
         "replicas": component.replicas,
         "revisionHistoryLimit": 2,
@@ -69,28 +69,4 @@ fn readiness(component: &Component) -> Value {
         None => probe["tcpSocket"] = json!({ "port": "http" }),
     }
     probe
-}
-
-/// The Ingress of `component`, where it has a path.
-pub(super) fn ingress(preview: &Preview<'_>, component: &Component) -> Option<Manifest> {
-    let name = component.name.as_str();
-    let path = json!({
-        "path": component.route.as_ref()?,
-        "pathType": "Prefix",
-        "backend": { "service": { "name": name, "port": { "name": "http" } } },
-    });
-    let mut spec = json!({ "rules": [{ "host": preview.host, "http": { "paths": [path] } }] });
-    let settings = &preview.config.ingress;
-    if let Some(class) = &settings.class {
-        spec["ingressClassName"] = json!(class);
-    }
-    if let Some(secret) = &settings.tls_secret {
-        spec["tls"] = json!([{ "hosts": [preview.host], "secretName": secret }]);
-    }
-    Some(Manifest::new(
-        Kind::Ingress,
-        name,
-        &labels(name, name),
-        json!({ "spec": spec }),
-    ))
 }

@@ -1,0 +1,88 @@
+//! How a preview is reached from outside: an Ingress for each component that has a route.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Preview, labels};
+use crate::config::{Component, Config, Route};
+use crate::names::{ComponentName, Host, NotA, Subject};
+use crate::objects::{Kind, Manifest};
+
+/// Hosts of a preview of `subject`: those of its components that have one of their own.
+pub(super) fn own_hosts(
+    config: &Config,
+    subject: &Subject,
+) -> Result<BTreeMap<ComponentName, Host>, NotA> {
+    let mut hosts = BTreeMap::new();
+    for component in &config.components {
+        let host = component
+            .route
+            .as_ref()
+            .and_then(|route| route.host.as_ref());
+        if let Some(host) = host {
+            hosts.insert(component.name.clone(), host.render(subject)?);
+        }
+    }
+    Ok(hosts)
+}
+
+impl Preview<'_> {
+    /// Every host that is this preview's, its own and those of components: what a route may name, and what a
+    /// certificate must cover.
+    #[must_use]
+    pub fn hosts(&self) -> BTreeSet<Host> {
+        let of_components = self.own_hosts.values();
+        of_components.chain([&self.host]).cloned().collect()
+    }
+
+    /// The host of a component; none where it is not reached from outside.
+    #[must_use]
+    pub fn host_of(&self, component: &ComponentName) -> Option<&Host> {
+        self.config.component(component)?.route.as_ref()?;
+        Some(self.own_hosts.get(component).unwrap_or(&self.host))
+    }
+
+    /// Where a component answers, such as `https://7-api.pr.example.com` or `https://7.pr.example.com/api`; none where
+    /// it is not reached from outside.
+    #[must_use]
+    pub fn url_of(&self, component: &ComponentName) -> Option<String> {
+        let host = self.host_of(component)?;
+        let route = self.config.component(component)?.route.as_ref()?;
+        let path = route.path.trim_end_matches('/');
+        Some(format!("https://{host}{path}"))
+    }
+}
+
+/// The Ingress of `component`, where it has a route.
+pub(super) fn manifest(preview: &Preview<'_>, component: &Component) -> Option<Manifest> {
+    let route = component.route.as_ref()?;
+    let host = preview.host_of(&component.name)?;
+    let name = component.name.as_str();
+    let annotations = preview.config.ingress.annotations.clone();
+    let spec = ingress(preview, component, route, host);
+    let manifest = Manifest::new(
+        Kind::Ingress,
+        name,
+        &labels(name, name),
+        json!({ "spec": spec }),
+    );
+    Some(manifest.annotated(annotations))
+}
+
+fn ingress(preview: &Preview<'_>, component: &Component, route: &Route, host: &Host) -> Value {
+    let path = json!({
+        "path": route.path,
+        "pathType": "Prefix",
+        "backend": { "service": { "name": component.name, "port": { "name": "http" } } },
+    });
+    let mut spec = json!({ "rules": [{ "host": host, "http": { "paths": [path] } }] });
+    let settings = &preview.config.ingress;
+    if let Some(class) = &settings.class {
+        spec["ingressClassName"] = json!(class);
+    }
+    if let Some(secret) = &settings.tls_secret {
+        spec["tls"] = json!([{ "hosts": [host], "secretName": secret }]);
+    }
+    spec
+}
