@@ -17,6 +17,7 @@ mod commits;
 mod deployments;
 mod error;
 pub mod event;
+mod files;
 mod labels;
 mod pulls;
 mod statuses;

@@ -19,12 +19,13 @@ pub mod names;
 pub mod objects;
 pub mod outcome;
 pub mod ownership;
+pub mod paths;
 pub mod promote;
 pub mod pulls;
 pub mod record;
 pub mod summary;
 
 pub use names::{
-    CommitSha, ComponentName, Digest, Fence, Host, ImageName, NamespaceName, NotA, PinnedImage,
-    PrNumber, RepositoryId, RepositorySlug, Subject, TargetName, TreeSha, Uid,
+    BlobSha, CommitSha, ComponentName, Digest, Fence, Host, ImageName, NamespaceName, NotA,
+    PinnedImage, PrNumber, RepositoryId, RepositorySlug, Subject, TargetName, TreeSha, Uid,
 };

@@ -143,6 +143,13 @@ text_value!(
 );
 
 text_value!(
+    /// The SHA-1 of a file's content in git, 40 lower-case hex digits. The same content has the same, wherever it lies.
+    BlobSha,
+    "a blob SHA of 40 lower-case hex digits",
+    |text| is_lower_hex(text, 40)
+);
+
+text_value!(
     /// A content digest, `sha256:` and 64 lower-case hex digits.
     /// <https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests>
     Digest,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::names::{CommitSha, PrNumber, RepositorySlug, TreeSha};
+use crate::paths::PathPatterns;
 
 /// Whether a pull request is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,4 +63,84 @@ pub struct Commit {
     pub tree: TreeSha,
     /// Its parents, first parent first.
     pub parents: Vec<CommitSha>,
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileStatus {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// Its content is another.
+    Modified,
+    /// It lies elsewhere, perhaps with another content.
+    Renamed,
+    /// It is new, and much like another.
+    Copied,
+    /// Its mode is another: a symbolic link, or executable.
+    Changed,
+    /// Listed without being touched.
+    Unchanged,
+}
+
+/// A file that a pull request touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedFile {
+    /// Where it lies now, or lay before it was removed.
+    pub path: String,
+    /// Where it lay before, if it was renamed or copied.
+    pub previous_path: Option<String>,
+    /// What became of it.
+    pub status: FileStatus,
+}
+
+impl ChangedFile {
+    /// Every path that is not as it was because of this file.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        [Some(&self.path), self.previous_path.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+    }
+}
+
+/// The files that a pull request touches: what its head changed since it left its base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedFiles {
+    files: Vec<ChangedFile>,
+}
+
+impl ChangedFiles {
+    /// GitHub's list of a pull request's files ends here, without saying so.
+    /// <https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files>
+    pub const MOST: usize = 3_000;
+
+    /// The files as GitHub lists them.
+    #[must_use]
+    pub fn new(files: Vec<ChangedFile>) -> Self {
+        Self { files }
+    }
+
+    /// The files, or the first [`Self::MOST`] of them.
+    #[must_use]
+    pub fn files(&self) -> &[ChangedFile] {
+        &self.files
+    }
+
+    /// Whether these are all: where they are not, nothing can be said to be untouched.
+    #[must_use]
+    pub fn are_all(&self) -> bool {
+        self.files.len() < Self::MOST
+    }
+
+    /// The first path, in the list's order, that one of `patterns` means: with a renamed file, also where it lay.
+    #[must_use]
+    pub fn first_of(&self, patterns: &PathPatterns) -> Option<&str> {
+        self.files
+            .iter()
+            .flat_map(ChangedFile::paths)
+            .find(|path| patterns.mean(path))
+    }
 }

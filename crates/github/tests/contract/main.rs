@@ -19,6 +19,7 @@ use serde_json::json;
 
 mod comment;
 mod deployments;
+mod files;
 mod labels;
 mod pulls;
 

@@ -18,6 +18,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 mod addresses;
 mod answers;
+mod files;
 mod labels;
 mod lists;
 mod posts;

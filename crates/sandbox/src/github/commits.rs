@@ -8,6 +8,10 @@ use super::objects;
 use super::pulls::changed_files;
 use super::state::{Repo, State};
 
+/// A tree with more entries is answered in part, and says so.
+/// <https://docs.github.com/en/rest/git/trees#get-a-tree>
+const MOST_ENTRIES: usize = 100_000;
+
 pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer> {
     if call.operation == "GET /commits/{commit_sha}/pulls" {
         return Some(pulls(state, repo, call));
@@ -19,6 +23,7 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
         "GET /git/commits/{commit_sha}" => {
             Some(git_commit(state, repo, call.parameter("commit_sha")))
         }
+        "GET /git/blobs/{file_sha}" => Some(blob(state, call.parameter("file_sha"))),
         "GET /git/trees/{tree_sha}" => Some(tree(state, repo, call)),
         "GET /git/ref/{ref}" => Some(git_ref(repo, call.parameter("ref"))),
         "GET /compare/{basehead}" => Some(compare(state, repo, call)),
@@ -184,7 +189,21 @@ fn tree(state: &State, repo: &Repo, call: &Call) -> Answer {
     });
     let mut entries: Vec<Value> = blobs.chain(trees).collect();
     entries.sort_by_key(|entry| entry["path"].to_string());
-    Answer::ok(json!({ "sha": tree_sha(files, &root), "truncated": false, "tree": entries }))
+    let truncated = entries.len() > MOST_ENTRIES;
+    entries.truncate(MOST_ENTRIES);
+    Answer::ok(json!({ "sha": tree_sha(files, &root), "truncated": truncated, "tree": entries }))
+}
+
+fn blob(state: &State, sha: &str) -> Answer {
+    state
+        .git
+        .blobs
+        .get(sha)
+        .map_or_else(Answer::not_found, |bytes| {
+            Answer::ok(json!({
+                "sha": sha, "size": bytes.len(), "encoding": "base64", "content": base64(bytes),
+            }))
+        })
 }
 
 fn git_ref(repo: &Repo, name: &str) -> Answer {

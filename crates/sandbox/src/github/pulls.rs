@@ -1,11 +1,17 @@
 //! Pull requests: lists, one by number, its files and commits.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call};
-use super::git::differing;
+use super::git::{Files, differing};
 use super::objects;
 use super::state::{Pull, Repo, State};
+
+/// A pull request's list of files ends here, without a word.
+/// <https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files>
+const MOST_FILES: usize = 3_000;
 
 pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer> {
     let number = call.number("pull_number");
@@ -13,7 +19,9 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
         "GET /pulls" => Some(list(state, state.repos.get(&repo)?, call)),
         "GET /pulls/{pull_number}" => Some(get(state, repo, number)),
         "GET /pulls/{pull_number}/files" => Some(with(state, repo, number, |repo, pull| {
-            Answer::page(call, files(state, repo, pull))
+            let mut files = files(state, repo, pull);
+            files.truncate(MOST_FILES);
+            Answer::page(call, files)
         })),
         "GET /pulls/{pull_number}/commits" => Some(with(state, repo, number, |repo, pull| {
             let new = state.git.between(&pull.base_sha, &pull.head_sha);
@@ -112,16 +120,52 @@ pub(super) fn changed_files(state: &State, repo: &Repo, before: &str, after: &st
                 .count()
         })
     };
-    differing(&old, &new)
+    renamed(differing(&old, &new), &old, &new)
         .into_iter()
-        .map(|(path, status)| {
+        .map(|(path, status, previous)| {
             // Whole files, not a line-wise difference: enough to say how much was touched.
-            let (added, removed) = (lines(new.get(&path)), lines(old.get(&path)));
-            json!({
+            let (added, removed) = match previous {
+                Some(_) => (0, 0),
+                None => (lines(new.get(&path)), lines(old.get(&path))),
+            };
+            let mut file = json!({
                 "filename": path, "status": status, "sha": new.get(&path).or(old.get(&path)),
                 "additions": added, "deletions": removed, "changes": added + removed,
                 "blob_url": format!("https://github.com/{}/blob/{after}/{path}", repo.slug()),
-            })
+            });
+            if let Some(previous) = previous {
+                file["previous_filename"] = json!(previous);
+            }
+            file
+        })
+        .collect()
+}
+
+/// A file that went while one with its content came was renamed: GitHub lists it once, under its new path.
+fn renamed(
+    differences: Vec<(String, &'static str)>,
+    old: &Files,
+    new: &Files,
+) -> Vec<(String, &'static str, Option<String>)> {
+    let with = |wanted| {
+        let of = differences
+            .iter()
+            .filter(move |(_, status)| *status == wanted);
+        of.map(|(path, _)| path).collect::<Vec<_>>()
+    };
+    let mut gone = with("removed");
+    let mut came: BTreeMap<&String, &String> = BTreeMap::new();
+    for path in with("added") {
+        if let Some(at) = gone.iter().position(|gone| old.get(*gone) == new.get(path)) {
+            came.insert(path, gone.remove(at));
+        }
+    }
+    differences
+        .iter()
+        .filter(|(path, status)| *status != "removed" || gone.contains(&path))
+        .map(|(path, status)| match came.get(path) {
+            Some(previous) => (path.clone(), "renamed", Some((*previous).clone())),
+            None => (path.clone(), *status, None),
         })
         .collect()
 }
