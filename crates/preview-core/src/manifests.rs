@@ -190,7 +190,7 @@ impl<'a> Preview<'a> {
             .collect()
     }
 
-    /// An Ingress for each component that is reached from outside.
+    /// An Ingress, or an HTTPRoute where a Gateway leads to previews, for each component that is reached from outside.
     #[must_use]
     pub fn routes(&self) -> Vec<Manifest> {
         self.config
