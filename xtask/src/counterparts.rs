@@ -13,6 +13,7 @@ mod certificates;
 mod cgroups;
 mod command;
 mod components;
+mod definitions;
 mod enclosure;
 mod images;
 mod needs;

@@ -3,6 +3,13 @@
 use kube::core::{ApiResource, GroupVersionKind};
 use preview_core::objects::Kind;
 
+/// The kinds that a cluster may lack.
+pub(crate) const CUSTOM: [Kind; 3] = [
+    Kind::HttpRoute,
+    Kind::VolumeSnapshot,
+    Kind::VolumeSnapshotContent,
+];
+
 /// Where objects of `kind` live in the API.
 pub(crate) fn resource(kind: Kind) -> ApiResource {
     let (group, version) = kind
@@ -44,5 +51,19 @@ pub(crate) const fn pod_spec(kind: Kind) -> Option<&'static str> {
         }
         Kind::CronJob => Some("/spec/jobTemplate/spec/template/spec"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kinds_that_a_cluster_may_lack_are_the_custom_ones() {
+        let custom: Vec<_> = Kind::ALL
+            .into_iter()
+            .filter(|kind| kind.is_custom())
+            .collect();
+        assert_eq!(custom, CUSTOM);
     }
 }

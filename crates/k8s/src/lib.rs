@@ -10,6 +10,7 @@
 mod apply;
 mod call;
 mod cluster;
+mod discovery;
 mod error;
 mod evidence;
 mod facts;

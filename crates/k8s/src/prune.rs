@@ -14,6 +14,7 @@ use crate::call::{Answer, Operation, pauses};
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::fence::Fenced;
+use crate::kinds::CUSTOM;
 
 /// Kinds that are listed at the same time.
 const PARALLEL: usize = 6;
@@ -92,7 +93,10 @@ impl Cluster {
     ) -> Result<Vec<(ObjectName, DynamicObject)>, Error> {
         let params = ListParams::default().labels(selector);
         let params = &params;
-        let kinds = Kind::ALL.into_iter().filter(|kind| is_pruned(*kind));
+        let missing = self.missing_kinds_within(operation, &CUSTOM).await?;
+        let kinds = Kind::ALL
+            .into_iter()
+            .filter(|kind| is_pruned(*kind) && !missing.contains(kind));
         futures::stream::iter(kinds)
             .map(|kind| async move {
                 let api = self.api(kind, namespace);
@@ -141,7 +145,7 @@ impl Cluster {
 }
 
 const fn is_pruned(kind: Kind) -> bool {
-    !matches!(kind, Kind::Namespace | Kind::PersistentVolumeClaim) && !kind.is_custom()
+    !matches!(kind, Kind::Namespace | Kind::PersistentVolumeClaim)
 }
 
 /// What is not on its way out already, and not made by a controller that we would have to remove instead (the Jobs of

@@ -18,6 +18,7 @@ use crate::call::{Operation, pauses};
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::facts::{namespace_facts, uid};
+use crate::kinds::CUSTOM;
 use crate::namespaces::NamespaceChange;
 use crate::receipt::{Receipt, blocked, gone, kept};
 use crate::watch::{Failure, Hiccup, Outcome, Store, watch};
@@ -223,9 +224,17 @@ impl Cluster {
         };
         let params = ListParams::default();
         let mut items = Vec::new();
+        let missing = self.missing_kinds_within(&operation, &CUSTOM).await;
+        let missing = missing.unwrap_or_else(|error| {
+            tracing::debug!(%error, "which kinds there are is not known");
+            CUSTOM.to_vec()
+        });
         for kind in Kind::ALL {
-            // Told by their own watches, or no content of a Namespace.
-            if kind == Kind::PersistentVolumeClaim || !kind.is_namespaced() || kind.is_custom() {
+            // Told by their own watches, or no content of a Namespace, or of no kind that is there.
+            if kind == Kind::PersistentVolumeClaim
+                || !kind.is_namespaced()
+                || missing.contains(&kind)
+            {
                 continue;
             }
             let api = self.api(kind, namespace);

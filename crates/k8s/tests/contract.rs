@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use preview_core::names::PinnedImage;
+use preview_core::objects::Kind;
 use sandbox::cluster::{Behaviour as Does, Cluster, Reply};
 use sandbox::registry::{Image, Registry};
 use serde_json::json;
@@ -20,6 +21,9 @@ async fn sandbox() -> Backend {
     let registry = Registry::start().await.unwrap();
     let cluster = Cluster::start().await.unwrap();
     cluster.pull_from(&registry);
+    // As the real node has them.
+    cluster.install_gateway_api();
+    cluster.install_volume_snapshots();
     let published = |name: &str, revision: &str| -> PinnedImage {
         let repository = format!("example/{name}");
         let digest = registry.publish(&repository, "1", &Image::of(revision));
@@ -79,3 +83,27 @@ fn reply(status: u16, body: &str) -> Reply {
 }
 
 suite::every_story!(sandbox);
+
+/// Not in the suite: a real cluster that has its definitions does not lose them for a story.
+#[tokio::test]
+async fn kinds_without_a_definition_are_missing_and_nothing_else_is() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cluster = Cluster::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    cluster.write_kubeconfig(&kubeconfig).unwrap();
+    let settings = preview_k8s::Settings {
+        kubeconfig: Some(kubeconfig),
+        ..preview_k8s::Settings::inferred("preview-suite")
+    };
+    let us = preview_k8s::Cluster::connect(settings).await.unwrap();
+    let missing = async || us.missing_kinds(&Kind::ALL).await.unwrap();
+
+    let snapshots = [Kind::VolumeSnapshot, Kind::VolumeSnapshotContent];
+    let all = [&[Kind::HttpRoute], snapshots.as_slice()].concat();
+    assert_eq!(missing().await, all);
+    cluster.install_gateway_api();
+    assert_eq!(missing().await, snapshots);
+    cluster.install_volume_snapshots();
+    assert_eq!(missing().await, []);
+}

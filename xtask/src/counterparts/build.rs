@@ -172,12 +172,7 @@ impl Binary {
         if self.module.is_empty() {
             return Ok(String::new());
         }
-        let file = self.folder().join("go.mod");
-        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-        let version = required(&text, self.module);
-        version
-            .map(str::to_owned)
-            .with_context(|| format!("{} does not require {}", file.display(), self.module))
+        pinned(&self.folder(), self.module)
     }
 
     fn ldflags(&self) -> anyhow::Result<String> {
@@ -245,6 +240,16 @@ impl Binary {
     }
 }
 
+/// The version of `module` that the `go.mod` in `folder` requires.
+pub(super) fn pinned(folder: &Path, module: &str) -> anyhow::Result<String> {
+    let file = folder.join("go.mod");
+    let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    let version = required(&text, module);
+    version
+        .map(str::to_owned)
+        .with_context(|| format!("{} does not require {module}", file.display()))
+}
+
 /// The version that a `go.mod` requires of a module.
 fn required<'a>(text: &'a str, module: &str) -> Option<&'a str> {
     let mut lines = text
@@ -259,7 +264,7 @@ fn required<'a>(text: &'a str, module: &str) -> Option<&'a str> {
 }
 
 /// `go` that never fetches another toolchain and never changes what is pinned.
-fn go_command() -> Command {
+pub(super) fn go_command() -> Command {
     let mut go = Command::new("go");
     go.env("GOTOOLCHAIN", "local")
         .env("GOFLAGS", "-mod=readonly")

@@ -4,7 +4,9 @@ use std::{fmt, path::PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{PASSWORD, REGISTRY, TOKENS, USER, build::Binary, cgroups, network, state};
+use super::{
+    PASSWORD, REGISTRY, TOKENS, USER, build::Binary, cgroups, definitions, network, state,
+};
 
 /// The audience of the tokens, and their issuer: the registry believes no others.
 const ISSUER: &str = "preview-counterparts";
@@ -232,7 +234,10 @@ impl fmt::Debug for Component {
 }
 
 /// Names this set of binaries and settings: where the running counterparts have another one, they are replaced.
-pub(super) fn fingerprint(built: &[(&'static Binary, PathBuf)]) -> String {
+///
+/// # Errors
+/// When a pin cannot be read.
+pub(super) fn fingerprint(built: &[(&'static Binary, PathBuf)]) -> anyhow::Result<String> {
     let components = [
         etcd(),
         apiserver(),
@@ -245,12 +250,13 @@ pub(super) fn fingerprint(built: &[(&'static Binary, PathBuf)]) -> String {
         proxy(),
     ];
     let paths: Vec<_> = built.iter().map(|(_, path)| path).collect();
-    let text = format!("{components:?} {:?} {paths:?}", files());
-    Sha256::digest(text)
+    let definitions = definitions::pin()?;
+    let text = format!("{components:?} {:?} {paths:?} {definitions}", files());
+    Ok(Sha256::digest(text)
         .iter()
         .take(8)
         .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .collect())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use super::{
     REGISTRY, Running, TOKENS, command,
     components::{self, Component},
+    definitions::{self, DEFINITIONS, Definitions},
     enclosure::Enclosure,
     processes::Process,
     state, wait,
@@ -96,6 +97,7 @@ impl Node {
         let apiserver = self.process("kube-apiserver")?;
         let ready = || self.kubectl.run(&["get", "--raw=/readyz"]);
         wait::until("the API server is ready", &apiserver, LIMIT, ready)?;
+        self.install_definitions(&apiserver)?;
         let controller_manager = self.start(&components::controller_manager())?;
         self.start(&components::scheduler())?;
         // A kubelet that finds no socket gives up.
@@ -120,7 +122,24 @@ impl Node {
             LIMIT,
             apply,
         )?;
-        self.await_condition("node/node-1", "Ready")
+        self.await_condition("node/node-1", "Ready")?;
+        self.await_definitions(&apiserver)
+    }
+
+    fn install_definitions(&self, apiserver: &Process) -> anyhow::Result<()> {
+        let file = state::path(definitions::FILE).display().to_string();
+        // Their last version does not fit into the annotation of an apply by the client.
+        let apply = ["apply", "--server-side", "--filename", &file];
+        let apply = || self.kubectl.run(&apply);
+        wait::until("the definitions are applied", apiserver, LIMIT, apply).map(drop)
+    }
+
+    fn await_definitions(&self, apiserver: &Process) -> anyhow::Result<()> {
+        let names: Vec<_> = DEFINITIONS.iter().flat_map(Definitions::names).collect();
+        let mut served = vec!["wait", "--for=condition=Established", "--timeout=1s"];
+        served.extend(names.iter().map(String::as_str));
+        let served = || self.kubectl.run(&served);
+        wait::until("the definitions are served", apiserver, LIMIT, served).map(drop)
     }
 
     /// Awaits cluster DNS, whose image must have been pushed.

@@ -16,6 +16,7 @@ use super::{
     Containerd, PASSWORD, REGISTRY, Running, USER,
     build::{self, Binary},
     certificates, cgroups, command, components,
+    definitions::{self, DEFINITIONS},
     enclosure::Enclosure,
     images, network,
     node::{Kubectl, Node},
@@ -83,7 +84,7 @@ pub(super) fn running() -> Result<Running, String> {
 /// Starts the counterparts, unless just these run already; and whether it did.
 pub(super) fn up(until: For) -> anyhow::Result<(Running, bool)> {
     let built = build::build()?;
-    let fingerprint = components::fingerprint(&built);
+    let fingerprint = components::fingerprint(&built)?;
     match (running(), record()) {
         // Remains of a command that was killed: what it left in the cluster is nobody's.
         (Ok(_), Some(record)) if record.borrowed && until == For::ACommand => {
@@ -203,6 +204,7 @@ fn furnish(built: &Built) -> anyhow::Result<()> {
     for (name, text) in components::files() {
         state::write(name, text)?;
     }
+    state::write(definitions::FILE, definitions::manifests()?)?;
     certificates::write()
 }
 
@@ -216,6 +218,9 @@ fn describe(built: &Built) -> anyhow::Result<Running> {
     let registry = command::output(Command::new("docker-registry").arg("--version"))?;
     let registry = registry.split_whitespace().last().unwrap_or_default();
     versions.push(("registry".to_owned(), registry.to_owned()));
+    for definitions in &DEFINITIONS {
+        versions.push((definitions.name.to_owned(), definitions.version()?));
+    }
     Ok(Running {
         kubeconfig: state::path("admin.kubeconfig"),
         kubectl: state::path("bin/kubectl"),

@@ -1,5 +1,6 @@
 //! What a cluster does for us, as stories written against any cluster.
 
+mod kinds;
 mod objects;
 mod previews;
 mod rollouts;
@@ -7,6 +8,7 @@ mod stage;
 mod targets;
 mod teardowns;
 
+pub(crate) use kinds::*;
 pub(crate) use objects::*;
 pub(crate) use previews::*;
 pub(crate) use rollouts::*;
@@ -18,6 +20,7 @@ pub(crate) use teardowns::*;
 macro_rules! every_story {
     ($backend:path) => {
         crate::suite::every_story! { $backend:
+            every_kind_that_we_write_is_served_where_its_definition_is_installed,
             a_namespace_is_created_once,
             a_change_of_what_is_not_there_any_more_changes_nothing,
             a_change_leaves_what_it_does_not_name,

@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::selectors::Selector;
 use super::state::State;
 use super::store::Key;
-use super::{clients, pods, proxy, watch};
+use super::{clients, discovery, pods, proxy, watch};
 
 /// The API server's own limit.
 const LARGEST_BODY: usize = 3 * 1024 * 1024;
@@ -165,7 +165,13 @@ fn answer(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
         _ => {}
     }
     authenticate(shared, asked)?;
+    if let Some(found) = discovery::answer(shared, asked)? {
+        return Ok(found);
+    }
     let place = place(&asked.path).ok_or_else(|| asked.not_modelled())?;
+    if !lock(shared).serves(place.resource) {
+        return Ok(discovery::nothing_here());
+    }
     match (place.name, place.rest) {
         (Some(name), Some(rest)) => part(shared, asked, &place, name, rest),
         (Some(name), None) => one(shared, asked, &place, name),

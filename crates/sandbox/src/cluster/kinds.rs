@@ -47,9 +47,25 @@ resources! {
     Lease "leases" "coordination.k8s.io" true false,
     Ingress "ingresses" "networking.k8s.io" true true,
     NetworkPolicy "networkpolicies" "networking.k8s.io" true true,
+    GatewayClass "gatewayclasses" "gateway.networking.k8s.io" false true,
+    Gateway "gateways" "gateway.networking.k8s.io" true true,
+    HTTPRoute "httproutes" "gateway.networking.k8s.io" true true,
+    VolumeSnapshotClass "volumesnapshotclasses" "snapshot.storage.k8s.io" false true,
+    VolumeSnapshotContent "volumesnapshotcontents" "snapshot.storage.k8s.io" false true,
+    VolumeSnapshot "volumesnapshots" "snapshot.storage.k8s.io" true true,
 }
 
+/// The group of Gateway API.
+pub(super) const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// The group of volume snapshots.
+pub(super) const VOLUME_SNAPSHOTS: &str = "snapshot.storage.k8s.io";
+
 impl Resource {
+    /// Whether it is there only where somebody installed its definition.
+    pub(super) fn is_custom(&self) -> bool {
+        matches!(self.group, GATEWAY_API | VOLUME_SNAPSHOTS)
+    }
+
     /// Everything modelled.
     pub(super) fn all() -> &'static [Self] {
         RESOURCES

@@ -15,7 +15,7 @@
 //! a pod ends a few milliseconds after its deletion, a namespace as soon as it is empty.
 //!
 //! Not modelled, and refused with `501`: other kinds (Nodes, EndpointSlices, StorageClasses, ControllerRevisions,
-//! RBAC, …) and discovery; JSON patches, strategic merge patches and YAML; dry runs; deleting collections;
+//! RBAC, …), which discovery does not list either; aggregated discovery; JSON patches, strategic merge patches and YAML; dry runs; deleting collections;
 //! foreground deletion; lists in pages; following a log; other subresources than `status` (by merge patch), `log` and
 //! `proxy` (GET); quotas with scopes and of what is not counted; LimitRanges of other types than Container; Pod Security
 //! at `restricted`.
@@ -57,6 +57,7 @@ mod behaviour;
 mod clients;
 mod controllers;
 mod defaults;
+mod discovery;
 mod environment;
 mod fields;
 mod images;

@@ -7,7 +7,7 @@ use super::kinds::Resource;
 use super::quantity::Quantity;
 use super::refusal::Refusal;
 use super::store::Key;
-use super::{Cluster, apply, defaults};
+use super::{Cluster, apply, defaults, kinds};
 use crate::registry::Registry;
 
 impl Cluster {
@@ -47,6 +47,18 @@ impl Cluster {
         }
     }
 
+    /// Installs the definitions of Gateway API (v1, its standard channel): GatewayClass, Gateway and HTTPRoute. Nothing
+    /// acts on them.
+    pub fn install_gateway_api(&self) {
+        self.state().installed.insert(kinds::GATEWAY_API);
+    }
+
+    /// Installs the definitions of volume snapshots (v1): VolumeSnapshotClass, VolumeSnapshotContent and
+    /// VolumeSnapshot. Nothing acts on them.
+    pub fn install_volume_snapshots(&self) {
+        self.state().installed.insert(kinds::VOLUME_SNAPSHOTS);
+    }
+
     /// Forgets all changes so far: a watch that begins before now is told 410.
     pub fn compact(&self) {
         self.state().store.compact();
@@ -73,7 +85,11 @@ impl Cluster {
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
         let namespace = namespace.to_owned();
         let object = apply::take_over(resource, None, object, manager);
-        let made = self.state().create(resource, &namespace, object);
+        let mut state = self.state();
+        if !state.serves(resource) {
+            return Err(format!("nobody installed the kind {:?}", resource.kind));
+        }
+        let made = state.create(resource, &namespace, object);
         made.map(|made| Value::clone(&made))
             .map_err(|refusal| refusal.message)
     }

@@ -1,12 +1,13 @@
 //! What the cluster is: its objects, what its node runs, and what it was told about the world outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::behaviour::{Behaviour, Responder};
 use super::defaults::STORAGE_CLASS;
+use super::kinds::Resource;
 use super::node::Run;
 use super::quantity::Quantity;
 use super::store::Store;
@@ -34,6 +35,8 @@ pub(super) struct State {
     pub(super) classes: BTreeMap<String, String>,
     /// CPU and memory that pods may request together.
     pub(super) capacity: [Quantity; 2],
+    /// Groups of custom kinds whose definitions somebody installed.
+    pub(super) installed: BTreeSet<&'static str>,
     /// Numbers given out as addresses.
     pub(super) addresses: u16,
     /// When something is to be done although nothing was written.
@@ -60,9 +63,15 @@ impl State {
             responder: None,
             classes: BTreeMap::from([(STORAGE_CLASS.to_owned(), "Delete".to_owned())]),
             capacity: [Quantity::count(64), Quantity::count(1 << 38)],
+            installed: BTreeSet::new(),
             addresses: 1,
             due: None,
         }
+    }
+
+    /// Whether the API has this resource.
+    pub(super) fn serves(&self, resource: &Resource) -> bool {
+        !resource.is_custom() || self.installed.contains(resource.group)
     }
 
     /// Since when the object with this uid is seen as it is now.
