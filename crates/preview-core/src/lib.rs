@@ -24,6 +24,7 @@ pub mod promote;
 pub mod pulls;
 pub mod record;
 pub mod summary;
+pub mod yaml;
 
 pub use names::{
     BlobSha, CommitSha, ComponentName, Digest, Fence, Host, ImageName, NamespaceName, NotA,
