@@ -18,11 +18,20 @@ use crate::objects::{Kind, Manifest, ObjectName};
 use crate::ownership::{Claim, Claimant, Owner, keys};
 
 mod database;
+mod field;
 mod furniture;
 mod jobs;
 mod pod;
+mod policy;
+mod rendered;
 mod routes;
+mod source;
+mod substitute;
 mod workloads;
+
+pub use policy::{Refusal, Rule};
+pub use rendered::Unfit;
+pub use source::Source;
 
 /// The name of the database's StatefulSet, its Service and its container.
 pub const DATABASE: &str = "database";
@@ -54,6 +63,8 @@ pub struct Preview<'a> {
     namespace: NamespaceName,
     host: Host,
     own_hosts: BTreeMap<ComponentName, Host>,
+    /// What it is made of where that is not the built-in manifests.
+    rendered: Option<rendered::Rendered>,
 }
 
 /// Why there can be no such preview.
@@ -111,6 +122,7 @@ impl<'a> Preview<'a> {
             namespace: config.namespace.render(repository, &owner.subject)?,
             host: config.host.render(&owner.subject)?,
             own_hosts: routes::own_hosts(config, &owner.subject)?,
+            rendered: None,
         })
     }
 
@@ -181,18 +193,25 @@ impl<'a> Preview<'a> {
         jobs::waves(self, volume_claim)
     }
 
-    /// A Deployment and a Service for each component.
+    /// What runs: a Deployment and a Service for each component, or what the manifests say that it is
+    /// [made of](Self::made_of).
     #[must_use]
     pub fn workloads(&self) -> Vec<Manifest> {
+        if let Some(rendered) = &self.rendered {
+            return rendered.workloads.clone();
+        }
         self.images
             .iter()
             .flat_map(|(component, image)| workloads::manifests(self, component, image))
             .collect()
     }
 
-    /// An Ingress, or an HTTPRoute where a Gateway leads to previews, for each component that is reached from outside.
+    /// An Ingress for each component that is reached from outside.
     #[must_use]
     pub fn routes(&self) -> Vec<Manifest> {
+        if let Some(rendered) = &self.rendered {
+            return rendered.routes.clone();
+        }
         self.config
             .components
             .iter()
@@ -210,6 +229,7 @@ impl<'a> Preview<'a> {
             .iter()
             .chain(&self.database())
             .chain(jobs.iter().flatten())
+            .chain(&self.supplies())
             .chain(&self.workloads())
             .chain(&self.routes())
             .map(|manifest| manifest.object().clone())
@@ -230,6 +250,10 @@ impl<'a> Preview<'a> {
             component: None,
             replicas: 1,
         });
+        if let Some(rendered) = &self.rendered {
+            let components = rendered.shown_workloads(&self.config.components);
+            return database.chain(components).collect();
+        }
         let components = self
             .config
             .components

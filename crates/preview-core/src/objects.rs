@@ -202,6 +202,12 @@ impl Manifest {
         Self { object, body }
     }
 
+    /// The object whose body this is. It has `metadata` with this name, and labels and annotations that are maps where
+    /// there are any.
+    pub(crate) fn of_body(object: ObjectName, body: Value) -> Self {
+        Self { object, body }
+    }
+
     /// The same object with these annotations in addition.
     #[must_use]
     pub fn annotated(mut self, annotations: impl IntoIterator<Item = (String, String)>) -> Self {

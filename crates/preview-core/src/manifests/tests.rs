@@ -6,16 +6,16 @@ mod routes;
 const EXAMPLE: &str = include_str!("../../../../examples/preview.toml");
 
 /// All that a preview is made from.
-struct Parts {
+pub(super) struct Parts {
     config: Config,
     repository: RepositorySlug,
     owner: Owner,
-    head: CommitSha,
+    pub(super) head: CommitSha,
     images: BTreeMap<ComponentName, PinnedImage>,
 }
 
 impl Parts {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let config = Config::parse("preview.toml", text).unwrap();
         let digest = format!("sha256:{}", "1".repeat(64));
         let images = config.components.iter().map(|component| {
@@ -36,7 +36,7 @@ impl Parts {
         }
     }
 
-    fn preview(&self) -> Preview<'_> {
+    pub(super) fn preview(&self) -> Preview<'_> {
         self.try_preview().unwrap()
     }
 
@@ -60,7 +60,7 @@ impl Parts {
     }
 }
 
-fn uid() -> Uid {
+pub(super) fn uid() -> Uid {
     "0d5f-1".parse().unwrap()
 }
 
@@ -69,7 +69,7 @@ fn password() -> SecretString {
 }
 
 /// The body of the one manifest `name` (such as `Deployment/web`) of `manifests`.
-fn body(manifests: &[Manifest], name: &str) -> Value {
+pub(super) fn body(manifests: &[Manifest], name: &str) -> Value {
     let found: Vec<_> = manifests
         .iter()
         .filter(|m| m.object().to_string() == name)
@@ -78,7 +78,7 @@ fn body(manifests: &[Manifest], name: &str) -> Value {
     found[0].body().clone()
 }
 
-fn pretty(value: &Value) -> String {
+pub(super) fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap()
 }
 

@@ -10,7 +10,7 @@ use crate::ownership::keys;
 
 /// How long a rollout may stand still before Kubernetes calls it failed, in seconds: the time within which a preview
 /// shall be ready.
-const PATIENCE: u64 = 300;
+pub(super) const PATIENCE: u64 = 300;
 
 /// The Deployment and Service of `component`.
 pub(super) fn manifests(
