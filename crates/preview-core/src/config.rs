@@ -21,7 +21,7 @@ mod template;
 pub use error::ConfigError;
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
-pub use routes::{Route, is_snippet};
+pub use routes::{GatewaySettings, Route, is_snippet};
 pub use template::{HostTemplate, NamespaceTemplate};
 
 /// Everything that an adopter decides.
@@ -45,6 +45,8 @@ pub struct Config {
     pub registry: RegistrySettings,
     /// How a preview is reached from outside.
     pub ingress: IngressSettings,
+    /// The Gateway that leads to a preview, where it is not an ingress controller.
+    pub gateway: Option<GatewaySettings>,
     /// Where a merged pull request goes.
     pub promote: Promote,
 }

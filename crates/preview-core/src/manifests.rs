@@ -206,7 +206,7 @@ impl<'a> Preview<'a> {
             .collect()
     }
 
-    /// An Ingress for each component that is reached from outside.
+    /// An Ingress, or an HTTPRoute where a Gateway leads to previews, for each component that is reached from outside.
     #[must_use]
     pub fn routes(&self) -> Vec<Manifest> {
         if let Some(rendered) = &self.rendered {

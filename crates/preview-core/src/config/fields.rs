@@ -30,6 +30,7 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Amounts>(&["quota", "requests"]),
         level::<file::Amounts>(&["quota", "limits"]),
         level::<file::Ingress>(&["ingress"]),
+        level::<file::Gateway>(&["gateway"]),
         level::<file::Registry>(&["registry"]),
         level::<file::Promote>(&["promote"]),
         level::<file::Target>(&["promote", "targets", "[]"]),

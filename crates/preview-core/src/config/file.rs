@@ -42,6 +42,8 @@ pub(super) struct File {
     /// How a preview is reached from outside.
     #[serde(default)]
     pub(super) ingress: Ingress,
+    /// The Gateway that leads to previews, in place of an ingress controller: HTTPRoutes are made, and no Ingress.
+    pub(super) gateway: Option<Gateway>,
     /// How images are read.
     #[serde(default)]
     pub(super) registry: Registry,
@@ -206,6 +208,20 @@ pub(super) struct Ingress {
     /// Annotations of every Ingress, for what the controller in front can do: `noindex`, a password, limits.
     #[serde(default)]
     pub(super) annotations: BTreeMap<String, String>,
+}
+
+/// A Gateway that leads to previews. It must take routes from their namespaces, and its listener has the certificate.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Gateway {
+    /// Its name.
+    pub(super) name: String,
+    /// Its namespace.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub(super) namespace: NamespaceName,
+    /// The listener that takes the routes; every one that would unless told.
+    pub(super) section: Option<String>,
 }
 
 /// How images are read.

@@ -42,6 +42,10 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         quota: quota(&source, written.quota)?,
         registry: registry(&source, written.registry)?,
         ingress: routes::ingress(&source, written.ingress)?,
+        gateway: written
+            .gateway
+            .map(|written| routes::gateway(&source, written))
+            .transpose()?,
         promote: Promote::default(),
     };
     if config.capacity == 0 {
@@ -79,24 +83,27 @@ pub(super) fn check(
 }
 
 fn deadline(source: &Source<'_>, text: &str) -> Result<Duration, ConfigError> {
-    let wrong = || {
-        source.wrong(&["deadline"], format!("{text:?} is no duration of at least 30s and at most 6h; write it like 10m, 90s or 1h30m"))
-    };
+    let hours = Duration::from_secs(6 * 3600);
+    duration(text)
+        .filter(|long| (Duration::from_secs(30)..=hours).contains(long))
+        .ok_or_else(|| {
+            source.wrong(&["deadline"], format!("{text:?} is no duration of at least 30s and at most 6h; write it like 10m, 90s or 1h30m"))
+        })
+}
+
+/// Hours, minutes and seconds in that order, such as `1h30m`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let mut seconds: u64 = 0;
     let mut rest = text;
     for (unit, length) in [('h', 3600), ('m', 60), ('s', 1)] {
         if let Some((digits, after)) = rest.split_once(unit) {
             let plain = digits.len() <= 6 && digits.bytes().all(|b| b.is_ascii_digit());
-            let count: u64 = digits.parse().ok().filter(|_| plain).ok_or_else(wrong)?;
+            let count: u64 = digits.parse().ok().filter(|_| plain)?;
             seconds += count * length;
             rest = after;
         }
     }
-    if rest.is_empty() && (30..=6 * 3600).contains(&seconds) {
-        Ok(Duration::from_secs(seconds))
-    } else {
-        Err(wrong())
-    }
+    rest.is_empty().then(|| Duration::from_secs(seconds))
 }
 
 fn components(
@@ -181,7 +188,7 @@ fn component(
     })
 }
 
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     text.starts_with('/')
         && text
             .bytes()

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::error::{ConfigError, Source};
 use super::read::{check, value};
 use super::{Component, Config, HostTemplate, IngressSettings, Variable, file};
-use crate::names::{ComponentName, is_host};
+use crate::names::{ComponentName, NamespaceName, is_host};
 
 /// Where a component is reached from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,18 @@ pub struct Route {
     pub host: Option<HostTemplate>,
     /// The path of that host that leads to it, with everything below.
     pub path: String,
+}
+
+/// The Gateway that leads to previews.
+/// <https://gateway-api.sigs.k8s.io/reference/spec/#parentreference>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewaySettings {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: NamespaceName,
+    /// The listener that takes the routes, where it is not every one that would.
+    pub section: Option<String>,
 }
 
 /// The route of a component: where it has a host of its own, all of that host leads to it unless told.
@@ -91,6 +103,36 @@ pub(super) fn ingress(
         class: written.class,
         tls_secret: written.tls_secret,
         annotations: written.annotations,
+    })
+}
+
+pub(super) fn gateway(
+    source: &Source<'_>,
+    written: file::Gateway,
+) -> Result<GatewaySettings, ConfigError> {
+    let is_given = |table: &str| source.position(&[table]) != usize::MAX;
+    check(
+        source,
+        !is_given("ingress"),
+        &["gateway"],
+        "there is [ingress], too, and a preview is reached through one of them; leave the other out",
+    )?;
+    let names = [
+        ("name", Some(&written.name)),
+        ("section", written.section.as_ref()),
+    ];
+    for (key, name) in names {
+        check(
+            source,
+            name.is_none_or(|name| is_host(name)),
+            &["gateway", key],
+            "no name of a Kubernetes object: a-z, 0-9, - and dots",
+        )?;
+    }
+    Ok(GatewaySettings {
+        name: written.name,
+        namespace: written.namespace,
+        section: written.section,
     })
 }
 

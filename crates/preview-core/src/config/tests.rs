@@ -150,6 +150,7 @@ fn everything_has_a_default_but_names_images_and_hosts() {
             tls_secret: None,
             annotations: {},
         },
+        gateway: None,
         promote: Promote {
             unsigned_records: false,
             targets: [],
@@ -218,7 +219,7 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
 
 #[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
-    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, quota, ingress, registry, promote");
+    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, quota, ingress, gateway, registry, promote");
     insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, port, replicas, host, path, readiness, env, migrate, seed, resources");
 }
 

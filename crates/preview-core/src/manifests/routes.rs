@@ -1,11 +1,11 @@
-//! How a preview is reached from outside: an Ingress for each component that has a route.
+//! How a preview is reached from outside: an Ingress, or an HTTPRoute, for each component that has a route.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::{Preview, labels};
-use crate::config::{Component, Config, Route};
+use crate::config::{Component, Config, GatewaySettings, Route};
 use crate::names::{ComponentName, Host, NotA, Subject};
 use crate::objects::{Kind, Manifest};
 
@@ -54,20 +54,18 @@ impl Preview<'_> {
     }
 }
 
-/// The Ingress of `component`, where it has a route.
+/// The Ingress or HTTPRoute of `component`, where it has a route.
 pub(super) fn manifest(preview: &Preview<'_>, component: &Component) -> Option<Manifest> {
     let route = component.route.as_ref()?;
     let host = preview.host_of(&component.name)?;
+    let (kind, spec) = match &preview.config.gateway {
+        Some(gateway) => (Kind::HttpRoute, http_route(gateway, component, route, host)),
+        None => (Kind::Ingress, ingress(preview, component, route, host)),
+    };
     let name = component.name.as_str();
-    let annotations = preview.config.ingress.annotations.clone();
-    let spec = ingress(preview, component, route, host);
-    let manifest = Manifest::new(
-        Kind::Ingress,
-        name,
-        &labels(name, name),
-        json!({ "spec": spec }),
-    );
-    Some(manifest.annotated(annotations))
+    let manifest = Manifest::new(kind, name, &labels(name, name), json!({ "spec": spec }));
+    // A Gateway has none: the configuration refuses one beside `[ingress]`.
+    Some(manifest.annotated(preview.config.ingress.annotations.clone()))
 }
 
 fn ingress(preview: &Preview<'_>, component: &Component, route: &Route, host: &Host) -> Value {
@@ -85,4 +83,26 @@ fn ingress(preview: &Preview<'_>, component: &Component, route: &Route, host: &H
         spec["tls"] = json!([{ "hosts": [host], "secretName": secret }]);
     }
     spec
+}
+
+/// TLS ends at the Gateway's listener, which has the certificate.
+/// <https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec>
+fn http_route(
+    gateway: &GatewaySettings,
+    component: &Component,
+    route: &Route,
+    host: &Host,
+) -> Value {
+    let mut parent = json!({ "name": gateway.name, "namespace": gateway.namespace });
+    if let Some(section) = &gateway.section {
+        parent["sectionName"] = json!(section);
+    }
+    json!({
+        "parentRefs": [parent],
+        "hostnames": [host],
+        "rules": [{
+            "matches": [{ "path": { "type": "PathPrefix", "value": route.path } }],
+            "backendRefs": [{ "name": component.name, "port": component.port }],
+        }],
+    })
 }

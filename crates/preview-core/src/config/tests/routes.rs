@@ -138,3 +138,27 @@ fn annotations_have_names_and_bring_no_text_into_the_front_doors_configuration()
     preview.toml:14: ingress.annotations.x: invalid type: integer `1`, expected a string
     ");
 }
+
+#[test]
+fn a_gateway_stands_in_place_of_an_ingress_controller() {
+    const GATEWAY: &str = "[gateway]\nname = \"public\"\nnamespace = \"gateways\"\n[database]";
+    let told: Vec<String> = [
+        ("[gateway]", "[ingress]\nclass = \"nginx\"\n[gateway]"),
+        ("\"public\"", "\"Public\""),
+        ("\"gateways\"", "\"gate.ways\""),
+        ("\"public\"", "\"public\"\nsection = \"*\""),
+        ("\"public\"", "\"public\"\nlistener = \"https\""),
+        ("name = \"public\"\n", ""),
+    ]
+    .into_iter()
+    .map(|(from, to)| error_with("[database]", &GATEWAY.replacen(from, to, 1)))
+    .collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    preview.toml:15: gateway: there is [ingress], too, and a preview is reached through one of them; leave the other out
+    preview.toml:14: gateway.name: no name of a Kubernetes object: a-z, 0-9, - and dots
+    preview.toml:15: gateway.namespace: "gate.ways" is not a namespace name (a DNS label: at most 63 of a-z, 0-9 and -)
+    preview.toml:15: gateway.section: no name of a Kubernetes object: a-z, 0-9, - and dots
+    preview.toml:15: gateway.listener: unknown key; there are: name, namespace, section
+    preview.toml:13: gateway: missing field `name`
+    "#);
+}

@@ -105,3 +105,59 @@ fn a_host_of_a_components_own_has_an_ingress_with_the_annotations_of_all() {
     "#);
     insta::assert_snapshot!(body(&routes, "Ingress/admin-ui")["spec"]["rules"][0]["http"]["paths"][0], @r#"{"backend":{"service":{"name":"admin-ui","port":{"name":"http"}}},"path":"/admin","pathType":"Prefix"}"#);
 }
+
+#[test]
+fn a_gateway_is_asked_for_routes_of_the_same_hosts_and_paths() {
+    let annotations = HOSTS.find("[ingress.annotations]").unwrap();
+    let gateway = "[gateway]\nname = \"public\"\nnamespace = \"gateways\"\nsection = \"https\"\n";
+    let parts = Parts::of(&format!("{}{gateway}", &HOSTS[..annotations]));
+    let routes = parts.preview().routes();
+    let names: Vec<String> = routes.iter().map(|m| m.object().to_string()).collect();
+    assert_eq!(
+        names,
+        ["HTTPRoute/web", "HTTPRoute/api", "HTTPRoute/admin-ui"]
+    );
+    insta::assert_snapshot!(pretty(&body(&routes, "HTTPRoute/admin-ui")), @r#"
+    {
+      "apiVersion": "gateway.networking.k8s.io/v1",
+      "kind": "HTTPRoute",
+      "metadata": {
+        "labels": {
+          "app.kubernetes.io/component": "admin-ui",
+          "app.kubernetes.io/name": "admin-ui"
+        },
+        "name": "admin-ui"
+      },
+      "spec": {
+        "hostnames": [
+          "7.pr.example.com"
+        ],
+        "parentRefs": [
+          {
+            "name": "public",
+            "namespace": "gateways",
+            "sectionName": "https"
+          }
+        ],
+        "rules": [
+          {
+            "backendRefs": [
+              {
+                "name": "admin-ui",
+                "port": 8080
+              }
+            ],
+            "matches": [
+              {
+                "path": {
+                  "type": "PathPrefix",
+                  "value": "/admin"
+                }
+              }
+            ]
+          }
+        ]
+      }
+    }
+    "#);
+}
