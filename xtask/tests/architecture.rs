@@ -15,11 +15,12 @@ use std::{
 use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
 
 const CORE: &str = "preview-core";
-const ADAPTERS: [&str; 4] = [
+const ADAPTERS: [&str; 5] = [
     "preview-actions",
     "preview-github",
     "preview-k8s",
     "preview-registry",
+    "preview-visitor",
 ];
 const BINS: [&str; 3] = ["preview-cleanup", "preview-deploy", "preview-promote"];
 /// The servers of tests and demo: they know nothing of what is tested against them.
@@ -52,7 +53,7 @@ const PURE: [&str; 12] = [
 ];
 
 /// Their default features bring a second TLS provider, which panics at run time, or a runtime of their own.
-const WITHOUT_DEFAULTS: [&str; 8] = [
+const WITHOUT_DEFAULTS: [&str; 9] = [
     "axum",
     "backon",
     "jsonschema",
@@ -61,6 +62,7 @@ const WITHOUT_DEFAULTS: [&str; 8] = [
     "octocrab",
     "reqwest",
     "rustls",
+    "tokio-rustls",
 ];
 
 /// What must not be built into anything: TLS is rustls with ring.

@@ -197,7 +197,7 @@ fn tell(console: &Console, program: &str, ended: &Result<Conclusion, Failed>) {
             if let Failed::Broken(failure, _) = failed
                 && !failure.log.is_empty()
             {
-                console.foreign("The last lines it printed:", &failure.log);
+                console.foreign(failure.class.log_heading(), &failure.log);
             }
             console.error(program, &failed.to_string());
         }

@@ -319,11 +319,8 @@ impl Comment {
             let _ = writeln!(out, "**Next**: {}", code(&failure.next_command(namespace)));
         }
         if !failure.log.is_empty() {
-            let _ = writeln!(
-                out,
-                "\nThe last lines it printed:\n\n{}",
-                fence(&last_lines(&failure.log))
-            );
+            let heading = failure.class.log_heading();
+            let _ = writeln!(out, "\n{heading}\n\n{}", fence(&last_lines(&failure.log)));
         }
     }
 

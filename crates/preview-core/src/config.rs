@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
 use crate::objects::ObjectName;
 
+mod checks;
 mod error;
 mod fields;
 mod file;
@@ -18,6 +19,7 @@ mod read;
 mod routes;
 mod template;
 
+pub use checks::{Address, Check, ChecksSettings, Through};
 pub use error::ConfigError;
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
@@ -47,6 +49,8 @@ pub struct Config {
     pub ingress: IngressSettings,
     /// The Gateway that leads to a preview, where it is not an ingress controller.
     pub gateway: Option<GatewaySettings>,
+    /// What all checks of components have in common.
+    pub checks: ChecksSettings,
     /// Where a merged pull request goes.
     pub promote: Promote,
 }
@@ -105,6 +109,8 @@ pub struct Component {
     pub replicas: u32,
     /// Where it is reached from outside, if it is.
     pub route: Option<Route>,
+    /// What must be seen of it before the preview is ready.
+    pub check: Option<Check>,
     /// The HTTP path that answers 2xx when it is ready; without one, an open port is readiness.
     pub readiness: Option<String>,
     /// Environment variables of its own.

@@ -40,6 +40,8 @@ pub enum FailureClass {
     Database,
     /// The page does not answer as it should.
     Check,
+    /// The page answers within the cluster, and what leads to it from outside does not.
+    Route,
     /// The deadline came first.
     Timeout,
 }
@@ -57,6 +59,7 @@ impl fmt::Display for FailureClass {
             Self::Migration => "migration failed",
             Self::Database => "database does not come up",
             Self::Check => "page does not answer",
+            Self::Route => "route does not lead to the page",
             Self::Timeout => "deadline exceeded",
         })
     }
@@ -82,6 +85,15 @@ impl fmt::Display for Actor {
 }
 
 impl FailureClass {
+    /// What stands above [`Failure::log`] where people read it.
+    #[must_use]
+    pub const fn log_heading(self) -> &'static str {
+        match self {
+            Self::Check | Self::Route => "What it answered begins:",
+            _ => "The last lines it printed:",
+        }
+    }
+
     /// Who has to act.
     ///
     /// An image is the operator's: before it is deployed the registry was seen to have all of it, so it is the node
@@ -97,6 +109,7 @@ impl FailureClass {
             | Self::Quota
             | Self::Scheduling
             | Self::Database
+            | Self::Route
             | Self::Timeout => Actor::Operator,
         }
     }
@@ -115,7 +128,8 @@ pub struct Failure {
     pub container: Option<String>,
     /// What Kubernetes said, or how the container ended.
     pub message: String,
-    /// The last lines the container printed, oldest first; filled in by whoever can read logs.
+    /// The last lines the container printed, oldest first; filled in by whoever can read logs. Of a page that answers
+    /// with something else, the first lines of that.
     #[serde(default)]
     pub log: Vec<String>,
 }

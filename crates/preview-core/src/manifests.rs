@@ -17,6 +17,7 @@ use crate::names::{
 use crate::objects::{Kind, Manifest, ObjectName};
 use crate::ownership::{Claim, Claimant, Owner, keys};
 
+mod checks;
 mod database;
 mod field;
 mod furniture;

@@ -22,6 +22,7 @@ pub(super) fn levels() -> Vec<Level> {
     vec![
         level::<file::File>(&[]),
         level::<file::Component>(&["components", "*"]),
+        level::<file::Check>(&["components", "*", "check"]),
         level::<file::Resources>(&["components", "*", "resources"]),
         level::<file::Amounts>(&["components", "*", "resources", "requests"]),
         level::<file::Amounts>(&["components", "*", "resources", "limits"]),
@@ -31,6 +32,7 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Amounts>(&["quota", "limits"]),
         level::<file::Ingress>(&["ingress"]),
         level::<file::Gateway>(&["gateway"]),
+        level::<file::Checks>(&["checks"]),
         level::<file::Registry>(&["registry"]),
         level::<file::Promote>(&["promote"]),
         level::<file::Target>(&["promote", "targets", "[]"]),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::checks::Through;
 use super::quantity::{Cpu, Memory};
 use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
 
@@ -44,6 +45,9 @@ pub(super) struct File {
     pub(super) ingress: Ingress,
     /// The Gateway that leads to previews, in place of an ingress controller: HTTPRoutes are made, and no Ingress.
     pub(super) gateway: Option<Gateway>,
+    /// What all checks of components have in common.
+    #[serde(default)]
+    pub(super) checks: Checks,
     /// How images are read.
     #[serde(default)]
     pub(super) registry: Registry,
@@ -84,6 +88,8 @@ pub(super) struct Component {
     /// The path that leads to it, of its own host (all of it unless told) or else of the preview's; without host and
     /// path it is not reached from outside.
     pub(super) path: Option<String>,
+    /// What must be seen of it before the preview is ready: that a page answers.
+    pub(super) check: Option<Check>,
     /// The HTTP path that answers 2xx when it is ready; without one, an open port is readiness.
     pub(super) readiness: Option<String>,
     /// Environment variables beside the fixed set, whose names may be used as `${NAME}`.
@@ -104,6 +110,46 @@ fn port() -> u16 {
 
 fn one() -> u32 {
     1
+}
+
+/// A page that must answer before the preview is ready. Redirects are not followed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Check {
+    /// The path that is asked for; the component's own, where it has one and is asked through its route, else `/`.
+    pub(super) path: Option<String>,
+    /// The HTTP status that it must answer with.
+    #[serde(default = "ok")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 599)))]
+    pub(super) status: u16,
+    /// How long it may take until it does, such as `60s`, once everything runs.
+    #[serde(default = "a_minute")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"))
+    )]
+    pub(super) deadline: String,
+    /// Which way it is asked; through its route where it has one, else through the cluster.
+    pub(super) through: Option<Through>,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+fn a_minute() -> String {
+    "60s".to_owned()
+}
+
+/// What all checks have in common.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Checks {
+    /// Where to connect to in place of what the name of a host resolves to, such as `203.0.113.7:443`: for runners that
+    /// cannot resolve it. The certificate must be the host's all the same.
+    pub(super) connect_to: Option<String>,
 }
 
 /// CPU and memory of a container.

@@ -9,7 +9,7 @@ use super::error::{ConfigError, Source};
 use super::quantity::{Cpu, Memory};
 use super::{
     Amounts, Component, Config, Database, EnvValue, Promote, Quota, RegistrySettings, Resources,
-    Target, TargetWorkload, Variable, file, routes,
+    Target, TargetWorkload, Variable, checks, file, routes,
 };
 use crate::manifests;
 use crate::names::{ComponentName, Digest, ImageName, is_dns_label, is_host};
@@ -46,6 +46,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             .gateway
             .map(|written| routes::gateway(&source, written))
             .transpose()?,
+        checks: checks::settings(&source, &written.checks)?,
         promote: Promote::default(),
     };
     if config.capacity == 0 {
@@ -174,11 +175,15 @@ fn component(
         &Resources::of_a_component(),
     )?;
     let route = routes::route(source, &name, written.host.as_deref(), written.path)?;
+    let check = written
+        .check
+        .map(|written| checks::of_component(source, &name, route.as_ref(), written));
     Ok(Component {
         image: written.image,
         port: written.port,
         replicas: written.replicas,
         route,
+        check: check.transpose()?,
         readiness: written.readiness,
         env,
         migrate: written.migrate,
@@ -381,6 +386,7 @@ fn registry(source: &Source<'_>, written: file::Registry) -> Result<RegistrySett
 /// What is right by itself and wrong beside the rest.
 fn check_together(source: &Source<'_>, config: &Config) -> Result<(), ConfigError> {
     routes::check_routes(source, config)?;
+    checks::check_together(source, config)?;
     for component in &config.components {
         let name = component.name.as_str();
         routes::check_variables(source, config, component)?;

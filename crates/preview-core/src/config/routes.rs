@@ -16,6 +16,16 @@ pub struct Route {
     pub path: String,
 }
 
+impl Route {
+    /// Whether the route is of `path`: its own, or one below it, by whole elements as both an Ingress and an HTTPRoute
+    /// take it.
+    #[must_use]
+    pub fn leads(&self, path: &str) -> bool {
+        let below = path.strip_prefix(self.path.trim_end_matches('/'));
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
+}
+
 /// The Gateway that leads to previews.
 /// <https://gateway-api.sigs.k8s.io/reference/spec/#parentreference>
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 use super::*;
 
+mod checks;
 mod routes;
 
 const EXAMPLE: &str = include_str!("../../../../examples/preview.toml");
@@ -94,6 +95,7 @@ fn everything_has_a_default_but_names_images_and_hosts() {
                 port: 8080,
                 replicas: 1,
                 route: None,
+                check: None,
                 readiness: None,
                 env: {},
                 migrate: None,
@@ -151,6 +153,9 @@ fn everything_has_a_default_but_names_images_and_hosts() {
             annotations: {},
         },
         gateway: None,
+        checks: ChecksSettings {
+            connect_to: None,
+        },
         promote: Promote {
             unsigned_records: false,
             targets: [],
@@ -219,8 +224,8 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
 
 #[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
-    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, quota, ingress, gateway, registry, promote");
-    insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, port, replicas, host, path, readiness, env, migrate, seed, resources");
+    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, quota, ingress, gateway, checks, registry, promote");
+    insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, port, replicas, host, path, check, readiness, env, migrate, seed, resources");
 }
 
 #[test]
