@@ -11,12 +11,14 @@ mod record;
 mod slot;
 mod stop;
 mod story;
+mod unchanged;
 mod waves;
 mod world;
 
 pub use arguments::{Arguments, Command};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
+use preview_core::comment::Note;
 use preview_core::deploy::{Accepted, Choice, accept};
 use preview_core::manifests::Preview;
 use preview_core::names::Subject;
@@ -47,8 +49,11 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         }
         Choice::Refused(refusal) => return Err(Failed::refused(refusal)),
     };
-    let evidence = world.images_of(&pull).await?;
-    let accepted = accept(&evidence, &pull.head, &pull.base_ref);
+    let mut evidence = world.images_of(&pull).await?;
+    let shown = world
+        .look_for_what_is_unchanged(&pull, &mut evidence)
+        .await?;
+    let accepted = accept(&evidence, &pull.head, &pull.base_ref, shown.as_ref());
 
     let owner = Owner {
         repository: world.repository.id,
@@ -108,6 +113,12 @@ impl<'a> Deploy<'a> {
             result.images = self.accepted.pinned();
         });
         story.expects(self.preview);
+        for (component, tested) in self.accepted.unchanged() {
+            story.note(Note::Unchanged {
+                component: component.clone(),
+                tested: tested.clone(),
+            });
+        }
         match self.act(&mut story).await {
             Ok(()) => {
                 let url = self.preview.url();
@@ -171,6 +182,10 @@ fn planned(
     let images = accepted.pinned();
     for (component, image) in &images {
         runner.console().line(&format!("{component}: {image}"));
+    }
+    for (component, tested) in accepted.unchanged() {
+        let unchanged = format!("{component}: not built again, as tested with {tested}");
+        runner.console().line(&unchanged);
     }
     let url = preview.url();
     let namespace = preview.namespace_name().clone();

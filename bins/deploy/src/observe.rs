@@ -67,6 +67,7 @@ impl World<'_> {
                 image,
                 missing: inspection.iter().flat_map(missing).collect(),
                 revision: inspection.map_or(Revision::None, |i| revision(&i, &commits)),
+                unchanged: None,
             });
         Ok(evidence.collect())
     }
@@ -109,7 +110,7 @@ impl World<'_> {
         Ok(try_join_all(known).await?.into_iter().collect())
     }
 
-    async fn built_from(
+    pub(crate) async fn built_from(
         &self,
         sha: &CommitSha,
         pull: &PullRequest,
@@ -138,7 +139,7 @@ impl World<'_> {
     }
 }
 
-fn missing(inspection: &Inspection) -> Vec<String> {
+pub(crate) fn missing(inspection: &Inspection) -> Vec<String> {
     inspection.missing.iter().map(ToString::to_string).collect()
 }
 

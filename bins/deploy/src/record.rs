@@ -8,7 +8,7 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::deployments::{ENVIRONMENT, RECORD};
 use preview_core::names::{ComponentName, Subject};
 use preview_core::objects::{Kind, ObjectName};
-use preview_core::record::{BuiltBy, Record, Recorded, VERSION};
+use preview_core::record::{Record, Recorded, VERSION};
 use preview_github::{DeploymentRequest, DeploymentState, NewDeploymentStatus};
 
 use crate::Deploy;
@@ -73,8 +73,11 @@ impl Deploy<'_> {
                 let recorded = Recorded {
                     image: accepted.image.clone(),
                     built_from: accepted.built_from.clone(),
-                    // Forks are refused before.
-                    built_by: BuiltBy::Branch,
+                    built_by: accepted.built_by,
+                    unchanged_since: accepted
+                        .unchanged
+                        .as_ref()
+                        .map(|tested| tested.since.clone()),
                 };
                 (component.clone(), recorded)
             })

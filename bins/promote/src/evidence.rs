@@ -7,13 +7,11 @@ use futures::future::{try_join, try_join_all};
 use futures::{TryFutureExt as _, try_join};
 use preview_actions::{Failed, Outside as _};
 use preview_core::config::TargetWorkload;
-use preview_core::deployments::{ENVIRONMENT, RECORD};
 use preview_core::names::{CommitSha, Digest, PinnedImage};
 use preview_core::objects::ObjectName;
 use preview_core::promote::{Evidence, Found, ImageFacts, Lineage, Target, Workload};
 use preview_core::pulls::{Commit, PullRequest};
-use preview_core::record::{self, Record, RecordRefused, Trust};
-use preview_github::DeploymentFilter;
+use preview_core::record::{Record, RecordRefused, Trust};
 use preview_k8s::TargetFacts;
 use preview_registry::{Inspection, Kind};
 
@@ -101,20 +99,12 @@ impl World<'_> {
         &self,
         head: &CommitSha,
     ) -> Result<Vec<Result<Record, RecordRefused>>, Failed> {
-        let records = DeploymentFilter {
-            reference: Some(head.clone()),
-            environment: Some(ENVIRONMENT.to_owned()),
-            task: Some(RECORD.to_owned()),
-        };
-        let deployments = self.github.deployments(&records).await.outside()?;
         let trust = Trust {
             key: self.key.as_ref(),
             unsigned: self.config.promote.unsigned_records,
         };
-        Ok(deployments
-            .iter()
-            .filter_map(|deployment| record::read(&deployment.payload, trust, self.repository.id))
-            .collect())
+        let records = self.github.records(head, trust, self.repository.id);
+        records.await.outside()
     }
 
     /// How the commit that runs stands to M.

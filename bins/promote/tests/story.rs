@@ -62,6 +62,7 @@ fn record(shop: &Shop, number: u64) -> Record {
             image: image.parse().unwrap(),
             built_from: built_from.parse().unwrap(),
             built_by: BuiltBy::Branch,
+            unchanged_since: None,
         };
         (component.parse::<ComponentName>().unwrap(), recorded)
     });

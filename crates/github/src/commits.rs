@@ -3,6 +3,7 @@
 use preview_core::names::{CommitSha, TreeSha};
 use preview_core::pulls::Commit;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::call::Call;
 use crate::client::GitHub;
@@ -55,6 +56,24 @@ impl GitHub {
         }
     }
 
+    /// The commit that `branch` and `commit` have in common last; none where they have no history in common.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`]. A commit or branch that does not exist is one.
+    pub async fn merge_base(
+        &self,
+        branch: &str,
+        commit: &CommitSha,
+    ) -> Result<Option<CommitSha>, Error> {
+        #[derive(Deserialize)]
+        struct Comparison {
+            merge_base_commit: Parent,
+        }
+        let call = self.comparison(branch, commit.as_str());
+        let comparison: Option<Comparison> = self.compared(&call).await?;
+        Ok(comparison.map(|comparison| comparison.merge_base_commit.sha))
+    }
+
     /// Whether `commit` is reachable from `tip`, a branch's name or a commit: it is the tip or one of its ancestors.
     ///
     /// # Errors
@@ -64,23 +83,9 @@ impl GitHub {
         struct Comparison {
             status: String,
         }
-        // One commit per page: only the verdict is read.
-        let path = self.path(format_args!(
-            "/compare/{commit}...{}?per_page=1",
-            encoded(tip)
-        ));
-        let operation = format!("compare commit {commit} with {tip:?} of {}", self.slug);
-        let call = Call::get(path, operation, NEEDS);
-        let comparison: Comparison = match self.transport.json(&call).await {
-            Ok(comparison) => comparison,
-            // Both exist and share no history.
-            Err(Error {
-                problem: Problem::NotFound { message },
-                ..
-            }) if message.starts_with("No common ancestor") => {
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
+        let call = self.comparison(commit.as_str(), tip);
+        let Some(comparison) = self.compared::<Comparison>(&call).await? else {
+            return Ok(false);
         };
         match comparison.status.as_str() {
             // The tip is ahead of the commit: the commit lies in its past.
@@ -90,6 +95,29 @@ impl GitHub {
                 message: format!("it gives the status {other:?}"),
                 passing: false,
             })),
+        }
+    }
+
+    /// Compares two commits or branches. One commit per page: the commits between them are not read.
+    fn comparison(&self, from: &str, to: &str) -> Call {
+        let path = self.path(format_args!(
+            "/compare/{}...{}?per_page=1",
+            encoded(from),
+            encoded(to)
+        ));
+        let operation = format!("compare {from:?} with {to:?} of {}", self.slug);
+        Call::get(path, operation, NEEDS)
+    }
+
+    /// The answer; none where both exist and have no history in common.
+    async fn compared<T: DeserializeOwned>(&self, call: &Call) -> Result<Option<T>, Error> {
+        match self.transport.json(call).await {
+            Ok(comparison) => Ok(Some(comparison)),
+            Err(Error {
+                problem: Problem::NotFound { message },
+                ..
+            }) if message.starts_with("No common ancestor") => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }

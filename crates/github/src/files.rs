@@ -1,5 +1,7 @@
 //! Files: which ones a pull request touches, which ones a tree has, and what is in them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use preview_core::names::{BlobSha, PrNumber, TreeSha};
@@ -34,7 +36,18 @@ struct Tree {
 struct Entry {
     path: String,
     mode: String,
+    /// Of a blob, of a tree, or of a submodule's commit.
     sha: BlobSha,
+}
+
+impl Tree {
+    /// Mode and SHA of everything but folders, which are no more than what is in them.
+    fn leaves(self) -> BTreeMap<String, (String, BlobSha)> {
+        let leaves = self.tree.into_iter().filter(|entry| entry.mode != "040000");
+        leaves
+            .map(|entry| (entry.path, (entry.mode, entry.sha)))
+            .collect()
+    }
 }
 
 impl Entry {
@@ -80,9 +93,7 @@ impl GitHub {
     /// As all operations: see [`Error`]. A tree that does not exist is one, and so is one of which GitHub lists only a
     /// part (more than 100,000 entries or 7 MB): half a list would be read as files that are gone.
     pub async fn files_of_tree(&self, tree: &TreeSha) -> Result<Vec<(String, BlobSha)>, Error> {
-        let operation = format!("list the files of tree {tree} of {}", self.slug);
-        let path = self.path(format_args!("/git/trees/{tree}?recursive=1"));
-        let call = Call::get(path, operation, READS_CONTENTS);
+        let call = self.listing(tree);
         let listed: Tree = self.transport.json(&call).await?;
         if listed.truncated {
             return Err(call.invalid(format!(
@@ -95,6 +106,41 @@ impl GitHub {
         let mut files: Vec<_> = files.map(|entry| (entry.path, entry.sha)).collect();
         files.sort();
         Ok(files)
+    }
+
+    /// The paths, sorted, at which two trees do not have the same: files by content and mode, symbolic links and
+    /// submodules. None where GitHub lists only a part of one of them (more than 100,000 entries or 7 MB).
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`]. A tree that does not exist is one.
+    pub async fn differing_paths(
+        &self,
+        one: &TreeSha,
+        other: &TreeSha,
+    ) -> Result<Option<Vec<String>>, Error> {
+        if one == other {
+            return Ok(Some(Vec::new()));
+        }
+        let (one, other) = (self.listing(one), self.listing(other));
+        let listed = tokio::try_join!(
+            self.transport.json::<Tree>(&one),
+            self.transport.json::<Tree>(&other)
+        )?;
+        if listed.0.truncated || listed.1.truncated {
+            return Ok(None);
+        }
+        let (one, other) = (listed.0.leaves(), listed.1.leaves());
+        let paths: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+        let differing = paths
+            .into_iter()
+            .filter(|path| one.get(*path) != other.get(*path));
+        Ok(Some(differing.cloned().collect()))
+    }
+
+    fn listing(&self, tree: &TreeSha) -> Call {
+        let operation = format!("list the files of tree {tree} of {}", self.slug);
+        let path = self.path(format_args!("/git/trees/{tree}?recursive=1"));
+        Call::get(path, operation, READS_CONTENTS)
     }
 
     /// What is in the file `blob`.

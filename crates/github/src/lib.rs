@@ -20,6 +20,7 @@ pub mod event;
 mod files;
 mod labels;
 mod pulls;
+mod records;
 mod statuses;
 mod text;
 mod transport;

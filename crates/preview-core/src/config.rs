@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
 use crate::objects::ObjectName;
+use crate::paths::PathPatterns;
 
 mod checks;
 mod error;
 mod fields;
 mod file;
+mod patterns;
 mod quantity;
 mod read;
 mod routes;
@@ -103,6 +105,8 @@ pub struct Component {
     pub name: ComponentName,
     /// Where its images live.
     pub image: ImageName,
+    /// What its image is built from, where it need not be built for a pull request that touches nothing of it.
+    pub unchanged: PathPatterns,
     /// The port that it listens on, and that of its Service.
     pub port: u16,
     /// How many of it run.

@@ -1,13 +1,17 @@
 //! What a deploy run was asked for, and whether that may become a preview.
 
 mod images;
+mod unchanged;
 
 use std::fmt;
 
 use crate::names::{CommitSha, PrNumber, RepositorySlug};
 use crate::pulls::{PullRequest, PullState};
 
-pub use images::{Accepted, AcceptedImage, ComponentEvidence, ImageRefusal, Revision, accept};
+pub use images::{
+    Accepted, AcceptedImage, ComponentEvidence, ImageRefusal, Revision, TestedAs, accept,
+};
+pub use unchanged::{MustBeBuilt, Past, Shown, Unchanged, nearest, unchanged};
 
 /// What a deploy run was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

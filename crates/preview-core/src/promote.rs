@@ -146,14 +146,10 @@ impl Evidence {
     /// The records that can be believed and are of M or of a pull request that M merged.
     fn believed(&self) -> impl Iterator<Item = &Record> {
         let pulls = self.merged_pulls();
-        let of_this = move |record: &&Record| match &record.subject {
-            Subject::Pr(number) => pulls.contains(number),
-            Subject::Commit(commit) => *commit == self.commit.sha,
-        };
         self.records
             .iter()
             .filter_map(|record| record.as_ref().ok())
-            .filter(of_this)
+            .filter(move |record| record.is_of(&self.commit.sha, &pulls))
     }
 
     /// The images that the target is to run and the record that proves them, where there is one of M's tree: what a

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::names::{
-    CommitSha, ComponentName, Fence, PinnedImage, RepositoryId, RepositorySlug, Subject, TreeSha,
-    hex,
+    CommitSha, ComponentName, Fence, PinnedImage, PrNumber, RepositoryId, RepositorySlug, Subject,
+    TreeSha, hex,
 };
 
 /// The `kind` of a payload that holds a record; other payloads are other tools' business.
@@ -65,6 +65,10 @@ pub struct Recorded {
     pub built_from: CommitSha,
     /// Who built it.
     pub built_by: BuiltBy,
+    /// For a component that is as it was: the commit of the base branch whose record its image, B and builder are
+    /// taken from. B has nothing to do with this record's H and tree then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged_since: Option<CommitSha>,
 }
 
 /// What was tested: the checks passed for exactly this.
@@ -139,6 +143,16 @@ impl RecordKey {
 }
 
 impl Record {
+    /// Whether what it tested came to be `commit`: that commit itself, or one of the pull requests that were merged to
+    /// it. Whether the files are the same is another question: compare the trees.
+    #[must_use]
+    pub fn is_of(&self, commit: &CommitSha, merged: &[PrNumber]) -> bool {
+        match &self.subject {
+            Subject::Pr(number) => merged.contains(number),
+            Subject::Commit(tested) => tested == commit,
+        }
+    }
+
     /// The payload of the deployment that keeps this record, signed where there is a key.
     #[must_use]
     pub fn payload(&self, key: Option<&RecordKey>) -> Value {
@@ -352,6 +366,7 @@ mod tests {
                     image,
                     built_from: "b".repeat(40).parse().unwrap(),
                     built_by: BuiltBy::Branch,
+                    unchanged_since: None,
                 },
             )]),
             run: "12.1".parse().unwrap(),

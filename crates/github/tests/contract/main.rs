@@ -20,6 +20,7 @@ use serde_json::json;
 mod comment;
 mod deployments;
 mod files;
+mod history;
 mod labels;
 mod pulls;
 

@@ -70,3 +70,39 @@ async fn a_file_is_read_whole_or_not_at_all() {
     cannot read file e69de29bb2d1d6434b8b29ae775ad8c2e48c5391 of acme/shop: it has 9000000 bytes, and 8388608 are the most that is read; keep something so large in an image
     "#);
 }
+
+#[tokio::test]
+async fn a_mode_a_link_and_a_submodule_can_differ_and_folders_say_nothing() {
+    let server = MockServer::start().await;
+    let other = "0".repeat(40);
+    let tree = |truncated: bool, entries: Value| {
+        ok(json!({ "sha": SHA, "truncated": truncated, "tree": entries }))
+    };
+    let with =
+        |path: &str, mode: &str, sha: &str| json!({ "path": path, "mode": mode, "sha": sha });
+    let same = entry("same.txt", "100644");
+    let one = json!([
+        same,
+        entry("folder", "040000"),
+        entry("run.sh", "100644"),
+        entry("link", "120000"),
+        entry("submodule", "160000"),
+    ]);
+    let another = json!([
+        same,
+        with("folder", "040000", &other),
+        entry("run.sh", "100755"),
+        with("link", "120000", &other),
+        with("submodule", "160000", &other),
+    ]);
+    let at = |sha: &str| format!("/repos/acme/shop/git/trees/{sha}");
+    let whole = tree(false, one.clone());
+    serve_in_turn(&server, "GET", &at(SHA), vec![whole, tree(true, one)]).await;
+    serve(&server, "GET", &at(&other), tree(false, another)).await;
+    let github = client(&server);
+    let (one, other) = (SHA.parse().unwrap(), other.parse().unwrap());
+    let differing = github.differing_paths(&one, &other).await.unwrap();
+    assert_eq!(differing.unwrap(), ["link", "run.sh", "submodule"]);
+    let in_part = github.differing_paths(&one, &other).await.unwrap();
+    assert_eq!(in_part, None);
+}

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use super::display_name;
 use crate::database::Rebuild;
-use crate::names::CommitSha;
+use crate::deploy::TestedAs;
+use crate::names::{CommitSha, ComponentName};
 
 /// Something that whoever looks at the preview should know; one item of the comment's list of remarks.
 ///
@@ -16,6 +18,13 @@ pub enum Note {
     PreviousServes {
         /// The commit H that serves.
         commit: CommitSha,
+    },
+    /// CI built no image of a component that the pull request leaves as it was.
+    Unchanged {
+        /// The component.
+        component: ComponentName,
+        /// As what its image was tested.
+        tested: TestedAs,
     },
 }
 
@@ -30,6 +39,11 @@ impl fmt::Display for Note {
                 let commit = commit.short();
                 write!(f, "The previous version, {commit}, still serves.")
             }
+            Self::Unchanged { component, tested } => write!(
+                f,
+                "{} is as it was and was not built again: its image is the one that was tested with {tested}.",
+                display_name(component)
+            ),
         }
     }
 }

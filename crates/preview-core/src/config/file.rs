@@ -76,6 +76,9 @@ pub(super) struct Component {
     /// The image's name with its registry and without tag or digest; CI tags it with the pull request's head.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub(super) image: ImageName,
+    /// The paths of everything that its image is built from, such as `["web/**", "shared/**"]`. A pull request that
+    /// touches none of them needs no image of it: it runs the one that was tested of its base.
+    pub(super) unchanged: Option<Vec<String>>,
     /// The port that it listens on; it finds it in `PORT`.
     #[serde(default = "port")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1)))]

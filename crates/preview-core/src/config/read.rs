@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::{ConfigError, Source};
+use super::patterns::patterns;
 use super::quantity::{Cpu, Memory};
 use super::{
     Amounts, Component, Config, Database, EnvValue, Promote, Quota, RegistrySettings, Resources,
@@ -163,6 +164,7 @@ fn component(
             "a command of no words; write it like [\"/api\", \"migrate\"], or leave the key out",
         )?;
     }
+    let unchanged = patterns(source, &at("unchanged"), written.unchanged)?;
     let mut env = BTreeMap::new();
     for (variable, text) in &written.env {
         let key = ["components", name.as_str(), "env", variable];
@@ -180,6 +182,7 @@ fn component(
         .map(|written| checks::of_component(source, &name, route.as_ref(), written));
     Ok(Component {
         image: written.image,
+        unchanged,
         port: written.port,
         replicas: written.replicas,
         route,

@@ -1,9 +1,13 @@
 //! Whether the images that CI pushed may stand for a pull request's head.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::commits::{BuiltFrom, NotBuiltFrom, WrongRevision, base_of};
-use crate::names::{CommitSha, ComponentName, ImageName, PinnedImage, TreeSha};
+use crate::names::{CommitSha, ComponentName, ImageName, PinnedImage, Subject, TreeSha};
+use crate::record::BuiltBy;
+
+use super::unchanged::{MustBeBuilt, Shown, Unchanged};
 
 /// What is known of the image that a component would run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +24,9 @@ pub struct ComponentEvidence {
     pub missing: Vec<String>,
     /// What its revision label says.
     pub revision: Revision,
+    /// Where no tag exists and the configuration says what it is built from: the image that it had before, if that is
+    /// still the same.
+    pub unchanged: Option<Result<Unchanged, MustBeBuilt>>,
 }
 
 /// What an image says of the commit it was built from.
@@ -42,6 +49,29 @@ pub struct AcceptedImage {
     pub image: PinnedImage,
     /// The commit B it was built from.
     pub built_from: CommitSha,
+    /// Who built it.
+    pub built_by: BuiltBy,
+    /// For a component that is as it was: as what it was tested before. Its B has nothing to do with H then.
+    pub unchanged: Option<TestedAs>,
+}
+
+/// What an image was tested as: "#7, which became abc1234".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestedAs {
+    /// What was previewed.
+    pub subject: Subject,
+    /// The commit of the base branch that it became.
+    pub since: CommitSha,
+}
+
+impl fmt::Display for TestedAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.short();
+        match &self.subject {
+            Subject::Pr(number) => write!(f, "#{number}, which became {since}"),
+            Subject::Commit(_) => f.write_str(since),
+        }
+    }
 }
 
 /// Images that may be deployed together.
@@ -49,7 +79,7 @@ pub struct AcceptedImage {
 pub struct Accepted {
     /// The images.
     pub images: BTreeMap<ComponentName, AcceptedImage>,
-    /// The one tree that all of them were built from.
+    /// The one tree that all of them show: that of B.
     pub tree: TreeSha,
     /// The commit of the base branch that B merges H into; none where B is H.
     pub base: Option<CommitSha>,
@@ -64,6 +94,13 @@ impl Accepted {
             .map(|(component, accepted)| (component.clone(), accepted.image.clone()))
             .collect()
     }
+
+    /// The components that are as they were, and as what they were tested then.
+    pub fn unchanged(&self) -> impl Iterator<Item = (&ComponentName, &TestedAs)> {
+        self.images
+            .iter()
+            .filter_map(|(component, accepted)| Some((component, accepted.unchanged.as_ref()?)))
+    }
 }
 
 /// Why images are not deployed.
@@ -74,9 +111,10 @@ pub enum ImageRefusal {
     NoComponents,
     /// CI pushed no image for this head.
     #[error(
-        "component {component} has no image: {name} has none of the tags {}; \
+        "component {component} has no image: {name} has none of the tags {}{}; \
          let CI push the image of a pull request under the tag of its head commit",
-        tags.join(", ")
+        tags.join(", "),
+        why.as_ref().map_or_else(String::new, |why| format!(", and it has to be built, for {why}"))
     )]
     NoImage {
         /// The component.
@@ -85,6 +123,8 @@ pub enum ImageRefusal {
         name: ImageName,
         /// Under which tags.
         tags: Vec<String>,
+        /// Why it has to be there although the configuration says what it is built from.
+        why: Option<MustBeBuilt>,
     },
     /// The registry has only some of it.
     #[error(
@@ -124,7 +164,8 @@ pub enum ImageRefusal {
     },
 }
 
-/// Checks that the images of all components are there, whole, and built from one tree that stands for `head`.
+/// Checks that the images of all components are there, whole, and built from one tree that stands for `head`, or from
+/// what is the same in it. `shown` is B where not one of them was built for `head`.
 ///
 /// # Errors
 /// When they are not: every reason that was found.
@@ -132,6 +173,7 @@ pub fn accept(
     evidence: &[ComponentEvidence],
     head: &CommitSha,
     base_ref: &str,
+    shown: Option<&Shown>,
 ) -> Result<Accepted, Vec<ImageRefusal>> {
     if evidence.is_empty() {
         return Err(vec![ImageRefusal::NoComponents]);
@@ -142,15 +184,25 @@ pub fn accept(
     let mut base = None;
     for one in evidence {
         match accept_one(one, head, base_ref) {
-            Ok((accepted, tree, its_base)) => {
+            Ok((accepted, built)) => {
                 images.insert(one.component.clone(), accepted);
-                trees.insert(one.component.clone(), tree);
-                base = base.or(its_base);
+                if let Some(built) = built {
+                    trees.insert(one.component.clone(), built.commit.tree);
+                    base = base.or(built.base);
+                }
             }
             Err(refusal) => refusals.push(refusal),
         }
     }
     let distinct: BTreeSet<&TreeSha> = trees.values().collect();
+    let of_none = shown.filter(|_| trees.is_empty());
+    if let Some(shown) = of_none.filter(|_| refusals.is_empty()) {
+        return Ok(Accepted {
+            images,
+            tree: shown.commit.tree.clone(),
+            base: shown.base.clone(),
+        });
+    }
     match distinct.first() {
         Some(tree) if refusals.is_empty() && distinct.len() == 1 => Ok(Accepted {
             images,
@@ -161,23 +213,40 @@ pub fn accept(
             if distinct.len() > 1 {
                 refusals.push(ImageRefusal::DifferentTrees { trees });
             }
+            if refusals.is_empty() {
+                refusals.extend(
+                    evidence
+                        .iter()
+                        .map(|one| no_image(one, Some(MustBeBuilt::NothingToCompare))),
+                );
+            }
             Err(refusals)
         }
     }
 }
 
+fn no_image(evidence: &ComponentEvidence, why: Option<MustBeBuilt>) -> ImageRefusal {
+    ImageRefusal::NoImage {
+        component: evidence.component.clone(),
+        name: evidence.name.clone(),
+        tags: evidence.tags.clone(),
+        why,
+    }
+}
+
+/// The image, and B where it was built for `head`.
 fn accept_one(
     evidence: &ComponentEvidence,
     head: &CommitSha,
     base_ref: &str,
-) -> Result<(AcceptedImage, TreeSha, Option<CommitSha>), ImageRefusal> {
+) -> Result<(AcceptedImage, Option<Shown>), ImageRefusal> {
     let component = evidence.component.clone();
     let Some(image) = evidence.image.clone() else {
-        return Err(ImageRefusal::NoImage {
-            component,
-            name: evidence.name.clone(),
-            tags: evidence.tags.clone(),
-        });
+        return match evidence.unchanged.clone() {
+            Some(Ok(unchanged)) => Ok((AcceptedImage::from(unchanged), None)),
+            Some(Err(why)) => Err(no_image(evidence, Some(why))),
+            None => Err(no_image(evidence, None)),
+        };
     };
     if !evidence.missing.is_empty() {
         return Err(ImageRefusal::Incomplete {
@@ -198,9 +267,12 @@ fn accept_one(
         Revision::Unknown(revision) => Err(NotBuiltFrom::UnknownCommit {
             revision: revision.clone(),
         }),
-        Revision::Commit(built_from) => base_of(built_from, head).map(|base| (built_from, base)),
+        Revision::Commit(built_from) => base_of(built_from, head).map(|base| Shown {
+            commit: built_from.commit.clone(),
+            base,
+        }),
     };
-    let (built_from, base) = built_from.map_err(|why| {
+    let shown = built_from.map_err(|why| {
         ImageRefusal::WrongRevision(Box::new(WrongRevision {
             component,
             image: image.clone(),
@@ -209,18 +281,37 @@ fn accept_one(
             why,
         }))
     })?;
-    let commit = &built_from.commit;
     let accepted = AcceptedImage {
         image,
-        built_from: commit.sha.clone(),
+        built_from: shown.commit.sha.clone(),
+        // Forks are refused before.
+        built_by: BuiltBy::Branch,
+        unchanged: None,
     };
-    Ok((accepted, commit.tree.clone(), base))
+    Ok((accepted, Some(shown)))
+}
+
+impl From<Unchanged> for AcceptedImage {
+    fn from(unchanged: Unchanged) -> Self {
+        let Unchanged {
+            recorded,
+            since,
+            subject,
+        } = unchanged;
+        Self {
+            image: recorded.image,
+            built_from: recorded.built_from,
+            built_by: recorded.built_by,
+            unchanged: Some(TestedAs { subject, since }),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pulls::Commit;
+    use crate::record::Recorded;
 
     fn sha(digit: char) -> CommitSha {
         digit.to_string().repeat(40).parse().unwrap()
@@ -248,6 +339,7 @@ mod tests {
                     .map(sha)
                     .collect(),
             }),
+            unchanged: None,
         }
     }
 
@@ -261,6 +353,7 @@ mod tests {
             ],
             &sha('a'),
             "main",
+            None,
         )
         .unwrap();
         assert_eq!(accepted.base, Some(sha('e')));
@@ -299,6 +392,7 @@ mod tests {
             ],
             &sha('a'),
             "main",
+            None,
         )
         .unwrap_err();
         let told: Vec<String> = refused.iter().map(ToString::to_string).collect();
@@ -321,13 +415,94 @@ mod tests {
             ],
             &sha('a'),
             "main",
+            None,
         )
         .unwrap_err();
         insta::assert_snapshot!(refused[0], @"the images were built from different trees (api from 8888888888888888888888888888888888888888, web from 7777777777777777777777777777777777777777), so no merge could ever equal what the preview shows; run CI again to build all components from one commit");
         assert_eq!(refused.len(), 1);
         assert_eq!(
-            accept(&[], &sha('a'), "main"),
+            accept(&[], &sha('a'), "main", None),
             Err(vec![ImageRefusal::NoComponents])
         );
+    }
+
+    fn unchanged(component: &str) -> ComponentEvidence {
+        let built = evidence(component, 'd', &[], '8');
+        let image = built.image.clone().unwrap();
+        let tested = Unchanged {
+            recorded: Recorded {
+                image,
+                built_from: sha('d'),
+                built_by: BuiltBy::Trusted,
+                unchanged_since: None,
+            },
+            since: sha('5'),
+            subject: "pr-6".parse().unwrap(),
+        };
+        ComponentEvidence {
+            image: None,
+            revision: Revision::None,
+            unchanged: Some(Ok(tested)),
+            ..built
+        }
+    }
+
+    #[test]
+    fn a_component_that_is_as_it_was_keeps_its_own_b_and_says_nothing_of_the_tree() {
+        let built = evidence("web", 'b', &['e', 'a'], '7');
+        let accepted = accept(&[unchanged("api"), built], &sha('a'), "main", None).unwrap();
+        assert_eq!(accepted.tree.as_str(), "7".repeat(40));
+        assert_eq!(accepted.base, Some(sha('e')));
+        let api = &accepted.images[&"api".parse().unwrap()];
+        assert_eq!(
+            (&api.built_from, api.built_by),
+            (&sha('d'), BuiltBy::Trusted)
+        );
+        let told: Vec<String> = accepted
+            .unchanged()
+            .map(|(component, tested)| format!("{component}: {tested}"))
+            .collect();
+        assert_eq!(told, ["api: #6, which became 5555555"]);
+    }
+
+    #[test]
+    fn where_nothing_was_built_the_preview_shows_what_github_merged() {
+        let merge = Shown {
+            commit: Commit {
+                sha: sha('b'),
+                tree: "7".repeat(40).parse().unwrap(),
+                parents: vec![sha('e'), sha('a')],
+            },
+            base: Some(sha('e')),
+        };
+        let all = [unchanged("api"), unchanged("web")];
+        let accepted = accept(&all, &sha('a'), "main", Some(&merge)).unwrap();
+        assert_eq!(
+            (accepted.tree, accepted.base),
+            (merge.commit.tree.clone(), merge.base.clone())
+        );
+        assert_eq!(accepted.images.len(), 2);
+
+        let refused = accept(&all, &sha('a'), "main", None).unwrap_err();
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        let lacking = ComponentEvidence {
+            unchanged: Some(Err(MustBeBuilt::Changed {
+                path: "api/main.rs".into(),
+                since: sha('5'),
+            })),
+            ..unchanged("api")
+        };
+        let refused = accept(
+            &[lacking, unchanged("web")],
+            &sha('a'),
+            "main",
+            Some(&merge),
+        );
+        let told: Vec<String> = refused
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r#"component api has no image: ghcr.io/acme/api has none of the tags h, b, and it has to be built, for "api/main.rs" is not as it was in 5555555; let CI push the image of a pull request under the tag of its head commit"#);
     }
 }

@@ -25,6 +25,7 @@ fn recorded(name: &str) -> (ComponentName, Recorded) {
         image: image(name),
         built_from: sha('b'),
         built_by: BuiltBy::Branch,
+        unchanged_since: None,
     };
     (component(name), recorded)
 }

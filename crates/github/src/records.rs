@@ -1,0 +1,34 @@
+//! Records of what was tested, where they are kept: in deployments.
+
+use preview_core::deployments::{ENVIRONMENT, RECORD};
+use preview_core::names::{CommitSha, RepositoryId};
+use preview_core::record::{self, Record, RecordRefused, Trust};
+
+use crate::client::GitHub;
+use crate::deployments::DeploymentFilter;
+use crate::error::Error;
+
+impl GitHub {
+    /// The records that were kept for the head (or commit) `head`, newest first, believed or not: anybody who can start
+    /// a workflow can keep one.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn records(
+        &self,
+        head: &CommitSha,
+        trust: Trust<'_>,
+        repository: RepositoryId,
+    ) -> Result<Vec<Result<Record, RecordRefused>>, Error> {
+        let records = DeploymentFilter {
+            reference: Some(head.clone()),
+            environment: Some(ENVIRONMENT.to_owned()),
+            task: Some(RECORD.to_owned()),
+        };
+        let deployments = self.deployments(&records).await?;
+        Ok(deployments
+            .iter()
+            .filter_map(|deployment| record::read(&deployment.payload, trust, repository))
+            .collect())
+    }
+}

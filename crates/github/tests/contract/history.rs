@@ -1,0 +1,91 @@
+//! What two trees and two histories have in common, and which records are kept of a commit.
+
+use preview_core::names::{RepositoryId, TreeSha};
+use preview_core::record::{RecordRefused, Trust};
+
+use crate::*;
+
+impl Stage {
+    async fn tree(&self, commit: &CommitSha) -> TreeSha {
+        self.github.commit(commit).await.unwrap().unwrap().tree
+    }
+}
+
+#[tokio::test]
+async fn two_trees_differ_where_a_file_came_went_or_changed() {
+    let stage = Stage::new().await;
+    let old = sha(stage.repository.push_to_base(&[
+        ("web/a.html", "a"),
+        ("web/b.html", "b"),
+        ("api/gone.rs", "x"),
+    ]));
+    let new = sha(stage.repository.push_to_base(&[
+        ("web/b.html", "B"),
+        ("api/gone.rs", ""),
+        ("api/new.rs", "x"),
+    ]));
+    let (old, new) = (stage.tree(&old).await, stage.tree(&new).await);
+    let differing = stage.github.differing_paths(&old, &new).await.unwrap();
+    assert_eq!(
+        differing.unwrap(),
+        ["api/gone.rs", "api/new.rs", "web/b.html"]
+    );
+    let same = stage.github.differing_paths(&old, &old).await.unwrap();
+    assert_eq!(same, Some(Vec::new()));
+    stage.conforms();
+}
+
+#[tokio::test]
+async fn the_last_commit_in_common_is_where_a_branch_left() {
+    let stage = Stage::new().await;
+    let left = sha(stage.repository.push_to_base(&[("a.md", "a")]));
+    let number = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    stage.repository.push_to_base(&[("b.md", "b")]);
+    let head = stage.pull(number).await.head;
+    let common = stage.github.merge_base("main", &head).await.unwrap();
+    assert_eq!(common, Some(left));
+    let gone = stage.github.merge_base("no-such-branch", &head).await;
+    let problem = gone.unwrap_err().problem;
+    assert!(matches!(problem, Problem::NotFound { .. }), "{problem}");
+    stage.conforms();
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_believed_is_listed_with_the_reason_and_other_deployments_are_not()
+{
+    let stage = Stage::new().await;
+    let number = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    let head = stage.pull(number).await.head;
+    let unsigned = json!({ "kind": "preview-environments/record", "version": 1, "record": "{}" });
+    for (task, payload) in [
+        ("preview-record", unsigned),
+        ("preview-record", json!({ "kind": "somebody else's" })),
+        ("preview", json!({})),
+    ] {
+        let request = DeploymentRequest {
+            reference: head.clone(),
+            environment: "preview".to_owned(),
+            task: task.to_owned(),
+            description: String::new(),
+            payload,
+            production: false,
+            transient: true,
+        };
+        stage.github.create_deployment(&request).await.unwrap();
+    }
+    let trust = Trust {
+        key: None,
+        unsigned: false,
+    };
+    let ours = RepositoryId(stage.repository.id());
+    let records = stage.github.records(&head, trust, ours).await.unwrap();
+    assert_eq!(records, [Err(RecordRefused::Unsigned)]);
+    let elsewhere = sha(stage.repository.head("main"));
+    let none = stage.github.records(&elsewhere, trust, ours).await.unwrap();
+    assert_eq!(none, []);
+    stage.conforms();
+}
