@@ -5,6 +5,7 @@
 //! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
 
 mod arguments;
+mod checks;
 mod observe;
 mod preflight;
 mod record;
@@ -162,6 +163,7 @@ impl<'a> Deploy<'a> {
         self.migrate(&mut slot, story, database.as_ref()).await?;
         self.roll_out(&mut slot, story).await?;
         self.prune(database.as_ref()).await?;
+        self.check_pages(story).await?;
         self.still_wanted().await?;
         self.record().await?;
         self.announce(&mut slot, story).await

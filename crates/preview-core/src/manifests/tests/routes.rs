@@ -161,3 +161,38 @@ fn a_gateway_is_asked_for_routes_of_the_same_hosts_and_paths() {
     }
     "#);
 }
+
+#[test]
+fn a_check_is_of_a_components_workload_and_knows_the_way_to_it() {
+    let checks = |text: &str| -> Vec<String> {
+        let parts = Parts::of(text);
+        let checks = parts.preview().checks();
+        let told = checks.iter().map(|check| {
+            let way = check.route.as_ref().map(|way| way.object.to_string());
+            format!("{} of {}, {way:?}", check.address(), check.workload)
+        });
+        told.collect()
+    };
+    let checked = |component: &str, check: &str, text: &str| {
+        let table = format!("[components.{component}]\n");
+        text.replacen(&table, &format!("{table}check = {{ {check} }}\n"), 1)
+    };
+    let text = checked("api", "path = \"/health\"", HOSTS);
+    let text = checked("admin-ui", "status = 401", &text);
+    let text = checked("worker", "", &text);
+    assert_eq!(
+        checks(&text),
+        [
+            "https://7-api.pr.example.com/health of Deployment/api, Some(\"Ingress/api\")",
+            "https://7.pr.example.com/admin of Deployment/admin-ui, Some(\"Ingress/admin-ui\")",
+            "Service/worker:8080/ of Deployment/worker, None",
+        ]
+    );
+    let annotations = text.find("[ingress.annotations]").unwrap();
+    let gateway = "[gateway]\nname = \"public\"\nnamespace = \"gateways\"\n";
+    let over_a_gateway = checks(&format!("{}{gateway}", &text[..annotations]));
+    assert_eq!(
+        over_a_gateway[0],
+        "https://7-api.pr.example.com/health of Deployment/api, Some(\"HTTPRoute/api\")"
+    );
+}

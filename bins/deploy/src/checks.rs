@@ -1,0 +1,111 @@
+//! Whether what was deployed answers.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use preview_actions::{Failed, Outside as _};
+use preview_core::checks::{Answer, PageCheck, Way};
+use preview_visitor::Visitor;
+use secrecy::ExposeSecret as _;
+
+use crate::Deploy;
+use crate::stop::Stop;
+use crate::story::Story;
+
+/// Between one question and the next.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long one answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The authority that signed a certificate, in the Secret that holds it: as cert-manager leaves it.
+/// <https://cert-manager.io/docs/usage/certificate/>
+const AUTHORITY: &str = "ca.crt";
+
+impl Deploy<'_> {
+    /// Asks every component that has a check until it answers as it should, all of them at once.
+    ///
+    /// # Errors
+    /// When one does not within its deadline: of several the first in the file's order.
+    pub(crate) async fn check_pages(&self, story: &mut Story<'_>) -> Result<(), Stop> {
+        let checks = self.preview.checks();
+        if checks.is_empty() {
+            return Ok(());
+        }
+        story.deploys("checking that it answers").await?;
+        let visitor = match checks.iter().any(|check| check.route.is_some()) {
+            true => Some(self.visitor().await?),
+            false => None,
+        };
+        let asked = checks.iter().map(|check| {
+            let work = self.answers(check, visitor.as_ref());
+            self.runner.step("check", check.address(), work)
+        });
+        for answered in join_all(asked).await {
+            answered?;
+        }
+        Ok(())
+    }
+
+    /// Somebody who trusts whatever the preview's certificate came with, beside what this machine does.
+    async fn visitor(&self) -> Result<Visitor, Failed> {
+        let config = self.world.config;
+        let authority = match &config.ingress.tls_secret {
+            Some(secret) => {
+                let namespace = self.preview.namespace_name();
+                let cluster = &self.world.cluster;
+                let value = cluster.secret_value(namespace, secret, AUTHORITY).await;
+                value.outside()?
+            }
+            None => None,
+        };
+        let authority = authority
+            .as_ref()
+            .map(|authority| authority.expose_secret());
+        Visitor::new(config.checks.connect_to.clone(), authority).outside()
+    }
+
+    async fn answers(&self, check: &PageCheck, visitor: Option<&Visitor>) -> Result<(), Failed> {
+        let deadline = self.runner.deadline().min(Instant::now() + check.deadline);
+        loop {
+            let answer = match (&check.route, visitor) {
+                (Some(way), Some(visitor)) => outside(visitor, way, check, deadline).await,
+                _ => self.inside(check, deadline).await?,
+            };
+            if check.is_met_by(&answer) {
+                return Ok(());
+            }
+            if Instant::now() + PAUSE >= deadline {
+                return Err(self.unanswered(check, &answer).await);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// What the component answers within the cluster.
+    async fn inside(&self, check: &PageCheck, deadline: Instant) -> Result<Answer, Failed> {
+        let (namespace, service) = (self.preview.namespace_name(), check.component.as_str());
+        let cluster = &self.world.cluster;
+        let page = cluster.page(namespace, service, check.port, &check.path, deadline);
+        let page = page.await.outside()?;
+        Ok(Answer::Page {
+            status: page.status,
+            body: page.body,
+        })
+    }
+
+    /// Whoever has to act follows from whether it answers within the cluster, where it was asked for from outside.
+    async fn unanswered(&self, check: &PageCheck, last: &Answer) -> Failed {
+        let inside = match check.route {
+            Some(_) => self.inside(check, Instant::now() + PATIENCE).await.ok(),
+            None => None,
+        };
+        let failure = Box::new(check.failure(last, inside.as_ref()));
+        Failed::Broken(failure, self.preview.namespace_name().clone())
+    }
+}
+
+async fn outside(visitor: &Visitor, way: &Way, check: &PageCheck, deadline: Instant) -> Answer {
+    let left = deadline.saturating_duration_since(Instant::now());
+    visitor
+        .ask(&way.host, &check.path, PATIENCE.min(left))
+        .await
+}
