@@ -15,6 +15,7 @@ mod check;
 mod counterparts;
 mod demo;
 mod images;
+mod kinds;
 mod life;
 mod openapi;
 mod schema;
@@ -41,6 +42,8 @@ enum Verb {
     Test(suites::Arguments),
     /// Cuts GitHub's OpenAPI description down to what the sandbox judges by.
     Openapi(openapi::Arguments),
+    /// Writes the fields of the kinds that the sandbox's cluster models, as the real API server declares them.
+    Kinds(kinds::Arguments),
     /// Writes the JSON schema of preview.toml, for editors.
     Schema(schema::Arguments),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Images(arguments) => images::run(arguments),
         Verb::Test(arguments) => suites::run(arguments),
         Verb::Openapi(arguments) => openapi::run(arguments),
+        Verb::Kinds(arguments) => kinds::run(arguments),
         Verb::Schema(arguments) => schema::run(arguments),
     };
     match done {

@@ -21,6 +21,9 @@ macro_rules! every_story {
     ($backend:path) => {
         crate::suite::every_story! { $backend:
             every_kind_that_we_write_is_served_where_its_definition_is_installed,
+            a_route_over_a_gateway_is_applied_as_any_other_object,
+            a_route_over_a_gateway_is_judged_by_its_definition,
+            what_lies_in_no_namespace_is_the_previews_by_its_labels,
             a_namespace_is_created_once,
             a_change_of_what_is_not_there_any_more_changes_nothing,
             a_change_leaves_what_it_does_not_name,

@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, ResourceExt as _};
+use kube::api::{
+    Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, ResourceExt as _,
+};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
 use preview_core::health::Rollout;
 use preview_core::names::{Fence, NamespaceName, PinnedImage, RepositoryId};
@@ -284,6 +287,13 @@ async fn clean_up(person: &Client, namespace: &str) {
             let _ = config_maps.patch(&held.name_any(), &params, &none).await;
         }
     }
+    // What lies in no namespace is named as the story's.
+    let contents = ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk("snapshot.storage.k8s.io", "v1", "VolumeSnapshotContent"),
+        "volumesnapshotcontents",
+    );
+    let contents = Api::<DynamicObject>::all_with(person.clone(), &contents);
+    let _ = contents.delete(namespace, &DeleteParams::default()).await;
     let namespaces = Api::<Namespace>::all(person.clone());
     let _ = namespaces.patch(namespace, &params, &none).await;
     let _ = namespaces.delete(namespace, &DeleteParams::default()).await;

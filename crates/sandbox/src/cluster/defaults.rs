@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::kinds::Resource;
 use super::quantity::Quantity;
+use super::schema;
 
 /// The StorageClass of claims that name none.
 pub(super) const STORAGE_CLASS: &str = "standard";
@@ -30,8 +32,12 @@ fn items<'a>(value: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Va
 }
 
 /// Fills in the defaults of an object, and writes what it says in the canonical form.
-pub(super) fn fill(kind: &str, object: &mut Value) {
+pub(super) fn fill(resource: &Resource, object: &mut Value) {
     without_nothing(object);
+    if resource.is_custom() {
+        return schema::fill(&schema::of_kind(resource.kind), object);
+    }
+    let kind = resource.kind;
     match kind {
         "Namespace" => {
             let name = object["metadata"]["name"].clone();

@@ -55,6 +55,12 @@ resources! {
     VolumeSnapshot "volumesnapshots" "snapshot.storage.k8s.io" true true,
 }
 
+/// The kinds that are modelled, each with its group (empty for the core's); all in version `v1`.
+pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = RESOURCES.iter();
+    all.map(|resource| (resource.group, resource.kind))
+}
+
 /// The group of Gateway API.
 pub(super) const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// The group of volume snapshots.

@@ -5,6 +5,8 @@
 //! - get, list, watch (selectors, bookmarks, 410), create, update, server-side apply with field ownership, merge patch,
 //!   delete with preconditions, of the kinds listed in `kinds.rs`; the fields of those kinds are all of v1.36's.
 //! - namespaces: 404 and 403 for what is written into an absent or a terminating one; their end, and finalizers.
+//! - discovery; kinds of Gateway API and of volume snapshots where they are installed, with the defaults of their
+//!   definitions.
 //! - admission by ResourceQuota, LimitRange and Pod Security at `baseline`; defaults; what may not change.
 //! - Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, garbage collection, claims and their volumes.
 //! - pods: scheduling by requests and claims, image pulls from a known registry, init containers, restarts with
@@ -30,7 +32,8 @@
 //!   `revisionHistoryLimit`.
 //! - events, save warnings and the completion of Jobs; an event that is the same again is not counted.
 //! - finalizers of a Job's pods (`batch.kubernetes.io/job-tracking`) and the default token volume of pods.
-//! - validation beyond names, labels, required fields, amounts, selectors, mounts and immutable fields.
+//! - validation beyond names, labels, required fields, amounts, selectors, mounts and immutable fields; of custom kinds
+//!   also patterns, enumerations and rules (CEL).
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -82,6 +85,7 @@ mod watch;
 mod write;
 
 pub use behaviour::{Behaviour, Reply, Responder, Visit};
+pub use kinds::kinds;
 pub use seen::SeenPod;
 
 use state::State;

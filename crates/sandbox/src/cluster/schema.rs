@@ -35,6 +35,8 @@ pub(super) enum Merge {
 pub(super) struct Field {
     pub(super) of: Type,
     pub(super) required: bool,
+    /// Of a custom kind only: what Kubernetes fills in for its own kinds it does not declare.
+    default: Option<Value>,
 }
 
 #[derive(Debug)]
@@ -65,14 +67,7 @@ fn read(text: &'static str) -> BTreeMap<&'static str, Struct> {
             let mut words = line.split(' ');
             let name = words.next()?;
             let fields = words.filter_map(|word| word.split_once('='));
-            let fields = fields.map(|(field, of)| {
-                let (of, required) = match of.strip_suffix('*') {
-                    Some(of) => (of, true),
-                    None => (of, false),
-                };
-                let of = read_type(of);
-                (field, Field { of, required })
-            });
+            let fields = fields.map(|(field, of)| (field, read_field(of)));
             let declared = Struct {
                 atomic: name.ends_with('!'),
                 fields: fields.collect(),
@@ -80,6 +75,22 @@ fn read(text: &'static str) -> BTreeMap<&'static str, Struct> {
             Some((name.trim_end_matches('!'), declared))
         })
         .collect()
+}
+
+fn read_field(text: &'static str) -> Field {
+    let (of, default) = match text.split_once('~') {
+        Some((of, default)) => (of, serde_json::from_str(default).ok()),
+        None => (text, None),
+    };
+    let (of, required) = match of.strip_suffix('*') {
+        Some(of) => (of, true),
+        None => (of, false),
+    };
+    Field {
+        of: read_type(of),
+        required,
+        default,
+    }
 }
 
 fn read_type(text: &'static str) -> Type {
@@ -159,6 +170,10 @@ fn look(of: &Type, value: &Value, path: &mut String) -> Option<String> {
     };
     match (of, value) {
         (_, Value::Null) => None,
+        (Type::Scalar("integer" | "number"), _) if !value.is_number() => Some(format!(
+            "{path}: expected numeric (int or float), got {}",
+            go_type(value)
+        )),
         (Type::Scalar(name), _) => scalar_mistake(name, value).and_then(|what| at(path, what)),
         (Type::Struct { .. } | Type::Map { .. }, Value::Object(fields)) => {
             fields.iter().find_map(|(key, value)| {
@@ -198,15 +213,52 @@ fn duplicate(merge: &Merge, items: &[Value]) -> Option<String> {
     Some(fields::display(&[twice]))
 }
 
+/// What the API server, which is written in Go, calls the type of a value.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 fn scalar_mistake(name: &str, value: &Value) -> Option<&'static str> {
     let (fits, expected) = match name {
         "string" | "time" | "bytes" => (value.is_string(), "string"),
-        "integer" | "number" => (value.is_number(), "numeric (int or float)"),
         "boolean" => (value.is_boolean(), "boolean"),
         "quantity" | "int-or-string" => (value.is_string() || value.is_number(), "string"),
         _ => (true, ""),
     };
     (!fits).then_some(expected)
+}
+
+/// Fills in the defaults that a custom kind declares; each below one that was there or was filled in.
+/// <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#defaulting>
+pub(super) fn fill(of: &Type, value: &mut Value) {
+    match (of, value) {
+        (Type::Struct { .. }, Value::Object(fields)) => {
+            for (name, field) in of.fields() {
+                if let Some(default) = &field.default
+                    && fields.get(name).is_none_or(Value::is_null)
+                {
+                    fields.insert(name.to_owned(), default.clone());
+                }
+                if let Some(value) = fields.get_mut(name) {
+                    fill(&field.of, value);
+                }
+            }
+        }
+        (Type::Map { of, .. }, Value::Object(entries)) => {
+            entries.values_mut().for_each(|value| fill(of, value));
+        }
+        (Type::List { of, .. }, Value::Array(items)) => {
+            items.iter_mut().for_each(|value| fill(of, value));
+        }
+        _ => {}
+    }
 }
 
 /// The paths of required fields that are not there.

@@ -31,11 +31,17 @@ pub(super) fn object(resource: &Resource, object: &Value) -> Result<(), Refusal>
         "metadata.labels",
     ));
     let missing = schema::missing(&schema::of_kind(resource.kind), object);
+    let unchecked = resource.is_custom() && !missing.is_empty();
     mistakes.extend(
         missing
             .into_iter()
             .map(|path| (path, "Required value".to_owned())),
     );
+    if unchecked {
+        let why = "Invalid value: null: some validation rules were not checked because the object was invalid; \
+                   correct the existing errors to complete validation";
+        mistakes.push(("<nil>".to_owned(), why.to_owned()));
+    }
     mistakes.extend(kind_mistakes(resource.kind, object));
     refuse(resource, name, mistakes)
 }

@@ -33,7 +33,7 @@ impl State {
             return Err(Refusal::exists(resource, &name));
         }
         identify(resource, namespace, &mut object);
-        defaults::fill(resource.kind, &mut object);
+        defaults::fill(resource, &mut object);
         self.prepare(resource, namespace, &name, &mut object)?;
         modelled(resource, &object)?;
         validate::object(resource, &object)?;
@@ -150,12 +150,12 @@ impl State {
         };
         unmoved(resource, &key.name, &live, &next["metadata"])?;
         keep_identity(&live, &mut next);
-        defaults::fill(resource.kind, &mut next);
+        defaults::fill(resource, &mut next);
         if resource.kind == "Namespace" {
             // Only the namespace controller changes it.
             next["spec"] = live["spec"].clone();
         }
-        if defaults::first_status(resource.kind).is_some()
+        if (resource.is_custom() || defaults::first_status(resource.kind).is_some())
             && let Some(next) = next.as_object_mut()
         {
             next.remove("status");
