@@ -48,11 +48,11 @@ impl Deploy<'_> {
     /// Somebody who trusts whatever the preview's certificate came with, beside what this machine does.
     async fn visitor(&self) -> Result<Visitor, Failed> {
         let config = self.world.config;
-        let authority = match &config.ingress.tls_secret {
-            Some(secret) => {
+        let authority = match &config.tls {
+            Some(tls) => {
                 let namespace = self.preview.namespace_name();
                 let cluster = &self.world.cluster;
-                let value = cluster.secret_value(namespace, secret, AUTHORITY).await;
+                let value = cluster.secret_value(namespace, &tls.secret, AUTHORITY).await;
                 value.outside()?
             }
             None => None,

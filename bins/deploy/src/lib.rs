@@ -152,13 +152,13 @@ impl<'a> Deploy<'a> {
 
     /// Looks whether all can go well, takes the Namespace and a slot, and fills it, wave by wave.
     async fn act(&self, story: &mut Story<'_>) -> Result<(), Stop> {
-        self.preflight().await?;
+        let found = self.preflight().await?;
         let mut slot = self.take_namespace().await?;
         // Only the owner tells: a run that wakes up late must not overwrite what a newer one said.
         story.begins(self.preview, self.claimant).await?;
         slot.claim().await?;
         self.still_wanted().await?;
-        self.furnish(&mut slot).await?;
+        self.furnish(&mut slot, found).await?;
         let database = self.bring_up_database(story).await?;
         self.migrate(&mut slot, story, database.as_ref()).await?;
         self.roll_out(&mut slot, story).await?;

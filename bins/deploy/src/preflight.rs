@@ -1,27 +1,53 @@
 //! What can be known to go wrong on the cluster, before anything is applied to it.
 //!
-//! A check reads, and returns what a rule says no to; everything that is wrong is told at once.
+//! A check reads, and adds what a rule says no to; everything that is wrong is told at once. What a later wave needs of
+//! what was read goes into [`Found`].
 
+use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::ownership::TakeOver;
+use preview_core::tls::{self, HomeSecret, SecretData};
 
 use crate::Deploy;
 use crate::stop::Stop;
+
+/// What was found on the cluster before anything was applied, for the waves that need it.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The certificate, to be copied; none where previews have none of their own.
+    pub(crate) certificate: Option<SecretData>,
+}
 
 impl Deploy<'_> {
     /// Checks everything that only the cluster can tell. Nothing is written before it passed, the Namespace neither.
     ///
     /// # Errors
     /// When a rule says no; all of those that do are told together.
-    pub(crate) async fn preflight(&self) -> Result<(), Stop> {
+    pub(crate) async fn preflight(&self) -> Result<Found, Stop> {
         self.may_take_namespace().await?;
-        let refusals: Vec<String> = Vec::new();
+        let mut refusals: Vec<String> = Vec::new();
+        let certificate = self.certificate(&mut refusals).await?;
         if refusals.is_empty() {
-            return Ok(());
+            return Ok(Found { certificate });
         }
         // Whoever has pushed meanwhile is told by the run for that head, not by this one.
         self.still_wanted().await?;
         Err(Failed::Refused(refusals).into())
+    }
+
+    /// The certificate that previews share, if it may be used for this preview's hosts.
+    async fn certificate(&self, refusals: &mut Vec<String>) -> Result<Option<SecretData>, Failed> {
+        let Some(home) = &self.world.config.tls else {
+            return Ok(None);
+        };
+        let found = self.world.cluster.certificate(home).await.outside()?;
+        let hosts = self.preview.hosts();
+        let wrong = tls::check(home, &found, &hosts, Timestamp::now());
+        refusals.extend(wrong.iter().map(ToString::to_string));
+        Ok(match found {
+            HomeSecret::Certificate { data, .. } => Some(data),
+            _ => None,
+        })
     }
 
     /// Whether the Namespace is free, or this preview's own, and no newer run has it: only then may this run tell

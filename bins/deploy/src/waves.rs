@@ -3,7 +3,7 @@
 use preview_actions::{Failed, Outside as _};
 use preview_core::health::{Failure, FailureClass, Rollout};
 use preview_core::lifecycle::Phase;
-use preview_core::manifests::{PASSWORD_KEY, SECRET, VOLUME_CLAIM};
+use preview_core::manifests::{PASSWORD_KEY, PULL_SECRET, SECRET, Secrets, VOLUME_CLAIM};
 use preview_core::names::Uid;
 use preview_core::objects::{Kind, Manifest, ObjectName};
 use preview_core::outcome::EffectResult;
@@ -11,17 +11,22 @@ use preview_k8s::Change;
 use secrecy::SecretString;
 
 use crate::Deploy;
+use crate::preflight::Found;
 use crate::slot::Slot;
 use crate::stop::Stop;
 use crate::story::Story;
 
 impl Deploy<'_> {
     /// Quota, limits, accounts and configuration: before anything runs.
-    pub(crate) async fn furnish(&self, slot: &mut Slot<'_>) -> Result<(), Stop> {
+    pub(crate) async fn furnish(&self, slot: &mut Slot<'_>, found: Found) -> Result<(), Stop> {
         slot.is_in(Phase::Provisioning).await?;
-        let password = self.database_password().await?;
-        self.runner.console().mask(&password);
-        self.apply(self.preview.furniture(&password)).await
+        let secrets = Secrets {
+            database_password: self.database_password().await?,
+            pull: self.world.pull.clone(),
+            certificate: found.certificate,
+        };
+        self.runner.console().mask(&secrets.database_password);
+        self.apply(self.preview.furniture(&secrets)).await
     }
 
     /// The password that the preview has, or a new one: a database keeps the one it was made with.
@@ -101,7 +106,10 @@ impl Deploy<'_> {
     /// Removes what the preview no longer has.
     pub(crate) async fn prune(&self, database: Option<&Uid>) -> Result<(), Stop> {
         let namespace = self.preview.namespace_name();
-        let keep = self.preview.all_names(database);
+        let mut keep = self.preview.all_names(database);
+        if self.world.pull.is_some() {
+            keep.insert(ObjectName::new(Kind::Secret, PULL_SECRET));
+        }
         let work = async {
             let cluster = &self.world.cluster;
             self.fenced(cluster.prune(self.claimant, namespace, &keep).await)

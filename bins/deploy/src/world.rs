@@ -2,6 +2,7 @@
 
 use preview_actions::{Failed, Options, Outside as _, RegistryLogin, Runner};
 use preview_core::config::Config;
+use preview_core::manifests::PullCredential;
 use preview_core::record::RecordKey;
 use preview_github::{GitHub, Repository};
 use preview_k8s::Cluster;
@@ -16,6 +17,8 @@ pub(crate) struct World<'a> {
     pub(crate) cluster: Cluster,
     pub(crate) repository: Repository,
     pub(crate) key: Option<RecordKey>,
+    /// What the cluster's nodes pull images with.
+    pub(crate) pull: Option<PullCredential>,
 }
 
 impl<'a> World<'a> {
@@ -29,6 +32,7 @@ impl<'a> World<'a> {
         let settings = environment.github()?;
         let key = environment.record_key()?;
         let login = environment.registry(&config.registries())?;
+        let pull = environment.pull(&config.registries())?;
         let credentials = login.map(|login| {
             let RegistryLogin {
                 host,
@@ -66,6 +70,11 @@ impl<'a> World<'a> {
             cluster,
             repository,
             key,
+            pull: pull.map(|login| PullCredential {
+                registry: login.host,
+                user: login.user,
+                password: login.password,
+            }),
         })
     }
 }

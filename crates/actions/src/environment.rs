@@ -10,11 +10,18 @@ use preview_core::record::RecordKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Variables that hold a secret: masked in the log of a job, and never in a `Debug`.
-const SECRETS: [&str; 3] = [
+const SECRETS: [&str; 4] = [
     "GITHUB_TOKEN",
+    PULL_PASSWORD,
     "PREVIEW_RECORD_KEY",
     "PREVIEW_REGISTRY_PASSWORD",
 ];
+
+const PULL_PASSWORD: &str = "PREVIEW_PULL_PASSWORD";
+
+/// What GitHub's installation tokens begin with, a job's `GITHUB_TOKEN` among them.
+/// <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>
+const INSTALLATION_TOKEN: &str = "ghs_";
 
 /// A variable that is missing, or is not what it should be; or another mistake in how the program was called.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,11 +71,11 @@ pub struct EventFile {
 /// Who we are at a registry.
 #[derive(Clone, Debug)]
 pub struct RegistryLogin {
-    /// Whose credential it is: `PREVIEW_REGISTRY_HOST`, or the only registry that can be meant.
+    /// Whose credential it is: `PREVIEW_REGISTRY_HOST` or `PREVIEW_PULL_HOST`, or the only registry that can be meant.
     pub host: String,
-    /// `PREVIEW_REGISTRY_USER`.
+    /// `PREVIEW_REGISTRY_USER`, or `PREVIEW_PULL_USER`.
     pub user: String,
-    /// `PREVIEW_REGISTRY_PASSWORD`.
+    /// `PREVIEW_REGISTRY_PASSWORD`, or `PREVIEW_PULL_PASSWORD`.
     pub password: SecretString,
 }
 
@@ -217,19 +224,48 @@ impl Environment {
         &self,
         registries: &BTreeSet<&str>,
     ) -> Result<Option<RegistryLogin>, UsageError> {
-        let (user, password) = ("PREVIEW_REGISTRY_USER", "PREVIEW_REGISTRY_PASSWORD");
-        match (self.get(user), self.0.get(password)) {
+        self.login("PREVIEW_REGISTRY", registries)
+    }
+
+    /// Who the cluster's nodes are at one of the `registries` that images come from; none where anybody may pull.
+    ///
+    /// # Errors
+    /// As [`Self::registry`]; and when the password is the job's own token, which dies with the job while previews go
+    /// on making pods.
+    pub fn pull(&self, registries: &BTreeSet<&str>) -> Result<Option<RegistryLogin>, UsageError> {
+        let password = self.get(PULL_PASSWORD);
+        let of_the_job = |password: &str| {
+            password.starts_with(INSTALLATION_TOKEN) || self.get("GITHUB_TOKEN") == Some(password)
+        };
+        if password.is_some_and(of_the_job) {
+            return Err(UsageError(format!(
+                "{PULL_PASSWORD} is the token of a job or an app, which ends within the hour while the preview's nodes go \
+                 on pulling images; make a token that lives on and may read packages, and keep it as a secret of the \
+                 environment `preview`"
+            )));
+        }
+        self.login("PREVIEW_PULL", registries)
+    }
+
+    /// The variables `…_USER` and `…_PASSWORD` behind `prefix`, for the registry of `…_HOST`.
+    fn login(
+        &self,
+        prefix: &str,
+        registries: &BTreeSet<&str>,
+    ) -> Result<Option<RegistryLogin>, UsageError> {
+        let [user, password] = ["USER", "PASSWORD"].map(|part| format!("{prefix}_{part}"));
+        match (self.get(&user), self.0.get(&password)) {
             (None, None) => Ok(None),
             (Some(_), None) => Err(UsageError::missing(
-                password,
-                "set it beside PREVIEW_REGISTRY_USER",
+                &password,
+                &format!("set it beside {user}"),
             )),
             (None, Some(_)) => Err(UsageError::missing(
-                user,
-                "set it beside PREVIEW_REGISTRY_PASSWORD; ghcr.io takes any name",
+                &user,
+                &format!("set it beside {password}; ghcr.io takes any name"),
             )),
             (Some(user), Some(password)) => Ok(Some(RegistryLogin {
-                host: self.registry_host(registries)?,
+                host: self.registry_host(prefix, registries)?,
                 user: user.to_owned(),
                 password: password.clone(),
             })),
@@ -237,13 +273,17 @@ impl Environment {
     }
 
     /// The one registry that a credential can be meant for: it must not be shown to another.
-    fn registry_host(&self, registries: &BTreeSet<&str>) -> Result<String, UsageError> {
-        let named = self.get("PREVIEW_REGISTRY_HOST");
+    fn registry_host(
+        &self,
+        prefix: &str,
+        registries: &BTreeSet<&str>,
+    ) -> Result<String, UsageError> {
+        let named = self.get(&format!("{prefix}_HOST"));
         let only = registries.first().filter(|_| registries.len() == 1);
         named.or(only.copied()).map(str::to_owned).ok_or_else(|| {
             let registries: Vec<&str> = registries.iter().copied().collect();
             UsageError(format!(
-                "PREVIEW_REGISTRY_PASSWORD may be meant for any of {}; say which in PREVIEW_REGISTRY_HOST",
+                "{prefix}_PASSWORD may be meant for any of {}; say which in {prefix}_HOST",
                 registries.join(", ")
             ))
         })
@@ -341,6 +381,36 @@ mod tests {
         PREVIEW_REGISTRY_PASSWORD may be meant for any of ghcr.io, quay.io; say which in PREVIEW_REGISTRY_HOST
         the record key (PREVIEW_RECORD_KEY) has 5 bytes and needs 32; make one with `openssl rand -hex 32` and keep it as a secret of the protected environments
         "#);
+    }
+
+    #[test]
+    fn the_token_of_a_job_is_no_credential_to_pull_with() {
+        let one = BTreeSet::from(["ghcr.io"]);
+        let pull = |token: &str, password: &str| {
+            let variables = [
+                ("GITHUB_TOKEN", token),
+                ("PREVIEW_PULL_USER", "robot"),
+                ("PREVIEW_PULL_PASSWORD", password),
+            ];
+            environment(&variables).pull(&one)
+        };
+        let login = pull("ghs_job", "ghp_long").unwrap().unwrap();
+        assert_eq!(
+            (login.host.as_str(), login.user.as_str()),
+            ("ghcr.io", "robot")
+        );
+        assert!(environment(&[]).pull(&one).unwrap().is_none());
+        let told = [pull("ghs_job", "ghs_other"), pull("t", "t")]
+            .map(|refused| refused.unwrap_err().to_string());
+        assert_eq!(told[0], told[1]);
+        insta::assert_snapshot!(told[0], @"PREVIEW_PULL_PASSWORD is the token of a job or an app, which ends within the hour while the preview's nodes go on pulling images; make a token that lives on and may read packages, and keep it as a secret of the environment `preview`");
+        let half = environment(&[("PREVIEW_PULL_PASSWORD", "p")])
+            .pull(&one)
+            .unwrap_err();
+        insta::assert_snapshot!(half, @"PREVIEW_PULL_USER is not set; set it beside PREVIEW_PULL_PASSWORD; ghcr.io takes any name");
+        let two = BTreeSet::from(["ghcr.io", "quay.io"]);
+        let both = environment(&[("PREVIEW_PULL_USER", "u"), ("PREVIEW_PULL_PASSWORD", "p")]);
+        insta::assert_snapshot!(both.pull(&two).unwrap_err(), @"PREVIEW_PULL_PASSWORD may be meant for any of ghcr.io, quay.io; say which in PREVIEW_PULL_HOST");
     }
 
     #[test]

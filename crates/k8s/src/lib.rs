@@ -9,6 +9,7 @@
 
 mod apply;
 mod call;
+mod certificate;
 mod cluster;
 mod discovery;
 mod error;

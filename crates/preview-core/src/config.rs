@@ -15,6 +15,7 @@ mod checks;
 mod error;
 mod fields;
 mod file;
+mod isolation;
 mod patterns;
 mod quantity;
 mod read;
@@ -23,6 +24,7 @@ mod template;
 
 pub use checks::{Address, Check, ChecksSettings, Through};
 pub use error::ConfigError;
+pub use isolation::{Cidr, NetworkSettings, Peer, TlsSettings};
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
 pub use routes::{GatewaySettings, Route, is_snippet};
@@ -47,6 +49,10 @@ pub struct Config {
     pub quota: Quota,
     /// How images are read.
     pub registry: RegistrySettings,
+    /// Where the certificate is that previews share; none to use the ingress controller's own.
+    pub tls: Option<TlsSettings>,
+    /// Who reaches previews, and what they do not reach.
+    pub network: NetworkSettings,
     /// How a preview is reached from outside.
     pub ingress: IngressSettings,
     /// The Gateway that leads to a preview, where it is not an ingress controller.
@@ -214,8 +220,6 @@ pub struct RegistrySettings {
 pub struct IngressSettings {
     /// The IngressClass, where it is not the cluster's default.
     pub class: Option<String>,
-    /// The Secret with the certificate, where it is not the controller's own.
-    pub tls_secret: Option<String>,
     /// Annotations of every Ingress.
     pub annotations: BTreeMap<String, String>,
 }

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::comment::display_name;
@@ -17,11 +16,13 @@ use crate::names::{
 use crate::objects::{Kind, Manifest, ObjectName};
 use crate::ownership::{Claim, Claimant, Owner, keys};
 
+mod access;
 mod checks;
 mod database;
 mod field;
 mod furniture;
 mod jobs;
+mod network;
 mod pod;
 mod policy;
 mod rendered;
@@ -30,6 +31,8 @@ mod source;
 mod substitute;
 mod workloads;
 
+pub use access::{PullCredential, Secrets};
+pub use network::NEVER_REACHED;
 pub use policy::{Refusal, Rule};
 pub use rendered::Unfit;
 pub use source::Source;
@@ -46,6 +49,8 @@ pub const CONFIG_MAP: &str = "app-config";
 pub const SECRET: &str = "app-secret";
 /// The database's password in [`SECRET`].
 pub const PASSWORD_KEY: &str = "DATABASE_PASSWORD";
+/// The Secret of the credential that its images are pulled with, where they are not public.
+pub const PULL_SECRET: &str = "image-pull";
 /// The ServiceAccount of every pod, which has no token.
 pub const SERVICE_ACCOUNT: &str = "preview";
 /// Replicas that an update may have beyond those wanted: old ones serve until new ones are ready.
@@ -164,13 +169,18 @@ impl<'a> Preview<'a> {
             .finalized(keys::FINALIZER)
     }
 
-    /// What the namespace is furnished with before anything runs in it: ResourceQuota, LimitRange, ServiceAccount,
-    /// ConfigMap and, where there is a database, the Secret with `database_password`, the only place that has it.
+    /// What the namespace is furnished with before anything runs in it: ResourceQuota, LimitRange, NetworkPolicies,
+    /// ServiceAccounts, ConfigMap, and a Secret for each of `secrets`, the only place that has it.
     #[must_use]
-    pub fn furniture(&self, database_password: &SecretString) -> Vec<Manifest> {
+    pub fn furniture(&self, secrets: &Secrets) -> Vec<Manifest> {
         let mut all = furniture::open(self);
+        all.extend(access::accounts(secrets.pull.is_some()));
         if self.config.database.is_some() {
-            all.push(furniture::secret(database_password));
+            all.push(furniture::secret(&secrets.database_password));
+        }
+        all.extend(secrets.pull.iter().map(access::pull_secret));
+        if let (Some(tls), Some(data)) = (&self.config.tls, &secrets.certificate) {
+            all.push(access::certificate(&tls.secret, data));
         }
         all
     }
@@ -222,7 +232,8 @@ impl<'a> Preview<'a> {
 
     /// Everything within the namespace: what carries the owner's labels and is not among it, is pruned.
     ///
-    /// The database's volume belongs to its StatefulSet and is not among it.
+    /// The database's volume belongs to its StatefulSet and is not among it, nor is [`PULL_SECRET`], which the
+    /// configuration does not know of.
     #[must_use]
     pub fn all_names(&self, volume_claim: Option<&Uid>) -> BTreeSet<ObjectName> {
         let jobs = volume_claim.map(|uid| self.jobs(uid)).unwrap_or_default();
@@ -235,8 +246,13 @@ impl<'a> Preview<'a> {
             .chain(&self.routes())
             .map(|manifest| manifest.object().clone())
             .collect();
+        let accounts = access::accounts(false);
+        names.extend(accounts.iter().map(|account| account.object().clone()));
         if self.config.database.is_some() {
             names.insert(ObjectName::new(Kind::Secret, SECRET));
+        }
+        if let Some(tls) = &self.config.tls {
+            names.insert(ObjectName::new(Kind::Secret, &tls.secret));
         }
         names
     }

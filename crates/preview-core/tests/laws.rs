@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use preview_core::config::{Config, NamespaceTemplate};
-use preview_core::manifests::{PASSWORD_KEY, Preview, SECRET};
+use preview_core::manifests::{PASSWORD_KEY, Preview, SECRET, Secrets};
 use preview_core::objects::{Kind, Manifest};
 use preview_core::ownership::{Owner, images_annotation, parse_images_annotation};
 use preview_core::{
@@ -101,7 +101,7 @@ impl Parts {
     fn all(&self, password: &SecretString, uid: &Uid) -> Vec<Manifest> {
         let preview = self.preview();
         [
-            preview.furniture(password),
+            preview.furniture(&Secrets::of_database(password.clone())),
             preview.database(),
             preview.jobs(uid).concat(),
             preview.workloads(),

@@ -4,6 +4,7 @@
 //! what `cargo xtask demo` shows, and what the tests assert.
 
 mod broken;
+mod certificate;
 mod ground;
 mod kube;
 mod play;

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::images::Edition;
 
+mod edge;
 mod furnish;
 mod runs;
 mod sights;
@@ -63,8 +64,8 @@ pub(crate) struct Built {
 }
 
 impl Stage {
-    /// Sets the stage: a repository with the example in it on a fresh GitHub. Whatever a play of the same name that
-    /// was killed left on the cluster is removed.
+    /// Sets the stage: a repository with the example in it on a fresh GitHub, and the certificate that previews share on
+    /// the cluster. Whatever a play of the same name that was killed left on the cluster is removed.
     ///
     /// # Errors
     /// When the remains cannot be removed, or `results` not be made.
@@ -94,6 +95,7 @@ impl Stage {
         };
         clear_results(results)?;
         stage.clear().await?;
+        stage.furnish_edge().await?;
         Ok(stage)
     }
 
@@ -239,7 +241,9 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         for namespace in namespaces {
             let name = namespace["metadata"]["name"].as_str().unwrap_or_default();
-            let ours = name.starts_with(&format!("{}-pr-", self.name)) || name == self.production();
+            let ours = name.starts_with(&format!("{}-pr-", self.name))
+                || name == self.production()
+                || name == self.edge();
             if ours {
                 self.ground.kube.remove_namespace(name, deadline).await?;
             }

@@ -93,7 +93,7 @@ async fn a_pull_request_gets_a_preview() {
     ✓ comment on #7: ⏳ Deploying — claiming a slot
     ✓ claiming slot of preview-pr-7
     ✓ held slot of preview-pr-7
-    ✓ apply ResourceQuota/preview, LimitRange/preview, ServiceAccount/preview, ConfigMap/app-config, Secret/app-secret
+    ✓ apply ResourceQuota/preview, LimitRange/preview, ConfigMap/app-config, NetworkPolicy/deny-all, NetworkPolicy/allow-same-namespace, NetworkPolicy/allow-dns, NetworkPolicy/allow-ingress-controller, NetworkPolicy/allow-internet, ServiceAccount/preview, ServiceAccount/default, Secret/app-secret
     ✓ apply StatefulSet/database, Service/database
     ✓ await StatefulSet/database
     ✓ apply Job/api-migrate-[x]
@@ -117,6 +117,7 @@ async fn a_pull_request_gets_a_preview() {
     Service/api
     Service/database
     Service/web
+    ServiceAccount/default
     ServiceAccount/preview
     Deployment/api
     Deployment/web
@@ -124,6 +125,11 @@ async fn a_pull_request_gets_a_preview() {
     Job/api-migrate-[x]
     Job/api-seed-[x]
     Ingress/web
+    NetworkPolicy/allow-dns
+    NetworkPolicy/allow-ingress-controller
+    NetworkPolicy/allow-internet
+    NetworkPolicy/allow-same-namespace
+    NetworkPolicy/deny-all
     ");
     insta::assert_snapshot!(deployments(&shop), @r"
     preview preview-environments/progress: in_progress, success

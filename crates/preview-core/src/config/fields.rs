@@ -2,7 +2,7 @@
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use super::file;
+use super::{file, isolation};
 
 /// A table of the file: its path, with `*` for a name and `[]` for an element, and its keys.
 pub(super) struct Level {
@@ -30,6 +30,9 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Quota>(&["quota"]),
         level::<file::Amounts>(&["quota", "requests"]),
         level::<file::Amounts>(&["quota", "limits"]),
+        level::<isolation::TlsFile>(&["tls"]),
+        level::<isolation::NetworkFile>(&["network"]),
+        level::<isolation::PeerFile>(&["network", "ingress_from", "[]"]),
         level::<file::Ingress>(&["ingress"]),
         level::<file::Gateway>(&["gateway"]),
         level::<file::Checks>(&["checks"]),

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::checks::Through;
+use super::isolation::{NetworkFile, TlsFile};
 use super::quantity::{Cpu, Memory};
 use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
 
@@ -40,6 +41,11 @@ pub(super) struct File {
     /// What a preview may use altogether.
     #[serde(default)]
     pub(super) quota: Quota,
+    /// The wildcard certificate that every preview gets a copy of; the ingress controller's own serves unless told.
+    pub(super) tls: Option<TlsFile>,
+    /// Who reaches previews, and what they do not reach.
+    #[serde(default)]
+    pub(super) network: NetworkFile,
     /// How a preview is reached from outside.
     #[serde(default)]
     pub(super) ingress: Ingress,
@@ -252,8 +258,6 @@ fn size() -> Memory {
 pub(super) struct Ingress {
     /// The IngressClass; the cluster's default unless told.
     pub(super) class: Option<String>,
-    /// The Secret in the preview's namespace that holds the certificate; the controller's own unless told.
-    pub(super) tls_secret: Option<String>,
     /// Annotations of every Ingress, for what the controller in front can do: `noindex`, a password, limits.
     #[serde(default)]
     pub(super) annotations: BTreeMap<String, String>,

@@ -10,7 +10,7 @@ use super::patterns::patterns;
 use super::quantity::{Cpu, Memory};
 use super::{
     Amounts, Component, Config, Database, EnvValue, Promote, Quota, RegistrySettings, Resources,
-    Target, TargetWorkload, Variable, checks, file, routes,
+    Target, TargetWorkload, Variable, checks, file, isolation, routes,
 };
 use crate::manifests;
 use crate::names::{ComponentName, Digest, ImageName, is_dns_label, is_host};
@@ -42,6 +42,11 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             .transpose()?,
         quota: quota(&source, written.quota)?,
         registry: registry(&source, written.registry)?,
+        tls: written
+            .tls
+            .map(|written| isolation::tls(&source, written))
+            .transpose()?,
+        network: isolation::network(&source, written.network)?,
         ingress: routes::ingress(&source, written.ingress)?,
         gateway: written
             .gateway

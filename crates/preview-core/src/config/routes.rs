@@ -81,18 +81,12 @@ pub(super) fn ingress(
     source: &Source<'_>,
     written: file::Ingress,
 ) -> Result<IngressSettings, ConfigError> {
-    for (key, name) in [
-        ("class", &written.class),
-        ("tls_secret", &written.tls_secret),
-    ] {
-        let good = name.as_deref().is_none_or(is_host);
-        check(
-            source,
-            good,
-            &["ingress", key],
-            "no name of a Kubernetes object: a-z, 0-9, - and dots",
-        )?;
-    }
+    check(
+        source,
+        written.class.as_deref().is_none_or(is_host),
+        &["ingress", "class"],
+        "no name of a Kubernetes object: a-z, 0-9, - and dots",
+    )?;
     for key in written.annotations.keys() {
         let at = ["ingress", "annotations", key];
         check(
@@ -111,7 +105,6 @@ pub(super) fn ingress(
     }
     Ok(IngressSettings {
         class: written.class,
-        tls_secret: written.tls_secret,
         annotations: written.annotations,
     })
 }

@@ -150,9 +150,20 @@ fn everything_has_a_default_but_names_images_and_hosts() {
         registry: RegistrySettings {
             plain_http: {},
         },
+        tls: None,
+        network: NetworkSettings {
+            ingress_from: [
+                Pods {
+                    namespace_labels: {
+                        "kubernetes.io/metadata.name": "ingress-nginx",
+                    },
+                    pod_labels: {},
+                },
+            ],
+            deny: [],
+        },
         ingress: IngressSettings {
             class: None,
-            tls_secret: None,
             annotations: {},
         },
         gateway: None,
@@ -194,7 +205,8 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
         ("[database]", "[database]\nuesr = \"x\""),
         ("[database]", "[quota]\nvolume = 1\n[database]"),
         ("[database]", "[quota.limits]\ncpuu = \"1\"\n[database]"),
-        ("[database]", "[ingress]\ntls-secret = \"x\"\n[database]"),
+        ("[database]", "[tls]\nsecrets = \"x\"\n[database]"),
+        ("[database]", "[network]\ningress_form = []\n[database]"),
         ("[database]", "[registry]\nplain-http = []\n[database]"),
         (
             "[[promote.targets]]",
@@ -216,7 +228,8 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
     preview.toml:14: database.uesr: unknown key; did you mean `user`?
     preview.toml:14: quota.volume: unknown key; did you mean `volumes`?
     preview.toml:14: quota.limits.cpuu: unknown key; did you mean `cpu`?
-    preview.toml:14: ingress.tls-secret: unknown key; did you mean `tls_secret`?
+    preview.toml:14: tls.secrets: unknown key; did you mean `secret`?
+    preview.toml:14: network.ingress_form: unknown key; did you mean `ingress_from`?
     preview.toml:14: registry.plain-http: unknown key; did you mean `plain_http`?
     preview.toml:16: promote.unsigned_record: unknown key; did you mean `unsigned_records`?
     preview.toml:17: promote.targets[0].namespaces: unknown key; did you mean `namespace`?
@@ -227,7 +240,7 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
 
 #[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
-    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, quota, ingress, gateway, checks, registry, promote");
+    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, quota, tls, network, ingress, gateway, checks, registry, promote");
     insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, unchanged, port, replicas, host, path, check, readiness, env, migrate, seed, resources");
 }
 

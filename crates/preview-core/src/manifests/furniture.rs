@@ -7,13 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use super::{CONFIG_MAP, PASSWORD_KEY, Preview, SECRET, SERVICE_ACCOUNT, pod};
+use super::{CONFIG_MAP, PASSWORD_KEY, Preview, SECRET, network, pod};
 use crate::objects::{Kind, Manifest};
 
 /// The furniture that holds no secret.
 pub(super) fn open(preview: &Preview<'_>) -> Vec<Manifest> {
     let none = BTreeMap::new();
-    vec![
+    let mut all = vec![
         quota(preview),
         Manifest::new(
             Kind::LimitRange,
@@ -22,18 +22,14 @@ pub(super) fn open(preview: &Preview<'_>) -> Vec<Manifest> {
             json!({ "spec": { "limits": [limit_range()] } }),
         ),
         Manifest::new(
-            Kind::ServiceAccount,
-            SERVICE_ACCOUNT,
-            &none,
-            json!({ "automountServiceAccountToken": false }),
-        ),
-        Manifest::new(
             Kind::ConfigMap,
             CONFIG_MAP,
             &none,
             json!({ "data": preview.variables() }),
         ),
-    ]
+    ];
+    all.extend(network::policies(preview));
+    all
 }
 
 fn quota(preview: &Preview<'_>) -> Manifest {

@@ -13,7 +13,8 @@ use super::source::{ORIGIN, Source, Written};
 use super::substitute::Substitution;
 use super::workloads::PATIENCE;
 use super::{
-    CONFIG_MAP, DATABASE, Preview, SECRET, SERVICE_ACCOUNT, ShownWorkload, VOLUME_CLAIM, short_hash,
+    CONFIG_MAP, DATABASE, PULL_SECRET, Preview, SECRET, SERVICE_ACCOUNT, ShownWorkload,
+    VOLUME_CLAIM, short_hash,
 };
 use crate::comment::display_name;
 use crate::config::Component;
@@ -111,6 +112,8 @@ impl<'a> Preview<'a> {
                 names.insert(ObjectName::new(kind, name));
             }
         }
+        // The configuration does not know whether there is one.
+        names.insert(ObjectName::new(Kind::Secret, PULL_SECRET));
         // Kubernetes' own, which it writes into every namespace.
         names.insert(ObjectName::new(Kind::ConfigMap, "kube-root-ca.crt"));
         names

@@ -79,8 +79,8 @@ fn ingress(preview: &Preview<'_>, component: &Component, route: &Route, host: &H
     if let Some(class) = &settings.class {
         spec["ingressClassName"] = json!(class);
     }
-    if let Some(secret) = &settings.tls_secret {
-        spec["tls"] = json!([{ "hosts": [host], "secretName": secret }]);
+    if let Some(tls) = &preview.config.tls {
+        spec["tls"] = json!([{ "hosts": [host], "secretName": tls.secret }]);
     }
     spec
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::names::RepositoryId;
+use crate::tls::SecretData;
 
 mod routes;
 
@@ -64,8 +65,14 @@ pub(super) fn uid() -> Uid {
     "0d5f-1".parse().unwrap()
 }
 
-fn password() -> SecretString {
-    SecretString::from("pa55-of-the-database")
+fn secrets() -> Secrets {
+    Secrets {
+        certificate: Some(SecretData::new(BTreeMap::from([(
+            "tls.key".to_owned(),
+            "a2V5".to_owned(),
+        )]))),
+        ..Secrets::of_database("pa55-of-the-database")
+    }
 }
 
 /// The body of the one manifest `name` (such as `Deployment/web`) of `manifests`.
@@ -464,7 +471,7 @@ fn migrations_come_before_seeds() {
 #[test]
 fn furniture_is_quota_limits_an_account_without_a_token_configuration_and_the_secret() {
     let parts = Parts::of(EXAMPLE);
-    let furniture = parts.preview().furniture(&password());
+    let furniture = parts.preview().furniture(&secrets());
     let quota = body(&furniture, "ResourceQuota/preview");
     insta::assert_snapshot!(quota["spec"]["hard"], @r#"{"limits.cpu":"4","limits.memory":"4Gi","persistentvolumeclaims":"3","requests.cpu":"2","requests.memory":"2Gi"}"#);
     insta::assert_snapshot!(body(&furniture, "LimitRange/preview")["spec"]["limits"][0], @r#"{"default":{"cpu":"500m","memory":"256Mi"},"defaultRequest":{"cpu":"50m","memory":"64Mi"},"type":"Container"}"#);
@@ -482,8 +489,11 @@ fn furniture_is_quota_limits_an_account_without_a_token_configuration_and_the_se
       "PR_NUMBER": "7"
     }
     "#);
-    let account = body(&furniture, "ServiceAccount/preview");
-    assert_eq!(account["automountServiceAccountToken"], false);
+    for account in ["preview", "default"] {
+        let account = body(&furniture, &format!("ServiceAccount/{account}"));
+        assert_eq!(account["automountServiceAccountToken"], false);
+        assert_eq!(account.get("imagePullSecrets"), None);
+    }
     let secret = body(&furniture, "Secret/app-secret");
     assert_eq!(
         secret["data"]["DATABASE_PASSWORD"],
@@ -494,6 +504,50 @@ fn furniture_is_quota_limits_an_account_without_a_token_configuration_and_the_se
         !shown.contains("cGE1NS") && !shown.contains("pa55"),
         "{shown}"
     );
+}
+
+#[test]
+fn the_certificate_is_copied_under_its_own_name() {
+    let parts = Parts::of(EXAMPLE);
+    let copy = body(
+        &parts.preview().furniture(&secrets()),
+        "Secret/preview-wildcard-tls",
+    );
+    assert_eq!(copy["type"], "kubernetes.io/tls");
+    assert_eq!(copy["data"], json!({ "tls.key": "a2V5" }));
+}
+
+#[test]
+fn a_pull_credential_is_the_accounts_of_all_pods_and_of_its_registry_alone() {
+    let parts = Parts::of(EXAMPLE);
+    let furniture = |registry: &str| {
+        let pull = PullCredential {
+            registry: registry.to_owned(),
+            user: "robot".to_owned(),
+            password: "pu11".to_owned().into(),
+        };
+        parts.preview().furniture(&Secrets {
+            pull: Some(pull),
+            ..secrets()
+        })
+    };
+    let docker = |registry| {
+        use base64::Engine as _;
+        let secret = body(&furniture(registry), "Secret/image-pull");
+        assert_eq!(secret["type"], "kubernetes.io/dockerconfigjson");
+        let encoded = secret["data"][".dockerconfigjson"].as_str().unwrap();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(encoded);
+        String::from_utf8(bytes.unwrap()).unwrap()
+    };
+    insta::assert_snapshot!(docker("ghcr.io"), @r#"{"auths":{"ghcr.io":{"auth":"cm9ib3Q6cHUxMQ==","password":"pu11","username":"robot"}}}"#);
+    insta::assert_snapshot!(docker("docker.io"), @r#"{"auths":{"https://index.docker.io/v1/":{"auth":"cm9ib3Q6cHUxMQ==","password":"pu11","username":"robot"}}}"#);
+    for account in ["preview", "default"] {
+        let account = body(&furniture("ghcr.io"), &format!("ServiceAccount/{account}"));
+        assert_eq!(
+            account["imagePullSecrets"],
+            json!([{ "name": "image-pull" }])
+        );
+    }
 }
 
 #[test]
@@ -513,6 +567,12 @@ fn a_preview_without_a_database_has_neither_secret_nor_jobs() {
         [
             "ResourceQuota/preview",
             "LimitRange/preview",
+            "NetworkPolicy/allow-dns",
+            "NetworkPolicy/allow-ingress-controller",
+            "NetworkPolicy/allow-internet",
+            "NetworkPolicy/allow-same-namespace",
+            "NetworkPolicy/deny-all",
+            "ServiceAccount/default",
             "ServiceAccount/preview",
             "ConfigMap/app-config",
             "Service/web",
@@ -530,7 +590,7 @@ fn all_names_are_those_of_all_manifests() {
     let parts = Parts::of(EXAMPLE);
     let preview = parts.preview();
     let made: BTreeSet<ObjectName> = [
-        preview.furniture(&password()),
+        preview.furniture(&secrets()),
         preview.database(),
         preview.jobs(&uid()).concat(),
         preview.workloads(),

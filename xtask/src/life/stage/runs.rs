@@ -143,6 +143,13 @@ impl Stage {
                 format!("[database]\nimage = \"{}\"", self.postgres),
             ),
             (
+                "secret = \"preview-wildcard-tls\"",
+                format!(
+                    "secret = \"preview-wildcard-tls\"\nnamespace = \"{}\"",
+                    self.edge()
+                ),
+            ),
+            (
                 "namespace = \"shop\"",
                 format!("namespace = \"{}\"", self.production()),
             ),

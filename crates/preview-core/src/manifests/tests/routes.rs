@@ -33,7 +33,7 @@ fn routes_are_of_components_with_a_path_and_name_class_and_certificate_where_con
     assert_eq!(routes.len(), 1);
     insta::assert_snapshot!(body(&routes, "Ingress/web")["spec"], @r#"{"ingressClassName":"nginx","rules":[{"host":"7.pr.example.com","http":{"paths":[{"backend":{"service":{"name":"web","port":{"name":"http"}}},"path":"/","pathType":"Prefix"}]}}],"tls":[{"hosts":["7.pr.example.com"],"secretName":"preview-wildcard-tls"}]}"#);
     let plain = Parts::of(&EXAMPLE.replace(
-        "class = \"nginx\"\ntls_secret = \"preview-wildcard-tls\"\n",
+        "class = \"nginx\"\n\n[tls]\nsecret = \"preview-wildcard-tls\"\n",
         "",
     ));
     insta::assert_snapshot!(body(&plain.preview().routes(), "Ingress/web")["spec"], @r#"{"rules":[{"host":"7.pr.example.com","http":{"paths":[{"backend":{"service":{"name":"web","port":{"name":"http"}}},"path":"/","pathType":"Prefix"}]}}]}"#);
