@@ -102,6 +102,18 @@ pub enum Error {
         /// What was in the way.
         reason: String,
     },
+    /// Its deletion was asked for, and it is not gone.
+    #[error(
+        "{operation}: it is still there after {waited:.1?}: {reason}; clear that, and run it again"
+    )]
+    StillThere {
+        /// What was tried, with its object.
+        operation: String,
+        /// How long was waited.
+        waited: Duration,
+        /// What holds it.
+        reason: String,
+    },
     /// The answer is not what the API promises.
     #[error(
         "{operation}: the answer is not what it should be: {detail}; check that {server} is a Kubernetes API server"

@@ -23,6 +23,7 @@ mod objects;
 mod page;
 mod prune;
 mod receipt;
+mod remove;
 mod rollout;
 mod target;
 mod teardown;
@@ -38,6 +39,7 @@ pub use namespaces::NamespaceChange;
 pub use objects::VolumeClaim;
 pub use page::Page;
 pub use receipt::Receipt;
+pub use rollout::RolloutWatch;
 pub use target::{TargetContainer, TargetFacts, Written};
 pub use teardown::TearDown;
 

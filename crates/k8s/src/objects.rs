@@ -20,6 +20,8 @@ pub struct VolumeClaim {
     pub uid: Uid,
     /// The PersistentVolume it is bound to.
     pub volume: Option<String>,
+    /// Whether its deletion was asked for.
+    pub terminating: bool,
 }
 
 impl Cluster {
@@ -82,6 +84,7 @@ impl Cluster {
                 let uid = uid(&claim.metadata).parse();
                 Ok(VolumeClaim {
                     uid: uid.map_err(|error| self.malformed(&operation, format!("{error}")))?,
+                    terminating: claim.metadata.deletion_timestamp.is_some(),
                     name: claim.metadata.name.unwrap_or_default(),
                     volume: claim.spec.and_then(|spec| spec.volume_name),
                 })

@@ -115,7 +115,7 @@ impl Cluster {
     }
 
     /// Deletes the object as it was read; the reason when it is not what was read any more.
-    async fn delete(
+    pub(crate) async fn delete(
         &self,
         operation: &Operation,
         namespace: &NamespaceName,

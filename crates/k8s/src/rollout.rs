@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::stream::StreamExt as _;
+use futures::stream::{BoxStream, SelectAll, StreamExt as _};
+use kube::api::ResourceExt as _;
+use kube::runtime::watcher::Event;
 use preview_core::health::{Failure, FailureClass, Rollout, judge};
 use preview_core::names::NamespaceName;
 use preview_core::objects::{
@@ -13,8 +15,8 @@ use tokio::time::Instant;
 use crate::call::Operation;
 use crate::cluster::Cluster;
 use crate::error::Error;
-use crate::watch::{Failure as WatchFailure, Hiccup};
-use crate::world::World;
+use crate::watch::{Failure as WatchFailure, Hiccup, Outcome};
+use crate::world::{Seen, World};
 
 impl Cluster {
     /// Waits until every workload's rollout is complete, or one is certain to fail, or the deadline; tells `progress`
@@ -31,44 +33,131 @@ impl Cluster {
         namespace: &NamespaceName,
         workloads: &[ObjectName],
         deadline: std::time::Instant,
-        mut progress: impl FnMut(&ObjectName, &Rollout),
+        progress: impl FnMut(&ObjectName, &Rollout),
     ) -> Result<Vec<(ObjectName, Rollout)>, Error> {
-        let operation = self.operation(format!("await the rollout in {namespace}"));
-        let kinds: BTreeSet<Kind> = workloads.iter().map(|workload| workload.kind).collect();
-        let mut wait = Wait {
-            cluster: self,
-            namespace,
-            workloads,
-            world: World::default(),
-            told: BTreeMap::new(),
-            gone: BTreeSet::new(),
-            hiccup: None,
-        };
-        let mut events = self.watch_workloads(namespace, &kinds);
-        let deadline = Instant::from_std(deadline);
-        loop {
-            let Ok(next) = tokio::time::timeout_at(deadline, events.next()).await else {
-                return Ok(wait.timed_out().await);
-            };
-            match next {
-                Some(Ok(seen)) => {
-                    wait.world.take(seen);
-                    wait.hiccup = None;
-                }
-                Some(Err(WatchFailure::Passing(Hiccup(reason)))) => {
-                    tracing::debug!(%namespace, reason, "watch interrupted");
-                    wait.hiccup = Some(reason);
-                }
-                Some(Err(WatchFailure::Final(end))) => return Err(self.finally(&operation, end)),
-                None => return Err(self.malformed(&operation, "the watch ended")),
-            }
-            if !wait.world.knows(&kinds) {
-                continue;
-            }
-            if let Some(verdicts) = wait.look(&operation, &mut progress).await? {
-                return Ok(verdicts);
+        let mut watched = self.rollout_watch(namespace, workloads, deadline);
+        watched.wait.must_be_there = true;
+        watched.complete(progress).await
+    }
+
+    /// Begins to watch Jobs that need not be there yet: once this returns, nothing that happens to them is missed, not
+    /// even of a Job that is removed as soon as it has ended. Of no other kind: what was there before would be taken for
+    /// what is applied then.
+    ///
+    /// # Errors
+    /// When the cluster cannot be watched, or something else than a Job is named.
+    pub async fn watch_jobs<'a>(
+        &'a self,
+        namespace: &'a NamespaceName,
+        jobs: &'a [ObjectName],
+        deadline: std::time::Instant,
+    ) -> Result<RolloutWatch<'a>, Error> {
+        let mut watch = self.rollout_watch(namespace, jobs, deadline);
+        if let Some(other) = jobs.iter().find(|job| job.kind != Kind::Job) {
+            return Err(Error::Misuse {
+                operation: watch.operation.what,
+                reason: format!("{other} is no Job"),
+            });
+        }
+        while !watch.wait.world.knows(&watch.kinds) {
+            if !watch.next().await? {
+                break;
             }
         }
+        Ok(watch)
+    }
+
+    fn rollout_watch<'a>(
+        &'a self,
+        namespace: &'a NamespaceName,
+        workloads: &'a [ObjectName],
+        deadline: std::time::Instant,
+    ) -> RolloutWatch<'a> {
+        let kinds: BTreeSet<Kind> = workloads.iter().map(|workload| workload.kind).collect();
+        RolloutWatch {
+            events: self.watch_workloads(namespace, &kinds),
+            kinds,
+            operation: self.operation(format!("await the rollout in {namespace}")),
+            deadline: Instant::from_std(deadline),
+            wait: Wait {
+                cluster: self,
+                namespace,
+                workloads,
+                world: World::default(),
+                must_be_there: false,
+                seen: BTreeSet::new(),
+                told: BTreeMap::new(),
+                ended: BTreeMap::new(),
+                hiccup: None,
+            },
+        }
+    }
+}
+
+/// A watch on workloads from before they are applied.
+pub struct RolloutWatch<'a> {
+    events: SelectAll<BoxStream<'static, Outcome<Seen>>>,
+    kinds: BTreeSet<Kind>,
+    operation: Operation,
+    deadline: Instant,
+    wait: Wait<'a>,
+}
+
+impl std::fmt::Debug for RolloutWatch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("RolloutWatch");
+        debug
+            .field("workloads", &self.wait.workloads)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RolloutWatch<'_> {
+    /// As [`Cluster::await_rollout`], of workloads that were applied since the watch began.
+    ///
+    /// # Errors
+    /// When the cluster cannot be watched, or somebody deleted a workload.
+    pub async fn complete(
+        mut self,
+        mut progress: impl FnMut(&ObjectName, &Rollout),
+    ) -> Result<Vec<(ObjectName, Rollout)>, Error> {
+        loop {
+            if self.wait.world.knows(&self.kinds)
+                && let Some(verdicts) = self.wait.look(&self.operation, &mut progress).await?
+            {
+                return Ok(verdicts);
+            }
+            if !self.next().await? {
+                return Ok(self.wait.timed_out().await);
+            }
+        }
+    }
+
+    /// Takes note of the next event; false at the deadline.
+    async fn next(&mut self) -> Result<bool, Error> {
+        let Ok(next) = tokio::time::timeout_at(self.deadline, self.events.next()).await else {
+            return Ok(false);
+        };
+        match next {
+            Some(Ok(seen)) => {
+                self.wait.take(seen);
+                self.wait.hiccup = None;
+            }
+            Some(Err(WatchFailure::Passing(Hiccup(reason)))) => {
+                tracing::debug!(namespace = %self.wait.namespace, reason, "watch interrupted");
+                self.wait.hiccup = Some(reason);
+            }
+            Some(Err(WatchFailure::Final(end))) => {
+                return Err(self.wait.cluster.finally(&self.operation, end));
+            }
+            None => {
+                return Err(self
+                    .wait
+                    .cluster
+                    .malformed(&self.operation, "the watch ended"));
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -78,15 +167,35 @@ struct Wait<'a> {
     namespace: &'a NamespaceName,
     workloads: &'a [ObjectName],
     world: World,
+    /// Whether the workloads were applied before the watch began.
+    must_be_there: bool,
+    /// Workloads that were there.
+    seen: BTreeSet<ObjectName>,
     /// The verdict last told of each workload.
     told: BTreeMap<ObjectName, Rollout>,
-    /// Jobs that completed and were removed.
-    gone: BTreeSet<ObjectName>,
+    /// How Jobs ended that are removed.
+    ended: BTreeMap<ObjectName, Rollout>,
     /// Why the watch is interrupted, while it is.
     hiccup: Option<String>,
 }
 
 impl Wait<'_> {
+    /// Takes note of an event. A Job that is removed leaves its last state: with `ttlSecondsAfterFinished: 0` nobody may
+    /// see it ended and still there.
+    fn take(&mut self, seen: Seen) {
+        if let Seen::Job(Event::Delete(last)) = &seen {
+            let name = ObjectName::new(Kind::Job, last.name_any());
+            self.world.take(Seen::Job(Event::Apply(last.clone())));
+            if let Some((facts, pods)) = self.world.workload(&name) {
+                let verdict = judge(&name, &facts, &pods);
+                if !matches!(verdict, Rollout::Waiting { .. }) {
+                    self.ended.insert(name, verdict);
+                }
+            }
+        }
+        self.world.take(seen);
+    }
+
     /// Judges all workloads; the verdicts once there is nothing left to wait for.
     async fn look(
         &mut self,
@@ -95,7 +204,9 @@ impl Wait<'_> {
     ) -> Result<Option<Vec<(ObjectName, Rollout)>>, Error> {
         let mut verdicts = Vec::new();
         for name in self.workloads {
-            let verdict = self.verdict(operation, name).await?;
+            let Some(verdict) = self.verdict(operation, name).await? else {
+                return Ok(None);
+            };
             if self.told.get(name) != Some(&verdict) {
                 progress(name, &verdict);
                 self.told.insert(name.clone(), verdict.clone());
@@ -111,24 +222,32 @@ impl Wait<'_> {
         Ok(all_complete.then_some(verdicts))
     }
 
+    /// How far it is; none while it has not been seen, and need not have been.
     async fn verdict(
         &mut self,
         operation: &Operation,
         name: &ObjectName,
-    ) -> Result<Rollout, Error> {
-        if name.kind == Kind::CronJob || self.gone.contains(name) {
-            return Ok(COMPLETED);
+    ) -> Result<Option<Rollout>, Error> {
+        if name.kind == Kind::CronJob {
+            return Ok(Some(COMPLETED));
         }
         if let Some((facts, pods)) = self.world.workload(name) {
-            return Ok(judge(name, &facts, &pods));
+            self.seen.insert(name.clone());
+            return Ok(Some(judge(name, &facts, &pods)));
         }
-        // A Job with ttlSecondsAfterFinished may be gone before we see it complete.
+        if let Some(end) = self.ended.get(name) {
+            return Ok(Some(end.clone()));
+        }
+        if !self.must_be_there && !self.seen.contains(name) {
+            return Ok(None);
+        }
+        // The watch had to begin anew, and missed how it ended.
         let was_complete = matches!(self.told.get(name), Some(Rollout::Complete { .. }));
         if name.kind == Kind::Job
             && (was_complete || self.cluster.has_completed(self.namespace, &name.name).await)
         {
-            self.gone.insert(name.clone());
-            return Ok(COMPLETED);
+            self.ended.insert(name.clone(), COMPLETED);
+            return Ok(Some(COMPLETED));
         }
         Err(Error::Absent {
             operation: operation.what.clone(),
@@ -184,11 +303,17 @@ impl Wait<'_> {
         for name in self.workloads {
             let verdict = match self.told.get(name) {
                 Some(complete @ Rollout::Complete { .. }) => complete.clone(),
+                None if self.missed_the_end_of(name).await => COMPLETED,
                 _ => Rollout::Failed(self.timeout_of(name).await),
             };
             verdicts.push((name.clone(), verdict));
         }
         self.with_logs(verdicts).await
+    }
+
+    /// Whether a Job came and went without being seen, by what Kubernetes noted of it.
+    async fn missed_the_end_of(&self, name: &ObjectName) -> bool {
+        name.kind == Kind::Job && self.cluster.has_completed(self.namespace, &name.name).await
     }
 
     async fn timeout_of(&self, name: &ObjectName) -> Failure {
