@@ -31,6 +31,9 @@ pub struct Arguments {
     /// The head of the pull request that was looked at; a newer head is not deployed in its place
     #[arg(long, value_name = "COMMIT", requires = "pr", global = true)]
     pub sha: Option<CommitSha>,
+    /// Make the database afresh: what was typed into it is lost, and it is migrated and filled again
+    #[arg(long)]
+    pub reset_database: bool,
 }
 
 /// What to do.

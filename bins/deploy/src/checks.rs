@@ -52,7 +52,9 @@ impl Deploy<'_> {
             Some(tls) => {
                 let namespace = self.preview.namespace_name();
                 let cluster = &self.world.cluster;
-                let value = cluster.secret_value(namespace, &tls.secret, AUTHORITY).await;
+                let value = cluster
+                    .secret_value(namespace, &tls.secret, AUTHORITY)
+                    .await;
                 value.outside()?
             }
             None => None,

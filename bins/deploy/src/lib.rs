@@ -6,6 +6,7 @@
 
 mod arguments;
 mod checks;
+mod database;
 mod observe;
 mod preflight;
 mod record;
@@ -26,6 +27,7 @@ use preview_core::names::Subject;
 use preview_core::ownership::{Claimant, Owner};
 use preview_core::pulls::PullRequest;
 
+use database::Running;
 use slot::Slot;
 use stop::Stop;
 use story::Story;
@@ -91,6 +93,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         accepted: &accepted,
         preview: &preview,
         claimant: &claimant,
+        reset_database: arguments.reset_database,
     }
     .carried_out(story)
     .await
@@ -104,6 +107,8 @@ struct Deploy<'a> {
     accepted: &'a Accepted,
     preview: &'a Preview<'a>,
     claimant: &'a Claimant,
+    /// Whether the database is to be made afresh, whatever was done to it.
+    reset_database: bool,
 }
 
 impl<'a> Deploy<'a> {
@@ -153,16 +158,18 @@ impl<'a> Deploy<'a> {
     /// Looks whether all can go well, takes the Namespace and a slot, and fills it, wave by wave.
     async fn act(&self, story: &mut Story<'_>) -> Result<(), Stop> {
         let found = self.preflight().await?;
+        let files = self.database_files().await?;
         let mut slot = self.take_namespace().await?;
         // Only the owner tells: a run that wakes up late must not overwrite what a newer one said.
         story.begins(self.preview, self.claimant).await?;
         slot.claim().await?;
         self.still_wanted().await?;
         self.furnish(&mut slot, found).await?;
-        let database = self.bring_up_database(story).await?;
-        self.migrate(&mut slot, story, database.as_ref()).await?;
+        let database = self.bring_up_database(story, &files).await?;
+        let database = database.as_ref();
+        self.migrate(&mut slot, story, database, &files).await?;
         self.roll_out(&mut slot, story).await?;
-        self.prune(database.as_ref()).await?;
+        self.prune(database.map(Running::volume_claim)).await?;
         self.check_pages(story).await?;
         self.still_wanted().await?;
         self.record().await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use preview_actions::{Conclusion, Failed, Outside as _};
 use preview_core::lifecycle::Phase;
-use preview_core::names::{ComponentName, PinnedImage, Subject};
+use preview_core::names::{CommitSha, ComponentName, PinnedImage, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::outcome::ReceiptItem;
 use preview_core::ownership::{Claim, Owner, TakeOver, images_annotation, keys, may_hold};
@@ -224,17 +224,35 @@ impl Slot<'_> {
             .await
     }
 
+    /// Says that its components are being replaced: until it is ready, nobody can tell which commit answers.
+    pub(crate) async fn is_replaced(&mut self, phase: Phase) -> Result<(), Stop> {
+        let phase = NamespaceChange::annotate([(keys::PHASE.to_owned(), phase.to_string())]);
+        let serving = (keys::SERVING.to_owned(), None);
+        self.change(NamespaceChange {
+            annotations: phase.annotations.into_iter().chain([serving]).collect(),
+            ..phase
+        })
+        .await
+    }
+
     /// Says that it answers, and with what.
     pub(crate) async fn is_ready(
         &mut self,
         images: &BTreeMap<ComponentName, PinnedImage>,
     ) -> Result<(), Stop> {
         let images = images.iter().map(|(name, image)| (name.as_str(), image));
+        let head = self.deploy.claimant.head.to_string();
         self.annotate([
             (keys::PHASE.to_owned(), Phase::Ready.to_string()),
             (keys::IMAGES.to_owned(), images_annotation(images)),
+            (keys::SERVING.to_owned(), head),
         ])
         .await
+    }
+
+    /// The commit H whose components answer, as far as this run has not replaced them.
+    pub(crate) fn serves(&self) -> Option<CommitSha> {
+        self.facts.annotations.get(keys::SERVING)?.parse().ok()
     }
 
     /// Writes annotations while the Namespace is ours; whoever else wrote to it meanwhile does not matter.
@@ -242,7 +260,10 @@ impl Slot<'_> {
         &mut self,
         annotations: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), Stop> {
-        let change = NamespaceChange::annotate(annotations);
+        self.change(NamespaceChange::annotate(annotations)).await
+    }
+
+    async fn change(&mut self, change: NamespaceChange) -> Result<(), Stop> {
         let cluster = &self.deploy.world.cluster;
         for _ in 0..ROUNDS {
             let changed = cluster

@@ -9,7 +9,7 @@ use preview_core::deployments::{ENVIRONMENT, PROGRESS, RECORD, progress_payload,
 use preview_core::health::Rollout;
 use preview_core::labels::{self, image_labels};
 use preview_core::manifests::Preview;
-use preview_core::names::{ComponentName, PinnedImage, Subject};
+use preview_core::names::{CommitSha, ComponentName, PinnedImage, Subject};
 use preview_core::objects::{Kind, ObjectName};
 use preview_core::outcome::EffectResult;
 use preview_core::ownership::Claimant;
@@ -31,6 +31,8 @@ pub(crate) struct Story<'a> {
     pull: &'a PullRequest,
     subject: Subject,
     url: Option<String>,
+    /// Where the previous version answers, while it does.
+    answers: Option<String>,
     comment: Comment,
     progress: Option<DeploymentId>,
 }
@@ -42,6 +44,7 @@ impl<'a> Story<'a> {
             pull,
             subject: Subject::Pr(pull.number),
             url: None,
+            answers: None,
             comment: Comment {
                 state: State::Ready,
                 url: None,
@@ -110,6 +113,17 @@ impl<'a> Story<'a> {
         if !self.comment.notes.contains(&note) {
             self.comment.notes.push(note);
         }
+    }
+
+    /// What was deployed before, from `commit`, answers still, and this is how it is.
+    pub(crate) fn still_serves(
+        &mut self,
+        commit: CommitSha,
+        components: Vec<(ComponentName, Replicas)>,
+    ) {
+        self.answers.clone_from(&self.url);
+        self.comment.components = components;
+        self.note(Note::PreviousServes { commit });
     }
 
     /// The comment says what is being done.
@@ -239,7 +253,7 @@ impl<'a> Story<'a> {
         let told = async {
             self.progresses(DeploymentState::Failure, &in_short).await?;
             self.marks(CommitState::Failure, &in_short).await?;
-            self.tell(state, None).await
+            self.tell(state, self.answers.clone()).await
         };
         self.warn(told.await);
     }

@@ -1,14 +1,13 @@
 //! Everything that a preview is made of, wave by wave.
 
 use preview_actions::{Failed, Outside as _};
-use preview_core::health::{Failure, FailureClass, Rollout};
+use preview_core::health::{Failure, Rollout};
 use preview_core::lifecycle::Phase;
-use preview_core::manifests::{PASSWORD_KEY, PULL_SECRET, SECRET, Secrets, VOLUME_CLAIM};
+use preview_core::manifests::{PULL_SECRET, Secrets};
 use preview_core::names::Uid;
 use preview_core::objects::{Kind, Manifest, ObjectName};
 use preview_core::outcome::EffectResult;
 use preview_k8s::Change;
-use secrecy::SecretString;
 
 use crate::Deploy;
 use crate::preflight::Found;
@@ -29,63 +28,6 @@ impl Deploy<'_> {
         self.apply(self.preview.furniture(&secrets)).await
     }
 
-    /// The password that the preview has, or a new one: a database keeps the one it was made with.
-    async fn database_password(&self) -> Result<SecretString, Failed> {
-        let namespace = self.preview.namespace_name();
-        let cluster = &self.world.cluster;
-        let existing = cluster
-            .secret_value(namespace, SECRET, PASSWORD_KEY)
-            .await
-            .outside()?;
-        Ok(existing.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()).into()))
-    }
-
-    /// The database; returns the uid of its volume's claim, which says whether it is the same one as before.
-    pub(crate) async fn bring_up_database(
-        &self,
-        story: &mut Story<'_>,
-    ) -> Result<Option<Uid>, Stop> {
-        let wave = self.preview.database();
-        if wave.is_empty() {
-            return Ok(None);
-        }
-        self.apply_and_wait(wave, story, as_database).await?;
-        let namespace = self.preview.namespace_name();
-        let claims = self
-            .world
-            .cluster
-            .volume_claims(namespace)
-            .await
-            .outside()?;
-        let claim = claims.into_iter().find(|claim| claim.name == VOLUME_CLAIM);
-        let claim = claim.ok_or_else(|| {
-            Failed::Outside(format!(
-                "find PersistentVolumeClaim/{VOLUME_CLAIM} in {namespace}: it is not there although the database runs; \
-                 destroy the preview and deploy it again"
-            ))
-        })?;
-        Ok(Some(claim.uid))
-    }
-
-    /// `migrate` of every component, then `seed`.
-    pub(crate) async fn migrate(
-        &self,
-        slot: &mut Slot<'_>,
-        story: &mut Story<'_>,
-        database: Option<&Uid>,
-    ) -> Result<(), Stop> {
-        let waves = database
-            .map(|uid| self.preview.jobs(uid))
-            .unwrap_or_default();
-        if !waves.is_empty() {
-            slot.is_in(Phase::Migrating).await?;
-        }
-        for wave in waves {
-            self.apply_and_wait(wave, story, as_migration).await?;
-        }
-        Ok(())
-    }
-
     /// The components, and how they are reached.
     pub(crate) async fn roll_out(
         &self,
@@ -97,7 +39,7 @@ impl Deploy<'_> {
         } else {
             (Phase::RollingOut, "rolling out")
         };
-        slot.is_in(phase).await?;
+        slot.is_replaced(phase).await?;
         story.deploys(step).await?;
         let wave = [self.preview.workloads(), self.preview.routes()].concat();
         self.apply_and_wait(wave, story, |failure| failure).await
@@ -129,7 +71,7 @@ impl Deploy<'_> {
         Ok(())
     }
 
-    async fn apply(&self, wave: Vec<Manifest>) -> Result<(), Stop> {
+    pub(crate) async fn apply(&self, wave: Vec<Manifest>) -> Result<(), Stop> {
         let names: Vec<String> = wave.iter().map(|m| m.object().to_string()).collect();
         let namespace = self.preview.namespace_name();
         let work = async {
@@ -157,7 +99,7 @@ impl Deploy<'_> {
     }
 
     /// Applies a wave, and waits until what runs in it is complete; `as_seen` says what a failure means here.
-    async fn apply_and_wait(
+    pub(crate) async fn apply_and_wait(
         &self,
         wave: Vec<Manifest>,
         story: &mut Story<'_>,
@@ -165,69 +107,68 @@ impl Deploy<'_> {
     ) -> Result<(), Stop> {
         let objects = wave.iter().map(Manifest::object);
         let waited: Vec<ObjectName> = objects.filter(|o| is_waited_for(o.kind)).cloned().collect();
+        let (jobs, others): (Vec<_>, Vec<_>) =
+            waited.into_iter().partition(|o| o.kind == Kind::Job);
+        let namespace = self.preview.namespace_name();
+        let (cluster, deadline) = (&self.world.cluster, self.runner.deadline());
+        // A Job may end, and be removed, before anybody looks after it was applied.
+        let watched = match jobs.is_empty() {
+            true => None,
+            false => Some(
+                cluster
+                    .watch_jobs(namespace, &jobs, deadline)
+                    .await
+                    .outside()?,
+            ),
+        };
         self.apply(wave).await?;
-        let names: Vec<String> = waited.iter().map(ToString::to_string).collect();
-        let verdicts = self
-            .runner
-            .step(
-                "await",
-                names.join(", "),
-                self.complete(&waited, story, as_seen),
-            )
-            .await;
-        Ok(verdicts?)
+        let tell = |object: &ObjectName, rollout: &Rollout| self.tell(object, rollout);
+        if let Some(watched) = watched {
+            let verdicts = async { watched.complete(tell).await.outside() };
+            self.complete(&jobs, verdicts, story, as_seen).await?;
+        }
+        if !others.is_empty() {
+            let verdicts = async {
+                let rollout = cluster.await_rollout(namespace, &others, deadline, tell);
+                rollout.await.outside()
+            };
+            self.complete(&others, verdicts, story, as_seen).await?;
+        }
+        Ok(())
     }
 
+    fn tell(&self, object: &ObjectName, rollout: &Rollout) {
+        if let Rollout::Waiting { ready, desired } = rollout {
+            let line = format!("  {object}: {ready} of {desired} ready");
+            self.runner.console().line(&line);
+        }
+    }
+
+    /// Waits for the `verdicts` on what was applied, of which none may be a failure.
     async fn complete(
         &self,
         waited: &[ObjectName],
+        verdicts: impl Future<Output = Result<Vec<(ObjectName, Rollout)>, Failed>>,
         story: &mut Story<'_>,
         as_seen: fn(Failure) -> Failure,
     ) -> Result<(), Failed> {
-        let console = self.runner.console();
-        let namespace = self.preview.namespace_name();
-        let tell = |object: &ObjectName, rollout: &Rollout| {
-            if let Rollout::Waiting { ready, desired } = rollout {
-                console.line(&format!("  {object}: {ready} of {desired} ready"));
+        let names: Vec<String> = waited.iter().map(ToString::to_string).collect();
+        let complete = async {
+            let verdicts = verdicts.await?;
+            story.saw(&verdicts);
+            for (_, verdict) in verdicts {
+                if let Rollout::Failed(failure) = verdict {
+                    let failure = Box::new(as_seen(failure));
+                    let namespace = self.preview.namespace_name().clone();
+                    return Err(Failed::Broken(failure, namespace));
+                }
             }
+            Ok(())
         };
-        let verdicts = self
-            .world
-            .cluster
-            .await_rollout(namespace, waited, self.runner.deadline(), tell)
-            .await
-            .outside()?;
-        story.saw(&verdicts);
-        for (_, verdict) in verdicts {
-            if let Rollout::Failed(failure) = verdict {
-                let failure = Box::new(as_seen(failure));
-                return Err(Failed::Broken(failure, namespace.clone()));
-            }
-        }
-        Ok(())
+        self.runner.step("await", names.join(", "), complete).await
     }
 }
 
 fn is_waited_for(kind: Kind) -> bool {
     matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::Job)
-}
-
-/// The database's image comes from the configuration: that it does not stay up is not the author's doing.
-fn as_database(failure: Failure) -> Failure {
-    let class = match failure.class {
-        FailureClass::Crash | FailureClass::Probe | FailureClass::OutOfMemory => {
-            FailureClass::Database
-        }
-        other => other,
-    };
-    Failure { class, ..failure }
-}
-
-/// A command that ends badly has done so by its own will.
-fn as_migration(failure: Failure) -> Failure {
-    let class = match failure.class {
-        FailureClass::Crash | FailureClass::Probe => FailureClass::Migration,
-        other => other,
-    };
-    Failure { class, ..failure }
 }

@@ -12,6 +12,7 @@ use crate::objects::ObjectName;
 use crate::paths::PathPatterns;
 
 mod checks;
+mod database;
 mod error;
 mod fields;
 mod file;
@@ -23,6 +24,7 @@ mod routes;
 mod template;
 
 pub use checks::{Address, Check, ChecksSettings, Through};
+pub use database::{Database, Seed};
 pub use error::ConfigError;
 pub use isolation::{Cidr, NetworkSettings, Peer, TlsSettings};
 pub use quantity::{Cpu, Memory};
@@ -130,23 +132,6 @@ pub struct Component {
     /// The command that fills a fresh database.
     pub seed: Option<Vec<String>>,
     /// CPU and memory of each replica.
-    pub resources: Resources,
-}
-
-/// A PostgreSQL of each preview's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Database {
-    /// The server's image, by tag or by digest.
-    pub image: String,
-    /// The database's name.
-    pub name: String,
-    /// The user that owns it.
-    pub user: String,
-    /// The size of its volume.
-    pub size: Memory,
-    /// The StorageClass of its volume, where it is not the cluster's default.
-    pub storage_class: Option<String>,
-    /// CPU and memory of the server.
     pub resources: Resources,
 }
 

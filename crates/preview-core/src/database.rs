@@ -1,14 +1,111 @@
-//! The preview's database: whether the one that is there fits what is to run on it.
+//! The preview's database: what was done to the one that is there, and whether it fits what is to run on it.
+//!
+//! What was done is kept beside the database, in the ConfigMap [`STATE`], and is about one database: the uid of its
+//! volume's claim. A Job proves nothing by its absence: it may have been removed as soon as it ended.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use crate::markdown::code;
+use crate::names::{BlobSha, Uid};
+use crate::paths::PathPatterns;
+
+/// The ConfigMap that keeps what was done to the database.
+pub const STATE: &str = "database-state";
+
+/// The key in its data.
+pub const STATE_KEY: &str = "state.json";
+
+/// A migration file, as git names it and its content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Migration {
+    /// Its path in the repository.
+    pub path: String,
+    /// Its content.
+    pub blob: BlobSha,
+}
+
+/// The migration files among the `files` of a tree, in the order in which they are applied: that of their paths.
+#[must_use]
+pub fn migrations(files: &[(String, BlobSha)], patterns: &PathPatterns) -> Vec<Migration> {
+    let mut found: Vec<Migration> = files
+        .iter()
+        .filter(|(path, _)| patterns.mean(path))
+        .map(|(path, blob)| Migration {
+            path: path.clone(),
+            blob: blob.clone(),
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// What was done to one database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Which: the uid of its volume's claim.
+    pub volume_claim: Uid,
+    /// The migration files that were applied, in their order.
+    #[serde(default)]
+    pub migrations: Vec<Migration>,
+    /// The migrate Jobs that completed, by name.
+    #[serde(default)]
+    pub migrated: BTreeSet<String>,
+    /// What has filled it, by the Jobs' names.
+    #[serde(default)]
+    pub seeded: BTreeSet<String>,
+}
+
+/// A ConfigMap [`STATE`] that says nothing that we would have written.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "read what was done to the database from ConfigMap/{STATE}: {0}; it was changed by hand: deploy with \
+     --reset-database to make the database afresh"
+)]
+pub struct Unreadable(String);
+
+impl State {
+    /// Of a database that nothing was done to.
+    #[must_use]
+    pub fn fresh(volume_claim: Uid) -> Self {
+        Self {
+            volume_claim,
+            migrations: Vec::new(),
+            migrated: BTreeSet::new(),
+            seeded: BTreeSet::new(),
+        }
+    }
+
+    /// What `config_map`, the object [`STATE`], says.
+    ///
+    /// # Errors
+    /// When it is nothing that we would have written: to go on as if nothing had been done could fill the database twice.
+    pub fn read(config_map: &Value) -> Result<Self, Unreadable> {
+        let text = config_map["data"][STATE_KEY]
+            .as_str()
+            .ok_or_else(|| Unreadable(format!("it has no key {STATE_KEY}")))?;
+        serde_json::from_str(text).map_err(|error| Unreadable(error.to_string()))
+    }
+
+    /// The ConfigMap's data.
+    #[must_use]
+    pub fn data(&self) -> BTreeMap<String, String> {
+        let text = serde_json::to_string_pretty(self);
+        let text = text.unwrap_or_else(|_| unreachable!("texts and lists of texts are JSON"));
+        BTreeMap::from([(STATE_KEY.to_owned(), text)])
+    }
+}
 
 /// Why the database that was there is made afresh: its rows go with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rebuild {
     /// `--reset-database` asked for it.
     Asked,
+    /// Its volume is gone: somebody deleted it, or a run that made the database afresh died half-way.
+    Lost,
     /// A migration that was applied has other content now.
     Rewritten {
         /// Its path in the repository.
@@ -23,9 +120,31 @@ pub enum Rebuild {
     Inserted {
         /// The new one's path in the repository.
         file: String,
-        /// The path of the one that was applied, and is its successor now.
+        /// The path of the one that was applied, and comes after it now.
         before: String,
     },
+}
+
+impl Rebuild {
+    /// Whether a database to which `applied` was applied in this order can still become one with all of `wanted`: it
+    /// can when the one is the beginning of the other. The first difference is why not.
+    #[must_use]
+    pub fn needed(applied: &[Migration], wanted: &[Migration]) -> Option<Self> {
+        let at = applied
+            .iter()
+            .enumerate()
+            .position(|(at, applied)| wanted.get(at) != Some(applied))?;
+        let (applied, file) = (&applied[at], applied[at].path.clone());
+        let namesake = wanted.iter().find(|wanted| wanted.path == applied.path);
+        Some(match (wanted.get(at), namesake) {
+            (Some(instead), Some(_)) if instead.path != applied.path => Self::Inserted {
+                file: instead.path.clone(),
+                before: file,
+            },
+            (_, Some(_)) => Self::Rewritten { file },
+            (_, None) => Self::Removed { file },
+        })
+    }
 }
 
 /// In Markdown, as the second half of "The database was made afresh: …".
@@ -33,6 +152,7 @@ impl fmt::Display for Rebuild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asked => f.write_str("`--reset-database` asked for it"),
+            Self::Lost => f.write_str("its volume was not there any more"),
             Self::Rewritten { file } => {
                 write!(f, "{} was applied with other content", code(file))
             }
@@ -49,3 +169,6 @@ impl fmt::Display for Rebuild {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

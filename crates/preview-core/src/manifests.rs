@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::comment::display_name;
 use crate::config::{Component, Config, Variable, host_variables};
+use crate::database::{STATE, State};
 use crate::lifecycle::Phase;
 use crate::names::{
     CommitSha, ComponentName, Host, NamespaceName, NotA, PinnedImage, RepositorySlug, Uid,
@@ -27,14 +28,17 @@ mod pod;
 mod policy;
 mod rendered;
 mod routes;
+mod seed;
 mod source;
 mod substitute;
 mod workloads;
 
 pub use access::{PullCredential, Secrets};
+pub use jobs::{JobWave, Work};
 pub use network::NEVER_REACHED;
 pub use policy::{Refusal, Rule};
 pub use rendered::Unfit;
+pub use seed::{FILES as SEED_FILES, SeedTooLarge, files as seed_files};
 pub use source::Source;
 
 /// The name of the database's StatefulSet, its Service and its container.
@@ -195,13 +199,30 @@ impl<'a> Preview<'a> {
             .collect()
     }
 
-    /// Jobs in waves, each to be complete before the next: every `migrate`, then every `seed`.
+    /// Jobs in waves, each to be complete before the next: every `migrate`, then what fills a fresh database, then every
+    /// `seed`.
     ///
-    /// A Job is named by the hash of its template and the uid of the database's volume claim: its template cannot be
-    /// changed, a retry with other images must not meet one that failed, and a fresh database must run all of them.
+    /// A migrate Job is named by the hash of its template and the uid of the database's volume claim: its template cannot
+    /// be changed, other images bring other migrations, and a fresh database must run all of them. A seed Job runs once
+    /// for each database, whatever its image is then: it is named by the uid alone.
+    #[must_use]
+    pub fn job_waves(&self, volume_claim: &Uid) -> Vec<JobWave> {
+        jobs::waves(self, volume_claim)
+    }
+
+    /// The Jobs of [`Self::job_waves`] alone.
     #[must_use]
     pub fn jobs(&self, volume_claim: &Uid) -> Vec<Vec<Manifest>> {
-        jobs::waves(self, volume_claim)
+        let waves = self.job_waves(volume_claim).into_iter();
+        waves.map(|wave| wave.jobs).collect()
+    }
+
+    /// The ConfigMap that keeps what was done to the database.
+    #[must_use]
+    pub fn database_state(&self, state: &State) -> Manifest {
+        let labels = labels(DATABASE, DATABASE);
+        let data = json!({ "data": state.data() });
+        Manifest::new(Kind::ConfigMap, STATE, &labels, data)
     }
 
     /// What runs: a Deployment and a Service for each component, or what the manifests say that it is
@@ -250,6 +271,7 @@ impl<'a> Preview<'a> {
         names.extend(accounts.iter().map(|account| account.object().clone()));
         if self.config.database.is_some() {
             names.insert(ObjectName::new(Kind::Secret, SECRET));
+            names.insert(ObjectName::new(Kind::ConfigMap, STATE));
         }
         if let Some(tls) = &self.config.tls {
             names.insert(ObjectName::new(Kind::Secret, &tls.secret));

@@ -35,6 +35,8 @@ pub mod keys {
     pub const URL: &str = "preview-environments/url";
     /// Annotation: the images that run, `component=name@digest` separated by spaces.
     pub const IMAGES: &str = "preview-environments/images";
+    /// Annotation: the commit H whose components answer; none while they are being replaced.
+    pub const SERVING: &str = "preview-environments/serving";
     /// Annotation, written before anything is deleted: the uids of the volumes' claims, separated by spaces.
     pub const CLAIM_UIDS: &str = "preview-environments/volume-claim-uids";
     /// Annotation on production workloads: the commit of the default branch that runs.

@@ -96,10 +96,14 @@ async fn a_pull_request_gets_a_preview() {
     ✓ apply ResourceQuota/preview, LimitRange/preview, ConfigMap/app-config, NetworkPolicy/deny-all, NetworkPolicy/allow-same-namespace, NetworkPolicy/allow-dns, NetworkPolicy/allow-ingress-controller, NetworkPolicy/allow-internet, ServiceAccount/preview, ServiceAccount/default, Secret/app-secret
     ✓ apply StatefulSet/database, Service/database
     ✓ await StatefulSet/database
+    ✓ apply ConfigMap/database-state
+    ✓ comment on #7: ⏳ Deploying — migrating the database
     ✓ apply Job/api-migrate-[x]
     ✓ await Job/api-migrate-[x]
+    ✓ apply ConfigMap/database-state
     ✓ apply Job/api-seed-[x]
     ✓ await Job/api-seed-[x]
+    ✓ apply ConfigMap/database-state
     ✓ comment on #7: ⏳ Deploying — rolling out
     ✓ apply Deployment/web, Service/web, Deployment/api, Service/api, Ingress/web
     ✓ await Deployment/web, Deployment/api
@@ -110,6 +114,7 @@ async fn a_pull_request_gets_a_preview() {
     ");
     insta::assert_snapshot!(shop.contents("preview-pr-7"), @r"
     ConfigMap/app-config
+    ConfigMap/database-state
     LimitRange/preview
     PersistentVolumeClaim/data-database-0
     ResourceQuota/preview

@@ -491,6 +491,7 @@ fn a_rebuild_tells_which_file_is_why() {
     let file = || "m/0002_b.sql".to_owned();
     let told = [
         Rebuild::Asked,
+        Rebuild::Lost,
         Rebuild::Rewritten { file: file() },
         Rebuild::Removed { file: file() },
         Rebuild::Inserted {
@@ -501,6 +502,7 @@ fn a_rebuild_tells_which_file_is_why() {
     .map(|why| why.to_string());
     insta::assert_snapshot!(told.join("\n"), @r"
     `--reset-database` asked for it
+    its volume was not there any more
     `m/0002_b.sql` was applied with other content
     `m/0002_b.sql` was applied and is not there any more
     `m/0002_b.sql` now comes before `m/0003_c.sql`, which was applied without it

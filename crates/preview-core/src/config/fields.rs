@@ -2,7 +2,7 @@
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use super::{file, isolation};
+use super::{database, file, isolation};
 
 /// A table of the file: its path, with `*` for a name and `[]` for an element, and its keys.
 pub(super) struct Level {
@@ -26,7 +26,12 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Resources>(&["components", "*", "resources"]),
         level::<file::Amounts>(&["components", "*", "resources", "requests"]),
         level::<file::Amounts>(&["components", "*", "resources", "limits"]),
-        level::<file::Database>(&["database"]),
+        level::<database::Written>(&["database"]),
+        level::<file::Resources>(&["database", "resources"]),
+        level::<file::Amounts>(&["database", "resources", "requests"]),
+        level::<file::Amounts>(&["database", "resources", "limits"]),
+        level::<database::WrittenSeed>(&["database", "seed"]),
+        level::<database::WrittenSnapshot>(&["database", "seed", "snapshot"]),
         level::<file::Quota>(&["quota"]),
         level::<file::Amounts>(&["quota", "requests"]),
         level::<file::Amounts>(&["quota", "limits"]),

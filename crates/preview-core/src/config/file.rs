@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::checks::Through;
+use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
 use super::quantity::{Cpu, Memory};
 use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
@@ -215,40 +216,6 @@ impl Default for Quota {
 
 fn volumes() -> u32 {
     3
-}
-
-/// A PostgreSQL of each preview's own.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(super) struct Database {
-    /// The server's image: the official `postgres`, or one that is configured by the same variables.
-    #[serde(default = "postgres")]
-    pub(super) image: String,
-    /// The database's name.
-    #[serde(default = "app")]
-    pub(super) name: String,
-    /// The user that owns it.
-    #[serde(default = "app")]
-    pub(super) user: String,
-    /// The size of its volume.
-    #[serde(default = "size")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub(super) size: Memory,
-    /// The StorageClass of its volume; the cluster's default unless told.
-    pub(super) storage_class: Option<String>,
-}
-
-fn postgres() -> String {
-    "docker.io/library/postgres:17".to_owned()
-}
-
-fn app() -> String {
-    "app".to_owned()
-}
-
-fn size() -> Memory {
-    Memory::gibibytes(1)
 }
 
 /// How a preview is reached from outside.

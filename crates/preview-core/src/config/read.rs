@@ -9,11 +9,11 @@ use super::error::{ConfigError, Source};
 use super::patterns::patterns;
 use super::quantity::{Cpu, Memory};
 use super::{
-    Amounts, Component, Config, Database, EnvValue, Promote, Quota, RegistrySettings, Resources,
-    Target, TargetWorkload, Variable, checks, file, isolation, routes,
+    Amounts, Component, Config, EnvValue, Promote, Quota, RegistrySettings, Resources, Target,
+    TargetWorkload, Variable, checks, database, file, isolation, routes,
 };
 use crate::manifests;
-use crate::names::{ComponentName, Digest, ImageName, is_dns_label, is_host};
+use crate::names::{ComponentName, ImageName, is_dns_label};
 use crate::objects::{Kind, ObjectName};
 
 /// A Job's name is a component's with `-migrate-` and a hash, and holds 63 characters.
@@ -38,7 +38,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         components: components(&source, written.components)?,
         database: written
             .database
-            .map(|written| database(&source, written))
+            .map(|written| database::read(&source, written))
             .transpose()?,
         quota: quota(&source, written.quota)?,
         registry: registry(&source, written.registry)?,
@@ -249,7 +249,7 @@ fn env_value(
 
 /// What is written, completed by `default`; a limit alone lowers a default request that would exceed it, as Kubernetes
 /// would have the request follow the limit.
-fn resources(
+pub(super) fn resources(
     source: &Source<'_>,
     key: &[&str],
     written: file::Resources,
@@ -301,67 +301,6 @@ fn resources(
         ),
     )?;
     Ok(Resources { requests, limits })
-}
-
-fn database(source: &Source<'_>, written: file::Database) -> Result<Database, ConfigError> {
-    check(
-        source,
-        is_image_reference(&written.image),
-        &["database", "image"],
-        "no image with registry and tag or digest; write it like docker.io/library/postgres:17",
-    )?;
-    for (key, name) in [("name", &written.name), ("user", &written.user)] {
-        let good = (1..=63).contains(&name.len())
-            && name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name
-                .bytes()
-                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-        check(
-            source,
-            good,
-            &["database", key],
-            "no plain name; use a-z, 0-9 and _, at most 63, and a letter first",
-        )?;
-    }
-    let class = written.storage_class.as_deref();
-    check(
-        source,
-        class.is_none_or(is_host),
-        &["database", "storage_class"],
-        "no name of a StorageClass",
-    )?;
-    Ok(Database {
-        image: written.image,
-        name: written.name,
-        user: written.user,
-        size: written.size,
-        storage_class: written.storage_class,
-        resources: Resources::of_a_database(),
-    })
-}
-
-/// `name:tag`, `name@sha256:…` or both.
-fn is_image_reference(text: &str) -> bool {
-    let (name, digest) = text
-        .split_once('@')
-        .map_or((text, None), |(name, digest)| (name, Some(digest)));
-    let is_tag = |tag: &str| {
-        (1..=128).contains(&tag.len())
-            && !tag.starts_with(['.', '-'])
-            && tag
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
-    };
-    let after_path = name.rfind('/').map_or(0, |slash| slash + 1);
-    let (name, tag) = name[after_path..]
-        .split_once(':')
-        .map_or((name, None), |(last, tag)| {
-            (&name[..after_path + last.len()], Some(tag))
-        });
-    name.parse::<ImageName>().is_ok()
-        && tag.is_none_or(is_tag)
-        && digest.is_none_or(|digest| digest.parse::<Digest>().is_ok())
-        && (tag.is_some() || digest.is_some())
 }
 
 fn quota(source: &Source<'_>, written: file::Quota) -> Result<Quota, ConfigError> {

@@ -132,6 +132,10 @@ fn everything_has_a_default_but_names_images_and_hosts() {
                         memory: 512Mi,
                     },
                 },
+                migrations: PathPatterns(
+                    [],
+                ),
+                seed: None,
             },
         ),
         quota: Quota {
@@ -329,7 +333,7 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
     preview.toml:10: components.api.path: / leads to component web already; give each its own path
     preview.toml:11: components.api.resources.requests.cpu: "100 m" is not an amount of CPU such as "2" or "250m"
     preview.toml:11: components.api.resources: requests (cpu 1, memory 64Mi) exceed limits (cpu 500m, memory 128Mi); raise the limits too
-    preview.toml:14: database.image: no image with registry and tag or digest; write it like docker.io/library/postgres:17
+    preview.toml:14: database.image: no image with its registry; write it like docker.io/library/postgres:17
     preview.toml:14: database.name: no plain name; use a-z, 0-9 and _, at most 63, and a letter first
     preview.toml:14: database.size: "big" is not an amount of bytes such as "512Mi" or "1Gi"
     preview.toml:13: quota: a preview that is being updated needs volumes of 1, and may have 0; raise it, or lower replicas or resources of components
@@ -423,13 +427,13 @@ fn values_of_env_name_the_fixed_variables() {
 }
 
 #[test]
-fn images_of_databases_have_a_tag_or_a_digest() {
+fn images_of_databases_have_a_registry_and_may_have_a_tag_or_a_digest() {
     let digest = format!("docker.io/library/postgres@sha256:{}", "a".repeat(64));
     for (image, good) in [
         ("docker.io/library/postgres:17", true),
         ("198.51.100.10:5000/postgres:15", true),
         (&digest, true),
-        ("198.51.100.10:5000/postgres", false),
+        ("198.51.100.10:5000/postgres", true),
         ("docker.io/library/postgres:", false),
         ("docker.io/library/postgres@sha256:1", false),
         ("postgres:17", false),

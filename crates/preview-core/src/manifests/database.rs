@@ -17,6 +17,10 @@ pub(super) fn manifests(database: &Database) -> [Manifest; 2] {
         "serviceName": DATABASE,
         "replicas": 1,
         "revisionHistoryLimit": 2,
+        // With one replica there is no order to keep, and in order, a pod that cannot start would keep the template that
+        // mends it from being used.
+        // <https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback>
+        "podManagementPolicy": "Parallel",
         "selector": { "matchLabels": labels },
         "template": {
             "metadata": { "labels": labels },

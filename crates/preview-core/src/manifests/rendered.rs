@@ -13,7 +13,7 @@ use super::source::{ORIGIN, Source, Written};
 use super::substitute::Substitution;
 use super::workloads::PATIENCE;
 use super::{
-    CONFIG_MAP, DATABASE, PULL_SECRET, Preview, SECRET, SERVICE_ACCOUNT, ShownWorkload,
+    CONFIG_MAP, DATABASE, PULL_SECRET, Preview, SECRET, SEED_FILES, SERVICE_ACCOUNT, ShownWorkload,
     VOLUME_CLAIM, short_hash,
 };
 use crate::comment::display_name;
@@ -106,6 +106,7 @@ impl<'a> Preview<'a> {
         if self.config.database.is_some() {
             for (kind, name) in [
                 (Kind::Secret, SECRET),
+                (Kind::Secret, SEED_FILES),
                 (Kind::PersistentVolumeClaim, VOLUME_CLAIM),
                 (Kind::Service, DATABASE),
             ] {

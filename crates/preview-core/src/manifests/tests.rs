@@ -249,6 +249,7 @@ fn the_database_keeps_its_data_in_a_volume_and_its_password_in_the_secret() {
         "name": "database"
       },
       "spec": {
+        "podManagementPolicy": "Parallel",
         "replicas": 1,
         "revisionHistoryLimit": 2,
         "selector": {
@@ -593,6 +594,7 @@ fn all_names_are_those_of_all_manifests() {
         preview.furniture(&secrets()),
         preview.database(),
         preview.jobs(&uid()).concat(),
+        vec![preview.database_state(&State::fresh(uid()))],
         preview.workloads(),
         preview.routes(),
     ]
