@@ -5,6 +5,7 @@
 //! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
 
 mod arguments;
+mod budget;
 mod checks;
 mod database;
 mod observe;
@@ -78,6 +79,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     let preview =
         Preview::new(&config, &world.repository.slug, &owner, &pull.head, &images).misused()?;
     if arguments.command == Some(Command::Plan) {
+        budget::planned(&runner, &preview)?;
         return Ok(planned(&runner, &preview, &pull, &accepted));
     }
     let claimant = Claimant {
@@ -157,7 +159,7 @@ impl<'a> Deploy<'a> {
 
     /// Looks whether all can go well, takes the Namespace and a slot, and fills it, wave by wave.
     async fn act(&self, story: &mut Story<'_>) -> Result<(), Stop> {
-        let found = self.preflight().await?;
+        let found = self.preflight(story).await?;
         let files = self.database_files().await?;
         let mut slot = self.take_namespace().await?;
         // Only the owner tells: a run that wakes up late must not overwrite what a newer one said.

@@ -10,6 +10,7 @@ use preview_core::tls::{self, HomeSecret, SecretData};
 
 use crate::Deploy;
 use crate::stop::Stop;
+use crate::story::Story;
 
 /// What was found on the cluster before anything was applied, for the waves that need it.
 #[derive(Debug, Default)]
@@ -23,9 +24,10 @@ impl Deploy<'_> {
     ///
     /// # Errors
     /// When a rule says no; all of those that do are told together.
-    pub(crate) async fn preflight(&self) -> Result<Found, Stop> {
+    pub(crate) async fn preflight(&self, story: &mut Story<'_>) -> Result<Found, Stop> {
         self.may_take_namespace().await?;
         let mut refusals: Vec<String> = Vec::new();
+        self.check_quota(story, &mut refusals).await?;
         let certificate = self.certificate(&mut refusals).await?;
         if refusals.is_empty() {
             return Ok(Found { certificate });

@@ -14,6 +14,7 @@ use preview_core::objects::{Kind, ObjectName};
 use preview_core::outcome::EffectResult;
 use preview_core::ownership::Claimant;
 use preview_core::pulls::PullRequest;
+use preview_core::quota::Table;
 use preview_github::{
     Change, CommitState, CommitStatus, DeploymentFilter, DeploymentId, DeploymentRequest,
     DeploymentState, ImageLabel, NewDeploymentStatus,
@@ -34,6 +35,8 @@ pub(crate) struct Story<'a> {
     /// Where the previous version answers, while it does.
     answers: Option<String>,
     comment: Comment,
+    /// Who needs how much of the quota, where it is not enough.
+    table: Option<Table>,
     progress: Option<DeploymentId>,
 }
 
@@ -57,6 +60,7 @@ impl<'a> Story<'a> {
                 run_url: world.runner.environment().run_url(),
                 preview_gone: false,
             },
+            table: None,
             progress: None,
         }
     }
@@ -124,6 +128,11 @@ impl<'a> Story<'a> {
         self.answers.clone_from(&self.url);
         self.comment.components = components;
         self.note(Note::PreviousServes { commit });
+    }
+
+    /// Keeps who needs how much of the quota, for the comment that refuses.
+    pub(crate) fn shows(&mut self, table: Table) {
+        self.table = Some(table);
     }
 
     /// The comment says what is being done.
@@ -225,10 +234,10 @@ impl<'a> Story<'a> {
 
     /// A rule says no.
     pub(crate) async fn refused(&self, reasons: &[String]) {
-        let reasons = reasons.to_vec();
+        let (reasons, table) = (reasons.to_vec(), self.table.clone());
         let told = async {
             self.marks(CommitState::Failure, "Refused").await?;
-            self.tell(State::Refused { reasons }, None).await
+            self.tell(State::Refused { reasons, table }, None).await
         };
         self.warn(told.await);
     }
@@ -241,8 +250,8 @@ impl<'a> Story<'a> {
                 (State::Failed((**failure).clone()), in_short)
             }
             Failed::Refused(reasons) => {
-                let reasons = reasons.clone();
-                (State::Refused { reasons }, "Refused".to_owned())
+                let (reasons, table) = (reasons.clone(), self.table.clone());
+                (State::Refused { reasons, table }, "Refused".to_owned())
             }
             Failed::Misused(error) | Failed::Outside(error) => {
                 let error = error.clone();

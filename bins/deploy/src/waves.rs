@@ -41,7 +41,8 @@ impl Deploy<'_> {
         };
         slot.is_replaced(phase).await?;
         story.deploys(step).await?;
-        let wave = [self.preview.workloads(), self.preview.routes()].concat();
+        let workloads = self.within_quota(self.preview.workloads(), story).await?;
+        let wave = [workloads, self.preview.routes()].concat();
         self.apply_and_wait(wave, story, |failure| failure).await
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{BoxStream, SelectAll, StreamExt as _};
 use kube::api::ResourceExt as _;
 use kube::runtime::watcher::Event;
-use preview_core::health::{Failure, FailureClass, Rollout, judge};
+use preview_core::health::{Failure, FailureClass, Rollout, is_rejection, judge, waits_for_room};
 use preview_core::names::NamespaceName;
 use preview_core::objects::{
     ContainerFacts, ContainerState, Kind, ObjectName, PodFacts, WorkloadFacts,
@@ -23,8 +23,9 @@ impl Cluster {
     /// each change on the way. The verdicts come in the order of `workloads`.
     ///
     /// A certain failure carries the last log lines of its container. At the deadline, what is not complete has a
-    /// failure of class [`FailureClass::Timeout`] that names the pod and what it waits for. A CronJob is complete as
-    /// soon as it is written.
+    /// failure of class [`FailureClass::Timeout`] that names the pod and what it waits for, or of class
+    /// [`FailureClass::Quota`] where a quota or a policy rejects its pods. A CronJob is complete as soon as it is
+    /// written.
     ///
     /// # Errors
     /// When the cluster cannot be watched, or a workload is not there.
@@ -88,6 +89,7 @@ impl Cluster {
                 seen: BTreeSet::new(),
                 told: BTreeMap::new(),
                 ended: BTreeMap::new(),
+                waited_for_room: BTreeSet::new(),
                 hiccup: None,
             },
         }
@@ -175,6 +177,8 @@ struct Wait<'a> {
     told: BTreeMap<ObjectName, Rollout>,
     /// How Jobs ended that are removed.
     ended: BTreeMap<ObjectName, Rollout>,
+    /// Workloads that the quota had no room for, and whose controllers gave up meanwhile.
+    waited_for_room: BTreeSet<ObjectName>,
     /// Why the watch is interrupted, while it is.
     hiccup: Option<String>,
 }
@@ -233,6 +237,7 @@ impl Wait<'_> {
         }
         if let Some((facts, pods)) = self.world.workload(name) {
             self.seen.insert(name.clone());
+            let facts = self.without_giving_up_for_room(name, facts);
             return Ok(Some(judge(name, &facts, &pods)));
         }
         if let Some(end) = self.ended.get(name) {
@@ -254,6 +259,26 @@ impl Wait<'_> {
             reason: format!("{name} is not there"),
             next: "somebody deleted it, or it was never applied: run the deploy again".into(),
         })
+    }
+
+    /// The facts without what the controller said while it waited for room: it goes on where there is some, and takes
+    /// back that it gave up only after the first new pod.
+    fn without_giving_up_for_room(
+        &mut self,
+        name: &ObjectName,
+        facts: WorkloadFacts,
+    ) -> WorkloadFacts {
+        if waits_for_room(&facts) {
+            self.waited_for_room.insert(name.clone());
+        } else if facts.gave_up.is_none() {
+            self.waited_for_room.remove(name);
+        }
+        WorkloadFacts {
+            gave_up: facts
+                .gave_up
+                .filter(|_| !self.waited_for_room.contains(name)),
+            ..facts
+        }
     }
 
     async fn with_logs(&self, verdicts: Vec<(ObjectName, Rollout)>) -> Vec<(ObjectName, Rollout)> {
@@ -335,6 +360,10 @@ impl Wait<'_> {
             && !failure.message.contains(&warning)
         {
             failure.message = format!("{}; last warning: {warning}", failure.message);
+        }
+        // Only a Deployment says in its status that its pods are rejected; of the others there are events.
+        if failure.pod.is_none() && is_rejection(&failure.message) {
+            failure.class = FailureClass::Quota;
         }
         failure
     }

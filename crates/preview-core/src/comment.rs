@@ -9,6 +9,7 @@ use crate::health::{Actor, Failure, Rollout};
 use crate::markdown::{code, fence, inline, is_plain_url, link};
 use crate::names::{CommitSha, ComponentName, NamespaceName, PinnedImage, Subject};
 use crate::outcome::ReceiptItem;
+use crate::quota::Table;
 
 mod note;
 
@@ -117,6 +118,8 @@ pub enum State {
     Refused {
         /// Each reason with its next step.
         reasons: Vec<String>,
+        /// Who needs how much of the quota, where that is a reason.
+        table: Option<Table>,
     },
     /// It is gone.
     Destroyed {
@@ -275,7 +278,13 @@ impl Comment {
                 acts(&mut out, Actor::Operator);
             }
             State::Queued { place, holders } => queue(&mut out, *place, holders),
-            State::Refused { reasons } | State::NotPromoted { reasons, .. } => {
+            State::Refused { reasons, table } => {
+                list(&mut out, reasons.iter().map(|reason| inline(reason)));
+                if let Some(table) = table {
+                    let _ = write!(out, "\n{}", table.markdown());
+                }
+            }
+            State::NotPromoted { reasons, .. } => {
                 list(&mut out, reasons.iter().map(|reason| inline(reason)));
             }
             State::Destroyed { receipt } | State::NotDestroyed { receipt } => {

@@ -191,6 +191,8 @@ pub struct Quota {
     pub resources: Resources,
     /// How many PersistentVolumeClaims it may have.
     pub volumes: u32,
+    /// The sum of the storage that they may ask for, where it is limited.
+    pub storage: Option<Memory>,
 }
 
 /// How images are read.

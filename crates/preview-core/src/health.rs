@@ -214,6 +214,9 @@ pub enum Rollout {
 ///
 /// kube's own condition for Deployments reports the *previous* rollout while the controller has not seen the new
 /// spec: hence `observed_generation` first.
+///
+/// A rejection by the preview's own quota is waited out, even when the controller has given up: nothing is applied that
+/// does not fit there, so what is in the way goes, and the controller tries again.
 #[must_use]
 pub fn judge(workload: &ObjectName, facts: &WorkloadFacts, pods: &[PodFacts]) -> Rollout {
     let seen = facts.observed_generation >= facts.generation;
@@ -227,13 +230,32 @@ pub fn judge(workload: &ObjectName, facts: &WorkloadFacts, pods: &[PodFacts]) ->
     if let Some(failure) = current.find_map(|pod| pod_failure(workload, pod)) {
         return Rollout::Failed(failure);
     }
-    match (&facts.gave_up, seen) {
+    match (&facts.gave_up, seen && !waits_for_room(facts)) {
         (Some(message), true) => Rollout::Failed(gave_up(workload, facts, pods, message)),
         _ => Rollout::Waiting {
             ready: facts.ready.min(facts.updated),
             desired: facts.desired,
         },
     }
+}
+
+/// Whether the preview's own quota keeps pods of the workload from being created.
+#[must_use]
+pub fn waits_for_room(facts: &WorkloadFacts) -> bool {
+    let rejection = facts.cannot_create_pods.as_deref();
+    rejection.is_some_and(is_rejection_by_own_quota)
+}
+
+/// Whether Kubernetes says this of pods that the preview's own quota has no room for.
+/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#how-kubernetes-resourcequotas-work>
+fn is_rejection_by_own_quota(message: &str) -> bool {
+    message.contains(&format!("exceeded quota: {},", crate::quota::NAME))
+}
+
+/// Whether Kubernetes says this of pods that any quota or policy forbids: it is an admission that refused them.
+#[must_use]
+pub fn is_rejection(message: &str) -> bool {
+    message.contains(" is forbidden: ")
 }
 
 fn is_complete(kind: Kind, facts: &WorkloadFacts) -> bool {
@@ -474,6 +496,36 @@ mod tests {
             judge(&web(), &unfinished, &[old]),
             Rollout::Waiting { .. }
         ));
+    }
+
+    #[test]
+    fn a_rejection_by_the_previews_own_quota_is_waited_out() {
+        let rejected = |by: &str| WorkloadFacts {
+            available: 1,
+            updated: 1,
+            gave_up: Some("ReplicaSet \"web-1\" has timed out progressing.".into()),
+            cannot_create_pods: Some(format!(
+                "pods \"web-1-x\" is forbidden: {by} requested: limits.cpu=500m, used: limits.cpu=4, limited: limits.cpu=4"
+            )),
+            ..complete()
+        };
+        let verdict = |by: &str| judge(&web(), &rejected(by), &[]);
+        assert_eq!(
+            verdict("exceeded quota: preview,"),
+            Rollout::Waiting {
+                ready: 1,
+                desired: 2
+            }
+        );
+        for other in [
+            "exceeded quota: teams,",
+            "failed quota: preview: must specify",
+        ] {
+            let Rollout::Failed(failure) = verdict(other) else {
+                panic!("{other} passes by itself")
+            };
+            assert_eq!(failure.class, FailureClass::Quota);
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod ownership;
 pub mod paths;
 pub mod promote;
 pub mod pulls;
+pub mod quota;
 pub mod record;
 pub mod summary;
 pub mod tls;

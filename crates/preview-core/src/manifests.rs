@@ -18,6 +18,7 @@ use crate::objects::{Kind, Manifest, ObjectName};
 use crate::ownership::{Claim, Claimant, Owner, keys};
 
 mod access;
+mod budget;
 mod checks;
 mod database;
 mod field;
@@ -58,10 +59,10 @@ pub const PULL_SECRET: &str = "image-pull";
 /// The ServiceAccount of every pod, which has no token.
 pub const SERVICE_ACCOUNT: &str = "preview";
 /// Replicas that an update may have beyond those wanted: old ones serve until new ones are ready.
-pub const SURGE: u32 = 1;
+pub(crate) const SURGE: u32 = 1;
 
 /// Kubernetes' own label for which program an object runs; with [`keys::COMPONENT`] what selectors go by.
-const NAME_LABEL: &str = "app.kubernetes.io/name";
+pub(crate) const NAME_LABEL: &str = "app.kubernetes.io/name";
 
 /// A preview that is wanted: of which head, from which images, under which names.
 #[derive(Clone, Debug)]

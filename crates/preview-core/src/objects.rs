@@ -246,6 +246,11 @@ impl Manifest {
         &self.body
     }
 
+    /// The whole body, for rules that change what is wanted before it is sent.
+    pub(crate) fn body_mut(&mut self) -> &mut Value {
+        &mut self.body
+    }
+
     /// The whole body, for the one who sends it.
     #[must_use]
     pub fn into_body(self) -> Value {

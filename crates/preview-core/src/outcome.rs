@@ -13,6 +13,7 @@ use crate::health::Failure;
 use crate::names::{
     CommitSha, ComponentName, Fence, NamespaceName, PinnedImage, RepositorySlug, Subject,
 };
+use crate::quota::Overdraft;
 
 /// The version of `result.json` that this version of the tool writes and reads.
 pub const RESULT_SCHEMA: u32 = 1;
@@ -261,6 +262,9 @@ pub struct ResultFile {
     /// Why it was refused, each with its next step.
     #[serde(default)]
     pub refusals: Vec<String>,
+    /// Who needs how much of what the preview's quota limits too narrowly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdraft: Option<Overdraft>,
     /// What was deployed and failed.
     #[serde(default)]
     pub failure: Option<Failure>,
@@ -299,6 +303,7 @@ impl ResultFile {
             url: None,
             images: BTreeMap::new(),
             refusals: Vec::new(),
+            overdraft: None,
             failure: None,
             receipt: Vec::new(),
             started,

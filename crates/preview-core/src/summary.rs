@@ -21,6 +21,9 @@ pub fn summary(result: &ResultFile, chain: &[Link]) -> String {
             let _ = writeln!(out, "- {}", inline(refusal));
         }
     }
+    if let Some(overdraft) = &result.overdraft {
+        let _ = write!(out, "\n### Quota\n\n{}", overdraft.table.markdown());
+    }
     failure(&mut out, result);
     if !chain.is_empty() {
         out += &chain_table(chain);

@@ -26,6 +26,10 @@ pub enum Note {
         /// As what its image was tested.
         tested: TestedAs,
     },
+    /// The quota has no room for a pod more: an update takes one away before its successor comes.
+    UpdatesInPlace,
+    /// The quota has no room for two versions: the previous one was stopped before the new one came.
+    StoppedFirst,
 }
 
 impl fmt::Display for Note {
@@ -43,6 +47,13 @@ impl fmt::Display for Note {
                 f,
                 "{} is as it was and was not built again: its image is the one that was tested with {tested}.",
                 display_name(component)
+            ),
+            Self::UpdatesInPlace => f.write_str(
+                "The quota has no room for one more pod, so an update stops each pod before its successor starts; \
+                 meanwhile fewer of them answer, or none.",
+            ),
+            Self::StoppedFirst => f.write_str(
+                "The quota has no room for two versions side by side, so the previous one was stopped first.",
             ),
         }
     }

@@ -220,6 +220,53 @@ fn queued_tells_who_has_the_slots() {
 }
 
 #[test]
+fn a_refusal_for_want_of_quota_shows_who_needs_how_much() {
+    let line = |object: &str, pods, cpu: &str| serde_json::json!({ "object": object, "pods": pods, "uses": { "limits.cpu": cpu } });
+    let table = serde_json::json!({
+        "lines": [line("StatefulSet/database", 1, "500m"), line("Deployment/web", 9, "4500m")],
+        "hard": { "limits.cpu": "4" },
+    });
+    let refused = Comment {
+        url: None,
+        namespace: None,
+        database: None,
+        components: Vec::new(),
+        ..comment(State::Refused {
+            reasons: vec!["the preview does not fit its quota".into()],
+            table: serde_json::from_value(table).unwrap(),
+        })
+    };
+    insta::assert_snapshot!(refused.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ⛔ Refused
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    - the preview does not fit its quota
+
+    | | limits.cpu |
+    |---|---:|
+    | `StatefulSet/database` | 500m |
+    | `Deployment/web` × 9 | 4500m |
+    | **Together** | **5** |
+    | **Allowed** | **4** |
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Nothing is deployed
+
+    </details>
+    ");
+}
+
+#[test]
 fn refused_tells_each_reason() {
     let refused = Comment {
         url: None,
@@ -231,6 +278,7 @@ fn refused_tells_each_reason() {
                 "pull request #123 comes from the fork mallory/shop".into(),
                 "<b>no</b>\n# title".into(),
             ],
+            table: None,
         })
     };
     insta::assert_snapshot!(refused.render(), @r"

@@ -202,6 +202,9 @@ pub(super) struct Quota {
     /// How many PersistentVolumeClaims it may have.
     #[serde(default = "volumes")]
     pub(super) volumes: u32,
+    /// The sum of the storage that they may ask for; not limited unless told.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub(super) storage: Option<Memory>,
 }
 
 impl Default for Quota {
@@ -210,6 +213,7 @@ impl Default for Quota {
             requests: Amounts::default(),
             limits: Amounts::default(),
             volumes: volumes(),
+            storage: None,
         }
     }
 }

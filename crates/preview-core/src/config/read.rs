@@ -311,6 +311,7 @@ fn quota(source: &Source<'_>, written: file::Quota) -> Result<Quota, ConfigError
     Ok(Quota {
         resources: resources(source, &["quota"], sums, &Resources::of_a_preview())?,
         volumes: written.volumes,
+        storage: written.storage,
     })
 }
 
@@ -349,7 +350,7 @@ fn check_together(source: &Source<'_>, config: &Config) -> Result<(), ConfigErro
             check_without_database(source, component)?;
         }
     }
-    check_quota(source, config)
+    Ok(())
 }
 
 fn check_without_database(source: &Source<'_>, component: &Component) -> Result<(), ConfigError> {
@@ -373,81 +374,6 @@ fn check_without_database(source: &Source<'_>, component: &Component) -> Result<
         }
     }
     Ok(())
-}
-
-/// A preview that its own quota would reject is refused before anything is done.
-fn check_quota(source: &Source<'_>, config: &Config) -> Result<(), ConfigError> {
-    let needs = Sums::at_the_most(config);
-    let quota = Sums::default().plus(&config.quota.resources, 1);
-    let volumes = u64::from(config.database.is_some());
-    let rows = [
-        (
-            "requests of CPU",
-            needs.cpu_requests,
-            quota.cpu_requests,
-            "m",
-        ),
-        ("limits of CPU", needs.cpu_limits, quota.cpu_limits, "m"),
-        (
-            "requests of memory",
-            needs.memory_requests >> 20,
-            quota.memory_requests >> 20,
-            "Mi",
-        ),
-        (
-            "limits of memory",
-            needs.memory_limits >> 20,
-            quota.memory_limits >> 20,
-            "Mi",
-        ),
-        ("volumes", volumes, u64::from(config.quota.volumes), ""),
-    ];
-    for (what, needed, allowed, unit) in rows {
-        let problem = format!(
-            "a preview that is being updated needs {what} of {needed}{unit}, and may have {allowed}{unit}; \
-             raise it, or lower replicas or resources of components"
-        );
-        check(source, needed <= allowed, &["quota"], problem)?;
-    }
-    Ok(())
-}
-
-/// Sums over containers, in thousandths of a core and bytes.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    cpu_requests: u64,
-    cpu_limits: u64,
-    memory_requests: u64,
-    memory_limits: u64,
-}
-
-impl Sums {
-    /// Every component with one replica more than it wants (the surge of an update; a Job of a component runs before
-    /// and needs no more), and the database.
-    fn at_the_most(config: &Config) -> Self {
-        let components = config
-            .components
-            .iter()
-            .fold(Self::default(), |sums, component| {
-                sums.plus(
-                    &component.resources,
-                    u64::from(component.replicas) + u64::from(manifests::SURGE),
-                )
-            });
-        config.database.iter().fold(components, |sums, database| {
-            sums.plus(&database.resources, 1)
-        })
-    }
-
-    fn plus(self, more: &Resources, times: u64) -> Self {
-        let add = |sum: u64, amount: u64| sum.saturating_add(amount.saturating_mul(times));
-        Self {
-            cpu_requests: add(self.cpu_requests, more.requests.cpu.millicores()),
-            cpu_limits: add(self.cpu_limits, more.limits.cpu.millicores()),
-            memory_requests: add(self.memory_requests, more.requests.memory.bytes()),
-            memory_limits: add(self.memory_limits, more.limits.memory.bytes()),
-        }
-    }
 }
 
 fn promote(

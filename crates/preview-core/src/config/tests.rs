@@ -150,6 +150,7 @@ fn everything_has_a_default_but_names_images_and_hosts() {
                 },
             },
             volumes: 3,
+            storage: None,
         },
         registry: RegistrySettings {
             plain_http: {},
@@ -272,7 +273,6 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
         ("path = \"/\"", "port = 0"),
         ("path = \"/\"", "port = 65536"),
         ("path = \"/\"", "replicas = -1"),
-        ("path = \"/\"", "replicas = 20"),
         ("path = \"/\"", "readiness = \"/ready?now\""),
         ("path = \"/\"", "env = { \"NO-NAME\" = \"x\" }"),
         ("path = \"/\"", "env = { BASE_URL = \"x\" }"),
@@ -286,7 +286,7 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
         ("[database]", "[database]\nimage = \"postgres\""),
         ("[database]", "[database]\nname = \"Shop\""),
         ("[database]", "[database]\nsize = \"big\""),
-        ("[database]", "[quota]\nvolumes = 0\n[database]"),
+        ("[database]", "[quota]\nstorage = \"big\"\n[database]"),
         ("[database]\n", ""),
         (
             "[database]",
@@ -322,7 +322,6 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
     preview.toml:6: components.web.port: 0 is no port; write 1 to 65535
     preview.toml:6: components.web.port: invalid value: integer `65536`, expected u16
     preview.toml:6: components.web.replicas: invalid value: integer `-1`, expected u32
-    preview.toml: quota: a preview that is being updated needs limits of CPU of 12000m, and may have 4000m; raise it, or lower replicas or resources of components
     preview.toml:6: components.web.readiness: no path; it begins with / and has neither blanks nor ? nor #
     preview.toml:6: components.web.env.NO-NAME: no name of an environment variable; use letters, digits and _, and no digit first
     preview.toml:6: components.web.env.BASE_URL: set for every component already; choose another name
@@ -336,7 +335,7 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
     preview.toml:14: database.image: no image with its registry; write it like docker.io/library/postgres:17
     preview.toml:14: database.name: no plain name; use a-z, 0-9 and _, at most 63, and a letter first
     preview.toml:14: database.size: "big" is not an amount of bytes such as "512Mi" or "1Gi"
-    preview.toml:13: quota: a preview that is being updated needs volumes of 1, and may have 0; raise it, or lower replicas or resources of components
+    preview.toml:14: quota.storage: "big" is not an amount of bytes such as "512Mi" or "1Gi"
     preview.toml:10: components.api.migrate: there is no database; describe one as [database], if with no keys at all
     preview.toml:14: registry.plain_http: "http://x" is no registry; write it like registry.example.com:5000
     preview.toml:14: ingress.class: no name of a Kubernetes object: a-z, 0-9, - and dots

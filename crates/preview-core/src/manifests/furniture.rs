@@ -17,7 +17,7 @@ pub(super) fn open(preview: &Preview<'_>) -> Vec<Manifest> {
         quota(preview),
         Manifest::new(
             Kind::LimitRange,
-            "preview",
+            crate::quota::NAME,
             &none,
             json!({ "spec": { "limits": [limit_range()] } }),
         ),
@@ -35,16 +35,19 @@ pub(super) fn open(preview: &Preview<'_>) -> Vec<Manifest> {
 fn quota(preview: &Preview<'_>) -> Manifest {
     let quota = &preview.config.quota;
     let (requests, limits) = (&quota.resources.requests, &quota.resources.limits);
-    let hard = json!({
+    let mut hard = json!({
         "requests.cpu": requests.cpu,
         "requests.memory": requests.memory,
         "limits.cpu": limits.cpu,
         "limits.memory": limits.memory,
         "persistentvolumeclaims": quota.volumes.to_string(),
     });
+    if let Some(storage) = &quota.storage {
+        hard["requests.storage"] = json!(storage);
+    }
     Manifest::new(
         Kind::ResourceQuota,
-        "preview",
+        crate::quota::NAME,
         &BTreeMap::new(),
         json!({ "spec": { "hard": hard } }),
     )

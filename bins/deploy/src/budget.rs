@@ -1,0 +1,97 @@
+//! Quota: whether the preview fits, before anything is applied; and room for what comes, beside what runs.
+
+use preview_actions::{Failed, Outside as _, Runner};
+use preview_core::comment::Note;
+use preview_core::manifests::Preview;
+use preview_core::objects::{Kind, Manifest};
+use preview_core::quota::{Budget, Left, Overdraft, Running, Update, in_place};
+use preview_k8s::InUse;
+
+use crate::Deploy;
+use crate::stop::Stop;
+use crate::story::Story;
+
+/// Shows what the preview needs and is allowed, as far as that can be known without a cluster.
+///
+/// # Errors
+/// When it cannot fit.
+pub(crate) fn planned(runner: &Runner, preview: &Preview<'_>) -> Result<(), Failed> {
+    let budget = preview.budget().map_err(Failed::refused)?;
+    if let Err(overdraft) = budget.check(&[]) {
+        show(runner, &overdraft);
+        return Err(Failed::Refused(overdraft.reasons()));
+    }
+    for line in budget.at_rest().lines() {
+        runner.console().line(&line);
+    }
+    if budget.update(&[]) == Update::InPlace {
+        runner.console().line(&Note::UpdatesInPlace.to_string());
+    }
+    Ok(())
+}
+
+/// Keeps the sum of each object, for the log, `result.json` and the summary.
+fn show(runner: &Runner, overdraft: &Overdraft) {
+    for line in overdraft.table.lines() {
+        runner.console().line(&line);
+    }
+    runner.know(|result| result.overdraft = Some(overdraft.clone()));
+}
+
+impl Deploy<'_> {
+    /// Whether everything that the preview needs fits its quota, beside the volumes that are there already.
+    pub(crate) async fn check_quota(
+        &self,
+        story: &mut Story<'_>,
+        refusals: &mut Vec<String>,
+    ) -> Result<(), Failed> {
+        let budget = match self.preview.budget() {
+            Ok(budget) => budget,
+            Err(uncountable) => {
+                refusals.push(uncountable.to_string());
+                return Ok(());
+            }
+        };
+        let claims = self.in_use().await?.claims.into_iter();
+        let left: Result<Vec<Left>, _> = claims.map(|(name, spec)| Left::of(name, &spec)).collect();
+        if let Err(overdraft) = budget.check(&left.outside()?) {
+            show(self.runner, &overdraft);
+            refusals.extend(overdraft.reasons());
+            story.shows(overdraft.table);
+        }
+        Ok(())
+    }
+
+    async fn in_use(&self) -> Result<InUse, Failed> {
+        let namespace = self.preview.namespace_name();
+        self.world.cluster.in_use(namespace).await.outside()
+    }
+
+    async fn running(&self) -> Result<Vec<Running>, Failed> {
+        let pods = self.in_use().await?.pods.into_iter();
+        // A Job's pods end by themselves, and whoever is rejected meanwhile waits.
+        let pods = pods.filter(|pod| pod.workload.kind != Kind::Job);
+        pods.map(|pod| Running::of(pod.workload, &pod.spec))
+            .collect::<Result<_, _>>()
+            .outside()
+    }
+
+    fn budget(&self) -> Result<Budget, Failed> {
+        self.preview.budget().map_err(Failed::refused)
+    }
+
+    /// The workloads as they can be rolled out within the quota, beside what runs.
+    pub(crate) async fn within_quota(
+        &self,
+        wave: Vec<Manifest>,
+        story: &mut Story<'_>,
+    ) -> Result<Vec<Manifest>, Stop> {
+        let budget = self.budget()?;
+        let running = self.running().await?;
+        if budget.update(&running) == Update::Surging {
+            return Ok(wave);
+        }
+        story.note(Note::UpdatesInPlace);
+        Ok(wave.into_iter().map(in_place).collect())
+    }
+}
