@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
+use preview_core::objects::Kind;
 use preview_core::ownership::TakeOver;
 use preview_core::tls::{self, HomeSecret, SecretData};
 
@@ -26,7 +27,7 @@ impl Deploy<'_> {
     /// When a rule says no; all of those that do are told together.
     pub(crate) async fn preflight(&self, story: &mut Story<'_>) -> Result<Found, Stop> {
         self.may_take_namespace().await?;
-        let mut refusals: Vec<String> = Vec::new();
+        let mut refusals = self.missing_kinds().await?;
         self.check_quota(story, &mut refusals).await?;
         let certificate = self.certificate(&mut refusals).await?;
         if refusals.is_empty() {
@@ -52,6 +53,13 @@ impl Deploy<'_> {
         })
     }
 
+    /// Kinds of which the preview has objects and the cluster has no definition.
+    async fn missing_kinds(&self) -> Result<Vec<String>, Failed> {
+        let kinds: Vec<Kind> = self.preview.custom_kinds().into_iter().collect();
+        let missing = self.world.cluster.missing_kinds(&kinds).await.outside()?;
+        Ok(missing.into_iter().map(not_installed).collect())
+    }
+
     /// Whether the Namespace is free, or this preview's own, and no newer run has it: only then may this run tell
     /// anybody how it went.
     async fn may_take_namespace(&self) -> Result<(), Stop> {
@@ -63,4 +71,19 @@ impl Deploy<'_> {
             TakeOver::Create | TakeOver::Take | TakeOver::Finish => Ok(()),
         }
     }
+}
+
+/// What is told of a kind that a cluster does not serve.
+fn not_installed(kind: Kind) -> String {
+    let what = match kind {
+        Kind::HttpRoute => "install the Gateway API there, or have preview.toml name no Gateway",
+        Kind::VolumeSnapshot | Kind::VolumeSnapshotContent => {
+            "install the definitions of CSI volume snapshots there, or have preview.toml name another seed"
+        }
+        _ => "use a cluster that serves it, or leave what needs it out",
+    };
+    format!(
+        "the cluster does not serve {kind} of {}, and the preview has one: {what}",
+        kind.api_version()
+    )
 }

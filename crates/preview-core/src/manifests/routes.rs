@@ -36,6 +36,13 @@ impl Preview<'_> {
         of_components.chain([&self.host]).cloned().collect()
     }
 
+    /// Kinds of its objects that a cluster has only where somebody installed them.
+    #[must_use]
+    pub fn custom_kinds(&self) -> BTreeSet<Kind> {
+        let kinds = self.all_names(None).into_iter().map(|object| object.kind);
+        kinds.filter(|kind| kind.is_custom()).collect()
+    }
+
     /// The host of a component; none where it is not reached from outside.
     #[must_use]
     pub fn host_of(&self, component: &ComponentName) -> Option<&Host> {
