@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use preview_actions::{Failed, Outside as _};
 use preview_core::checks::{Answer, PageCheck, Way};
+use preview_core::tls::AUTHORITY_KEY;
 use preview_visitor::Visitor;
 use secrecy::ExposeSecret as _;
 
@@ -16,10 +17,6 @@ use crate::story::Story;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long one answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The authority that signed a certificate, in the Secret that holds it: as cert-manager leaves it.
-/// <https://cert-manager.io/docs/usage/certificate/>
-const AUTHORITY: &str = "ca.crt";
-
 impl Deploy<'_> {
     /// Asks every component that has a check until it answers as it should, all of them at once.
     ///
@@ -53,7 +50,7 @@ impl Deploy<'_> {
                 let namespace = self.preview.namespace_name();
                 let cluster = &self.world.cluster;
                 let value = cluster
-                    .secret_value(namespace, &tls.secret, AUTHORITY)
+                    .secret_value(namespace, &tls.secret, AUTHORITY_KEY)
                     .await;
                 value.outside()?
             }

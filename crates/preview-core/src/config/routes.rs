@@ -113,13 +113,24 @@ pub(super) fn gateway(
     source: &Source<'_>,
     written: file::Gateway,
 ) -> Result<GatewaySettings, ConfigError> {
-    let is_given = |table: &str| source.position(&[table]) != usize::MAX;
-    check(
-        source,
-        !is_given("ingress"),
-        &["gateway"],
-        "there is [ingress], too, and a preview is reached through one of them; leave the other out",
-    )?;
+    let beside = [
+        (
+            "ingress",
+            "a preview is reached through one of the two; leave the other out",
+        ),
+        (
+            "tls",
+            "a Gateway's listener has the certificate, and previews need none; leave it out",
+        ),
+    ];
+    for (table, problem) in beside {
+        check(
+            source,
+            source.position(&[table]) == usize::MAX,
+            &["gateway"],
+            format!("there is [{table}], too, and {problem}"),
+        )?;
+    }
     let names = [
         ("name", Some(&written.name)),
         ("section", written.section.as_ref()),

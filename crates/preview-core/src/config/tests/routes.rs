@@ -144,6 +144,7 @@ fn a_gateway_stands_in_place_of_an_ingress_controller() {
     const GATEWAY: &str = "[gateway]\nname = \"public\"\nnamespace = \"gateways\"\n[database]";
     let told: Vec<String> = [
         ("[gateway]", "[ingress]\nclass = \"nginx\"\n[gateway]"),
+        ("[gateway]", "[tls]\n[gateway]"),
         ("\"public\"", "\"Public\""),
         ("\"gateways\"", "\"gate.ways\""),
         ("\"public\"", "\"public\"\nsection = \"*\""),
@@ -154,11 +155,22 @@ fn a_gateway_stands_in_place_of_an_ingress_controller() {
     .map(|(from, to)| error_with("[database]", &GATEWAY.replacen(from, to, 1)))
     .collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
-    preview.toml:15: gateway: there is [ingress], too, and a preview is reached through one of them; leave the other out
+    preview.toml:15: gateway: there is [ingress], too, and a preview is reached through one of the two; leave the other out
+    preview.toml:14: gateway: there is [tls], too, and a Gateway's listener has the certificate, and previews need none; leave it out
     preview.toml:14: gateway.name: no name of a Kubernetes object: a-z, 0-9, - and dots
     preview.toml:15: gateway.namespace: "gate.ways" is not a namespace name (a DNS label: at most 63 of a-z, 0-9 and -)
     preview.toml:15: gateway.section: no name of a Kubernetes object: a-z, 0-9, - and dots
     preview.toml:15: gateway.listener: unknown key; there are: name, namespace, section
     preview.toml:13: gateway: missing field `name`
     "#);
+}
+
+#[test]
+fn the_example_behind_a_gateway_is_a_whole_configuration() {
+    let text = include_str!("../../../../../examples/preview.gateway.toml");
+    let config = Config::parse("examples/preview.gateway.toml", text).unwrap();
+    let gateway = config.gateway.unwrap();
+    assert_eq!(gateway.name, "public");
+    let checks = config.components.iter().filter(|c| c.check.is_some());
+    assert_eq!(checks.count(), 2);
 }
