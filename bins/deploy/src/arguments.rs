@@ -1,5 +1,7 @@
 //! What `preview-deploy` is told.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
 use preview_core::deploy::{CiRun, Request};
@@ -34,6 +36,9 @@ pub struct Arguments {
     /// Make the database afresh: what was typed into it is lost, and it is migrated and filled again
     #[arg(long)]
     pub reset_database: bool,
+    /// Manifests that the workflow rendered, in place of the built-in ones and of a kustomization; - for standard input
+    #[arg(long, value_name = "FILE", global = true)]
+    pub manifests: Option<PathBuf>,
 }
 
 /// What to do.

@@ -11,6 +11,7 @@ mod database;
 mod observe;
 mod preflight;
 mod record;
+mod rendering;
 mod slot;
 mod stop;
 mod story;
@@ -64,7 +65,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         subject: Subject::Pr(pull.number),
     };
     runner.know(|result| result.subject = Some(owner.subject.clone()));
-    let story = Story::new(&world, &pull);
+    let mut story = Story::new(&world, &pull);
     let accepted = match accepted {
         Ok(accepted) => accepted,
         Err(refusals) => {
@@ -78,6 +79,17 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     let images = accepted.pinned();
     let preview =
         Preview::new(&config, &world.repository.slug, &owner, &pull.head, &images).misused()?;
+    let made = world.made_of(&arguments, &pull, preview).await;
+    let (preview, notes) = match made {
+        Ok(made) => made,
+        Err(failed) => {
+            if arguments.command != Some(Command::Plan) {
+                story.failed(&failed).await;
+            }
+            return Err(failed);
+        }
+    };
+    notes.into_iter().for_each(|note| story.note(note));
     if arguments.command == Some(Command::Plan) {
         budget::planned(&runner, &preview)?;
         return Ok(planned(&runner, &preview, &pull, &accepted));

@@ -10,7 +10,7 @@ use preview_core::health::Rollout;
 use preview_core::labels::{self, image_labels};
 use preview_core::manifests::Preview;
 use preview_core::names::{CommitSha, ComponentName, PinnedImage, Subject};
-use preview_core::objects::{Kind, ObjectName};
+use preview_core::objects::ObjectName;
 use preview_core::outcome::EffectResult;
 use preview_core::ownership::Claimant;
 use preview_core::pulls::PullRequest;
@@ -37,6 +37,8 @@ pub(crate) struct Story<'a> {
     comment: Comment,
     /// Who needs how much of the quota, where it is not enough.
     table: Option<Table>,
+    /// Which component a workload stands for; the database stands for itself.
+    shown: BTreeMap<ObjectName, Option<ComponentName>>,
     progress: Option<DeploymentId>,
 }
 
@@ -61,6 +63,7 @@ impl<'a> Story<'a> {
                 preview_gone: false,
             },
             table: None,
+            shown: BTreeMap::new(),
             progress: None,
         }
     }
@@ -78,6 +81,8 @@ impl<'a> Story<'a> {
         claimant: &Claimant,
     ) -> Result<(), Failed> {
         for workload in preview.shown_workloads() {
+            self.shown
+                .insert(workload.object, workload.component.clone());
             match workload.component {
                 None => self.comment.database = Some(Condition::Starting),
                 Some(component) => self.comment.components.push((
@@ -115,6 +120,8 @@ impl<'a> Story<'a> {
     /// Keeps what else there is to know: every comment from now on says it.
     pub(crate) fn note(&mut self, note: Note) {
         if !self.comment.notes.contains(&note) {
+            let said = note.to_string();
+            self.world.runner.know(|result| result.notes.push(said));
             self.comment.notes.push(note);
         }
     }
@@ -144,20 +151,22 @@ impl<'a> Story<'a> {
     /// Keeps how the workloads were last seen.
     pub(crate) fn saw(&mut self, verdicts: &[(ObjectName, Rollout)]) {
         for (object, rollout) in verdicts {
-            if object.kind == Kind::StatefulSet {
-                self.comment.database = Some(match rollout {
-                    Rollout::Waiting { .. } => Condition::Starting,
-                    Rollout::Complete { .. } => Condition::Ready,
-                    Rollout::Failed(_) => Condition::Failed,
-                });
-                continue;
-            }
-            let mut shown = self.comment.components.iter_mut();
-            let of_object = shown.find(|(component, _)| {
-                object.kind == Kind::Deployment && component.as_str() == object.name
-            });
-            if let Some((_, replicas)) = of_object {
-                *replicas = Replicas::of(rollout, replicas.desired);
+            match self.shown.get(object) {
+                Some(Some(of_object)) => {
+                    let mut components = self.comment.components.iter_mut();
+                    let shown = components.find(|(component, _)| component == of_object);
+                    if let Some((_, replicas)) = shown {
+                        *replicas = Replicas::of(rollout, replicas.desired);
+                    }
+                }
+                Some(None) => {
+                    self.comment.database = Some(match rollout {
+                        Rollout::Waiting { .. } => Condition::Starting,
+                        Rollout::Complete { .. } => Condition::Ready,
+                        Rollout::Failed(_) => Condition::Failed,
+                    });
+                }
+                None => {}
             }
         }
     }

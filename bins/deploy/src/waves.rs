@@ -41,9 +41,18 @@ impl Deploy<'_> {
         };
         slot.is_replaced(phase).await?;
         story.deploys(step).await?;
+        let supplies = self.preview.supplies();
+        if !supplies.is_empty() {
+            self.apply(supplies).await?;
+        }
         let workloads = self.within_quota(self.preview.workloads(), story).await?;
-        let wave = [workloads, self.preview.routes()].concat();
-        self.apply_and_wait(wave, story, |failure| failure).await
+        self.apply_and_wait(workloads, story, |failure| failure)
+            .await?;
+        let routes = self.preview.routes();
+        if !routes.is_empty() {
+            self.apply(routes).await?;
+        }
+        Ok(())
     }
 
     /// Removes what the preview no longer has.
@@ -171,5 +180,8 @@ impl Deploy<'_> {
 }
 
 fn is_waited_for(kind: Kind) -> bool {
-    matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::Job)
+    matches!(
+        kind,
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Job
+    )
 }

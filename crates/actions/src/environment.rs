@@ -120,6 +120,12 @@ impl Environment {
             .map_err(|why| UsageError(format!("{name}: {why}; set it as GitHub Actions does")))
     }
 
+    /// `PATH`: where a program that is started is looked for.
+    #[must_use]
+    pub fn search_path(&self) -> Option<&str> {
+        self.get("PATH")
+    }
+
     /// Where GitHub is, and as whom we ask.
     ///
     /// # Errors

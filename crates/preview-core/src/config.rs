@@ -17,6 +17,7 @@ mod error;
 mod fields;
 mod file;
 mod isolation;
+mod manifests;
 mod patterns;
 mod quantity;
 mod read;
@@ -47,6 +48,8 @@ pub struct Config {
     pub components: Vec<Component>,
     /// A PostgreSQL of each preview's own.
     pub database: Option<Database>,
+    /// What a preview is made of, where that is not the built-in manifests.
+    pub manifests: ManifestSettings,
     /// What a preview may use altogether.
     pub quota: Quota,
     /// How images are read.
@@ -193,6 +196,15 @@ pub struct Quota {
     pub volumes: u32,
     /// The sum of the storage that they may ask for, where it is limited.
     pub storage: Option<Memory>,
+}
+
+/// What a preview is made of, where that is not the built-in manifests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ManifestSettings {
+    /// The folder of the kustomization, from the folder of `preview.toml`.
+    pub kustomize: Option<String>,
+    /// Which files manifests are made from; where nothing is said, the folders that the kustomization reads.
+    pub paths: PathPatterns,
 }
 
 /// How images are read.

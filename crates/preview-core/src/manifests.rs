@@ -24,6 +24,7 @@ mod database;
 mod field;
 mod furniture;
 mod jobs;
+pub mod kustomization;
 mod network;
 mod pod;
 mod policy;

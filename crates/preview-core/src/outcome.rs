@@ -271,6 +271,9 @@ pub struct ResultFile {
     /// What had to be gone, and is or is not.
     #[serde(default)]
     pub receipt: Vec<ReceiptItem>,
+    /// What else there is to know, as the comment's remarks: Markdown, one line each.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// When the run began.
     pub started: Timestamp,
     /// How long the run took, in milliseconds.
@@ -306,6 +309,7 @@ impl ResultFile {
             overdraft: None,
             failure: None,
             receipt: Vec::new(),
+            notes: Vec::new(),
             started,
             took_ms: 0,
             effects: Effects::new(),
@@ -424,6 +428,7 @@ mod tests {
           "refusals": [],
           "failure": null,
           "receipt": [],
+          "notes": [],
           "started": "2025-12-19T14:32:00Z",
           "took_ms": 0,
           "effects": [

@@ -30,6 +30,7 @@ pub fn summary(result: &ResultFile, chain: &[Link]) -> String {
     }
     images(&mut out, result);
     receipt(&mut out, result);
+    notes(&mut out, result);
     effects(&mut out, result);
     out
 }
@@ -131,6 +132,16 @@ fn receipt(out: &mut String, result: &ResultFile) {
                 .as_ref()
                 .map_or_else(String::new, |note| format!(": {}", inline(note)))
         );
+    }
+}
+
+fn notes(out: &mut String, result: &ResultFile) {
+    if result.notes.is_empty() {
+        return;
+    }
+    out.push_str("\n### Remarks\n\n");
+    for note in &result.notes {
+        let _ = writeln!(out, "- {note}");
     }
 }
 

@@ -105,8 +105,9 @@ async fn a_pull_request_gets_a_preview() {
     ✓ await Job/api-seed-[x]
     ✓ apply ConfigMap/database-state
     ✓ comment on #7: ⏳ Deploying — rolling out
-    ✓ apply Deployment/web, Service/web, Deployment/api, Service/api, Ingress/web
+    ✓ apply Deployment/web, Service/web, Deployment/api, Service/api
     ✓ await Deployment/web, Deployment/api
+    ✓ apply Ingress/web
     = prune preview-pr-7
     ✓ record test of pr-7
     ✓ label #7

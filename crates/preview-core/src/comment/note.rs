@@ -1,11 +1,14 @@
 //! Remarks on a preview that hold whatever its state is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::display_name;
 use crate::database::Rebuild;
 use crate::deploy::TestedAs;
+use crate::markdown::code;
 use crate::names::{CommitSha, ComponentName};
+use crate::objects::ObjectName;
 
 /// Something that whoever looks at the preview should know; one item of the comment's list of remarks.
 ///
@@ -30,7 +33,19 @@ pub enum Note {
     UpdatesInPlace,
     /// The quota has no room for two versions: the previous one was stopped before the new one came.
     StoppedFirst,
+    /// The pull request changes what previews are made of, and its own is made of the base branch's.
+    ManifestsNotInPreview {
+        /// The paths of the files that it changes.
+        files: Vec<String>,
+    },
+    /// Images that were not built from this pull request, each with what runs it.
+    OtherImages(BTreeMap<String, BTreeSet<ObjectName>>),
+    /// Variables in the manifests that stand for nothing, each with where.
+    VariablesLeft(BTreeMap<String, BTreeSet<ObjectName>>),
 }
+
+/// Files and images that are named one by one.
+const NAMED: usize = 20;
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,6 +70,43 @@ impl fmt::Display for Note {
             Self::StoppedFirst => f.write_str(
                 "The quota has no room for two versions side by side, so the previous one was stopped first.",
             ),
+            Self::ManifestsNotInPreview { files } => {
+                let files = listed(files.iter().map(|file| code(file)));
+                write!(
+                    f,
+                    "This preview is made of the base branch's manifests: what this pull request changes in {files} is \
+                     not in it."
+                )
+            }
+            Self::OtherImages(images) => {
+                let images = listed(images.iter().map(placed));
+                write!(f, "Not built from this pull request: {images}.")
+            }
+            Self::VariablesLeft(variables) => {
+                let variables = variables.iter();
+                let variables = variables.map(|(name, by)| placed((&format!("${{{name}}}"), by)));
+                let variables = listed(variables);
+                write!(
+                    f,
+                    "Left as they are, for they stand for nothing here: {variables}."
+                )
+            }
         }
     }
+}
+
+/// What is used, and by which objects.
+fn placed((what, objects): (&String, &BTreeSet<ObjectName>)) -> String {
+    let objects = listed(objects.iter().map(ToString::to_string));
+    format!("{} in {objects}", code(what))
+}
+
+/// The first of `items`, and how many more there are.
+fn listed(items: impl ExactSizeIterator<Item = String>) -> String {
+    let more = items.len().saturating_sub(NAMED);
+    let mut named = items.take(NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        named += &format!(" and {more} more");
+    }
+    named
 }

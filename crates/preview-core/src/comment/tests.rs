@@ -605,3 +605,31 @@ proptest! {
         prop_assert!(outside.ends_with("\n</details>\n"));
     }
 }
+
+#[test]
+fn remarks_on_manifests_name_files_images_and_variables() {
+    let objects = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+    let notes = [
+        Note::ManifestsNotInPreview {
+            files: vec!["deploy/base/web.yaml".into(), "preview.toml".into()],
+        },
+        Note::OtherImages(
+            [(
+                "redis:7".to_owned(),
+                objects(&["Deployment/cache", "Deployment/web"]),
+            )]
+            .into(),
+        ),
+        Note::VariablesLeft([("F`OO".to_owned(), objects(&["ConfigMap/script"]))].into()),
+        Note::ManifestsNotInPreview {
+            files: (10..35).map(|n| format!("{n}")).collect(),
+        },
+    ];
+    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(notes.join("\n"), @"
+    This preview is made of the base branch's manifests: what this pull request changes in `deploy/base/web.yaml`, `preview.toml` is not in it.
+    Not built from this pull request: `redis:7` in Deployment/cache, Deployment/web.
+    Left as they are, for they stand for nothing here: ``${F`OO}`` in ConfigMap/script.
+    This preview is made of the base branch's manifests: what this pull request changes in `10`, `11`, `12`, `13`, `14`, `15`, `16`, `17`, `18`, `19`, `20`, `21`, `22`, `23`, `24`, `25`, `26`, `27`, `28`, `29` and 5 more is not in it.
+    ");
+}

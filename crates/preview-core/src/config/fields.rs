@@ -32,6 +32,7 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Amounts>(&["database", "resources", "limits"]),
         level::<database::WrittenSeed>(&["database", "seed"]),
         level::<database::WrittenSnapshot>(&["database", "seed", "snapshot"]),
+        level::<file::Manifests>(&["manifests"]),
         level::<file::Quota>(&["quota"]),
         level::<file::Amounts>(&["quota", "requests"]),
         level::<file::Amounts>(&["quota", "limits"]),

@@ -39,6 +39,8 @@ pub(super) struct File {
     pub(super) components: BTreeMap<ComponentName, Component>,
     /// A PostgreSQL of each preview's own.
     pub(super) database: Option<Database>,
+    /// What a preview is made of, where that is not the built-in manifests.
+    pub(super) manifests: Option<Manifests>,
     /// What a preview may use altogether.
     #[serde(default)]
     pub(super) quota: Quota,
@@ -246,6 +248,20 @@ pub(super) struct Gateway {
     pub(super) namespace: NamespaceName,
     /// The listener that takes the routes; every one that would unless told.
     pub(super) section: Option<String>,
+}
+
+/// What a preview is made of, where that is not the built-in manifests: a Deployment and a Service for each component,
+/// and routes. Furniture, the database and the commands of components are the same in every preview.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Manifests {
+    /// The folder of a kustomization, from the folder of this file. `kustomize build` or `kubectl kustomize` renders it,
+    /// whichever is there.
+    pub(super) kustomize: Option<String>,
+    /// Patterns of the files that manifests are made from: of a pull request that changes one it is told that its
+    /// preview has it as it is on the base branch. The folders that the kustomization reads, unless told.
+    pub(super) paths: Option<Vec<String>>,
 }
 
 /// How images are read.

@@ -40,6 +40,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             .database
             .map(|written| database::read(&source, written))
             .transpose()?,
+        manifests: super::manifests::manifests(&source, written.manifests)?,
         quota: quota(&source, written.quota)?,
         registry: registry(&source, written.registry)?,
         tls: written

@@ -1,6 +1,7 @@
 use super::*;
 
 mod checks;
+mod manifests;
 mod routes;
 
 const EXAMPLE: &str = include_str!("../../../../examples/preview.toml");
@@ -138,6 +139,12 @@ fn everything_has_a_default_but_names_images_and_hosts() {
                 seed: None,
             },
         ),
+        manifests: ManifestSettings {
+            kustomize: None,
+            paths: PathPatterns(
+                [],
+            ),
+        },
         quota: Quota {
             resources: Resources {
                 requests: Amounts {
@@ -245,7 +252,7 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
 
 #[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
-    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, quota, tls, network, ingress, gateway, checks, registry, promote");
+    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, manifests, quota, tls, network, ingress, gateway, checks, registry, promote");
     insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, unchanged, port, replicas, host, path, check, readiness, env, migrate, seed, resources");
 }
 
