@@ -523,3 +523,49 @@ async fn bad_input_is_told_with_what_to_do() {
     assert_eq!(runs(&shop, "web"), before("web"));
     shop.close();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_was_not_built_again_is_promoted_by_the_record_that_names_it() {
+    let (shop, seven, commit) = merged().await;
+    let web = runs_after(&shop, &commit, "web").await;
+    let older = record(&shop, seven);
+
+    // CI of #8 builds `api` alone; its preview ran `web` as #7 left it.
+    let files = [("api/main.rs", "cheaper")];
+    let number = shop.repository.open_pull_request("feature/prices", &files);
+    shop.build(number);
+    let mut tested = record(&shop, number);
+    let component: ComponentName = "web".parse().unwrap();
+    let unchanged = Recorded {
+        unchanged_since: Some(commit.parse().unwrap()),
+        ..older.components[&component].clone()
+    };
+    tested.components.insert(component.clone(), unchanged);
+    let merged = shop.repository.merge(number, MergeStyle::Squash);
+
+    // That record with another B is no record of that image: it says itself what it was built from.
+    let mut wrong = tested.clone();
+    if let Some(recorded) = wrong.components.get_mut(&component) {
+        recorded.built_from = tested.components[&"api".parse().unwrap()]
+            .built_from
+            .clone();
+    }
+    keep(&shop, &wrong, signed(&wrong, RECORD_KEY)).await;
+    let error = on_push(&shop, &merged).await.exits(1).error();
+    assert!(error.contains("says it was built from"), "{error}");
+    assert_eq!(runs(&shop, "web"), web);
+
+    tested.tested_at = "2025-12-19T15:00:00Z".parse().unwrap();
+    keep(&shop, &tested, signed(&tested, RECORD_KEY)).await;
+    on_push(&shop, &merged).await.exits(0);
+    assert_eq!(runs(&shop, "web"), web, "web is as it was");
+    let api = &tested.components[&"api".parse().unwrap()].image;
+    assert_eq!(runs(&shop, "api"), api.to_string());
+    shop.close();
+}
+
+/// The image of a component, once `commit` is promoted.
+async fn runs_after(shop: &Shop, commit: &str, component: &str) -> String {
+    on_push(shop, commit).await.exits(0);
+    runs(shop, component)
+}

@@ -6,6 +6,7 @@ mod bad_input;
 mod checks;
 mod life;
 mod shop;
+mod unchanged;
 
 /// The program that was built for these tests.
 const DEPLOY: &str = env!("CARGO_BIN_EXE_preview-deploy");
