@@ -219,11 +219,11 @@ async fn what_differs_from_what_was_tested_must_have_been_built() {
     );
 
     // The pull request leaves it alone, and its base does not: nobody ever tested what that pushed.
+    shop.repository.close(number);
     shop.repository
         .push_to_base(&[("web/cart.html", "sold out")]);
     let number = builds_api(&shop, &[("api/main.rs", "cheaper")]);
-    let ran = deploy(&shop, number).await.exits(1);
-    let error = plain(ran.error());
+    let error = plain(deploy(&shop, number).await.exits(1).error());
     assert!(
         error.contains("it has to be built, for \"web/cart.html\" is not as it was in [M]"),
         "{error}"
@@ -264,7 +264,7 @@ async fn only_a_record_that_proves_something_is_taken() {
         known.stdout
     );
     for (key, why) in [
-        (other.as_str(), "its signature is not ours"),
+        (other.as_str(), "signature is not ours"),
         ("", "without the key"),
     ] {
         let error = shop.run(DEPLOY, &[], &event(key)).await.exits(1).error();

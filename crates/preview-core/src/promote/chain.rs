@@ -156,7 +156,7 @@ fn component_links(
         .get(&recorded.image)
         .filter(|facts| facts.present);
     let mut links = vec![
-        Link::new(in_record, true, "an image", recorded.image.to_string()),
+        Link::new(in_record, true, "an image", in_the_record(recorded)),
         Link::new(
             name("built by"),
             recorded.built_by != BuiltBy::Contributor,
@@ -175,6 +175,14 @@ fn component_links(
         Some(facts) => links.extend(registry_links(facts, recorded, &name)),
     }
     links
+}
+
+fn in_the_record(recorded: &Recorded) -> String {
+    let image = &recorded.image;
+    match &recorded.unchanged_since {
+        Some(since) => format!("{image}, as it was in {}", since.short()),
+        None => image.to_string(),
+    }
 }
 
 fn registry_links(
