@@ -115,6 +115,35 @@ impl Ground {
         tag: &str,
         folder: &Path,
     ) -> anyhow::Result<BTreeMap<String, String>> {
+        let Example { web, api } = self.example(revision, edition, folder).await?;
+        let mut digests = BTreeMap::new();
+        for (name, layout) in [("web", web), ("api", api)] {
+            digests.insert(name.to_owned(), self.publish(&layout, name, tag).await?);
+        }
+        Ok(digests)
+    }
+
+    /// Builds the example's page alone and pushes it under `tag`; gives its digest.
+    ///
+    /// # Errors
+    /// When it does not compile, or the registry refuses it.
+    pub(crate) async fn publish_page(
+        &self,
+        revision: &str,
+        edition: Edition,
+        tag: &str,
+        folder: &Path,
+    ) -> anyhow::Result<String> {
+        let Example { web, .. } = self.example(revision, edition, folder).await?;
+        self.publish(&web, "web", tag).await
+    }
+
+    async fn example(
+        &self,
+        revision: &str,
+        edition: Edition,
+        folder: &Path,
+    ) -> anyhow::Result<Example> {
         let placeholders = self.world().is_some();
         let (revision, folder) = (revision.to_owned(), folder.to_owned());
         // It compiles, or reads files of some megabytes.
@@ -122,12 +151,7 @@ impl Ground {
             true => images::placeholder_layouts(&revision, edition, &folder),
             false => images::example_layouts(&revision, edition, &folder),
         });
-        let Example { web, api } = built.await.context("build the example")??;
-        let mut digests = BTreeMap::new();
-        for (name, layout) in [("web", web), ("api", api)] {
-            digests.insert(name.to_owned(), self.publish(&layout, name, tag).await?);
-        }
-        Ok(digests)
+        built.await.context("build the example")?
     }
 
     /// Pushes an image and gives its digest.

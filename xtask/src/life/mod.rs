@@ -14,6 +14,7 @@ mod progress;
 mod repository;
 mod sight;
 mod stage;
+mod unchanged;
 
 #[cfg(test)]
 mod story;
@@ -55,6 +56,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("life", play),
     play!("missing", broken::an_image_is_missing),
     play!("crash", broken::a_container_crashes),
+    play!("unchanged", unchanged::the_page_alone_is_built),
 ];
 
 impl Play {

@@ -23,8 +23,11 @@ use crate::images::Edition;
 
 mod edge;
 mod furnish;
+mod monorepo;
 mod runs;
 mod sights;
+
+pub(crate) use monorepo::deployed;
 
 /// Until something is there, or gone: on a node of two cores, with images to pull.
 const PATIENCE: Duration = Duration::from_secs(120);

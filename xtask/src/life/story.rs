@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use insta::assert_snapshot;
 use sandbox::World;
 
-use super::{Ground, Like, Programs, Progress, Stage, broken, play, stage::short};
+use super::{Ground, Like, Programs, Progress, Stage, broken, play, stage::short, unchanged};
 
 /// Built once for all tests of this process.
 fn programs() -> Programs {
@@ -110,4 +110,12 @@ async fn an_image_that_is_missing_is_told_long_before_the_deadline() {
 async fn a_container_that_crashes_is_told_long_before_the_deadline() {
     let (mut stage, _folder) = stage().await;
     broken::a_container_crashes(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_pull_request_leaves_as_it_was_is_not_built_again() {
+    let (mut stage, _folder) = stage().await;
+    unchanged::the_page_alone_is_built(&mut stage)
+        .await
+        .unwrap();
 }
