@@ -11,7 +11,7 @@
 //! - Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, garbage collection, claims and their volumes.
 //! - pods: scheduling by requests and claims, image pulls from a known registry, init containers, restarts with
 //!   back-off, ConfigMaps and Secrets that are missing, logs, events of what goes wrong.
-//! - pages of Services through the API server's proxy.
+//! - pages of Services through the API server's proxy, and over TLS through a front door that obeys Ingresses.
 //!
 //! Waits are shorter than on a real cluster: a step of a container takes some milliseconds, a back-off begins at 20 ms,
 //! a pod ends a few milliseconds after its deletion, a namespace as soon as it is empty.
@@ -27,7 +27,7 @@
 //! - of Pod Security's `baseline` all but host namespaces, host paths, host ports, privileged containers and added
 //!   capabilities.
 //! - ownership (`managedFields`) of what controllers write: it has no owner.
-//! - CronJobs make no Jobs. NetworkPolicies, Ingresses and probes are stored only: whether a container is ready is
+//! - CronJobs make no Jobs. NetworkPolicies and probes are stored only: whether a container is ready is
 //!   told ([`Behaviour`]). Taints, affinity, priorities, disruption budgets, `minReadySeconds`,
 //!   `revisionHistoryLimit`.
 //! - events, save warnings and the completion of Jobs; an event that is the same again is not counted.
@@ -63,6 +63,7 @@ mod defaults;
 mod discovery;
 mod environment;
 mod fields;
+mod front_door;
 mod images;
 mod kinds;
 mod managers;
@@ -85,6 +86,7 @@ mod watch;
 mod write;
 
 pub use behaviour::{Behaviour, Reply, Responder, Visit};
+pub use front_door::FrontDoor;
 pub use kinds::kinds;
 pub use seen::SeenPod;
 

@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::api::{Asked, Place};
 use super::behaviour::{Visit, page};
+use super::kinds::Resource;
 use super::refusal::Refusal;
 use super::state::State;
+use super::store::Key;
 
 /// `name` is `SERVICE:PORT`, or `SERVICE` where it has one port.
 pub(super) fn visit(
@@ -19,12 +21,34 @@ pub(super) fn visit(
     below: &str,
 ) -> Result<Response, Refusal> {
     let (name, port) = name.split_once(':').unwrap_or((name, ""));
-    let service = state.store.get(&place.key(name)).cloned();
-    let service = service.ok_or_else(|| Refusal::not_found(place.resource, name))?;
-    let port = find_port(&service, port).ok_or_else(|| {
+    let query: Vec<String> = asked
+        .query
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let mut target = format!("/{below}");
+    if !query.is_empty() {
+        target = format!("{target}?{}", query.join("&"));
+    }
+    let namespace = place.namespace.unwrap_or_default();
+    page_of(state, namespace, name, port, target)
+}
+
+/// The page of a Service's port (its name or number) at a path with its query.
+pub(super) fn page_of(
+    state: &State,
+    namespace: &str,
+    name: &str,
+    port: &str,
+    path: String,
+) -> Result<Response, Refusal> {
+    let services = Resource::get("Service")?;
+    let service = state.store.get(&Key::new("Service", namespace, name));
+    let service = service.ok_or_else(|| Refusal::not_found(services, name))?;
+    let port = find_port(service, port).ok_or_else(|| {
         Refusal::unavailable(format!("no service port {port} found for service {name:?}"))
     })?;
-    let pod = endpoint(state, place, &service).ok_or_else(|| {
+    let pod = endpoint(state, namespace, service).ok_or_else(|| {
         Refusal::unavailable(format!("no endpoints available for service {name:?}"))
     })?;
     let container = listener(&pod, &port["targetPort"]).ok_or_else(|| {
@@ -37,15 +61,6 @@ pub(super) fn visit(
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let runs = state.runs.get(uid).map(|run| &run.containers);
     let run = runs.and_then(|all| all.get(container["name"].as_str().unwrap_or_default()));
-    let query: Vec<String> = asked
-        .query
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let mut path = format!("/{below}");
-    if !query.is_empty() {
-        path = format!("{path}?{}", query.join("&"));
-    }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let visit = Visit {
         namespace: text(&pod["metadata"]["namespace"]),
@@ -75,9 +90,9 @@ fn find_port<'a>(service: &'a Value, wanted: &str) -> Option<&'a Value> {
 }
 
 /// A pod that is ready, of those that the service selects.
-fn endpoint(state: &State, place: &Place<'_>, service: &Value) -> Option<Value> {
+fn endpoint(state: &State, namespace: &str, service: &Value) -> Option<Value> {
     let selector = service["spec"]["selector"].as_object()?;
-    let mut pods = state.store.list("Pod", place.namespace);
+    let mut pods = state.store.list("Pod", Some(namespace));
     let ready = pods.find(|(_, pod)| {
         let labels = &pod["metadata"]["labels"];
         let mut selector = selector.iter();
