@@ -1,4 +1,4 @@
-//! Images for the node, out of Debian's packages: PostgreSQL, and two that make a point in a test.
+//! Images for the node, out of Debian's packages: PostgreSQL, nginx, and two that make a point in a test.
 //!
 //! Their digests follow Debian's point releases and differ between machines: never snapshot them.
 
@@ -67,6 +67,36 @@ fn shell(packages: &Packages, layer: &mut Layer) -> anyhow::Result<()> {
         layer.link(&format!("bin/{applet}"), "busybox");
     }
     Ok(())
+}
+
+/// nginx in the version that apt would install, without its modules. It reads `/etc/front-door/nginx.conf`.
+///
+/// # Errors
+/// When its packages cannot be had, or `folder` cannot be written.
+pub(crate) fn nginx_layout(folder: &Path) -> anyhow::Result<Layout> {
+    const PROGRAM: &str = "usr/sbin/nginx";
+    let packages = Packages::unpacked(&["nginx"])?;
+    let entrypoint = [
+        &format!("/{PROGRAM}"),
+        "-e",
+        "/dev/stderr",
+        "-c",
+        "/etc/front-door/nginx.conf",
+        "-g",
+        "daemon off;",
+    ];
+    let mut image = Image {
+        entrypoint: entrypoint.map(str::to_owned).into(),
+        ports: vec![443],
+        ..Image::default()
+    };
+    packages.take(&mut image.layer, &[PROGRAM.into()])?;
+    image
+        .layer
+        .file("etc/passwd", 0o644, "root:x:0:0::/:/\n")
+        .file("etc/group", 0o644, "root:x:0:\n")
+        .directory("tmp", 0o1777);
+    image.write(folder)
 }
 
 /// PostgreSQL in the version that apt would install, which starts as the official image `postgres` does.

@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context as _, ensure};
 use sandbox::{World, cluster::Behaviour};
 
-use super::kube::Kube;
+use super::{
+    front_door::{FrontDoor, Nginx},
+    kube::Kube,
+};
 use crate::{
     counterparts::{Containerd, Running},
     images::{self, Account, Edition, Example, Layout},
@@ -208,6 +211,35 @@ impl Ground {
         });
         let layout = built.await.context("make PostgreSQL's image")??;
         self.publish(&layout, "postgres", POSTGRES).await.map(drop)
+    }
+
+    /// Opens the front door, in the Namespace of the ingress controller: the Ingresses and their Secrets count as they
+    /// are now on a real cluster, and as they are whenever somebody comes on the sandbox. Its visitors believe the
+    /// certificates of `authority` (PEM).
+    ///
+    /// # Errors
+    /// When nginx's image cannot be made or pushed, or it does not come up.
+    pub(crate) async fn front_door(
+        &self,
+        namespace: &str,
+        authority: String,
+        folder: &Path,
+    ) -> anyhow::Result<FrontDoor> {
+        if let Some(world) = self.world() {
+            let door = world.cluster.open_front_door().await;
+            let door = door.context("open the sandbox's front door")?;
+            return Ok(FrontDoor::of_sandbox(door, authority));
+        }
+        let folder = folder.join("nginx.oci");
+        let built = tokio::task::spawn_blocking(move || images::nginx_layout(&folder));
+        let layout = built.await.context("make nginx's image")??;
+        let digest = self.publish(&layout, "nginx", "1").await?;
+        let nginx = Nginx {
+            kube: &self.kube,
+            namespace,
+            image: &format!("{}@{digest}", self.image("nginx")),
+        };
+        Ok(FrontDoor::at(nginx.listen().await?, authority))
     }
 
     /// The containers of a namespace that the node's runtime has, running or not; none where the runtime is not ours

@@ -51,7 +51,12 @@ impl Place<'_> {
             true => format!("apis/{}", self.api),
             false => format!("api/{}", self.api),
         };
-        let kinds = format!("{}s", self.kind.to_lowercase());
+        let kind = self.kind.to_lowercase();
+        let kinds = match kind.strip_suffix('y') {
+            Some(stem) => format!("{stem}ies"),
+            None if kind.ends_with('s') => format!("{kind}es"),
+            None => format!("{kind}s"),
+        };
         match self.namespace {
             Some(namespace) => format!("{api}/namespaces/{namespace}/{kinds}"),
             None => format!("{api}/{kinds}"),
@@ -297,6 +302,9 @@ mod tests {
             path("v1", "PersistentVolume", None),
             "api/v1/persistentvolumes"
         );
+        let networking = |kind| path("networking.k8s.io/v1", kind, None);
+        assert!(networking("Ingress").ends_with("/ingresses"));
+        assert!(networking("NetworkPolicy").ends_with("/networkpolicies"));
     }
 
     #[tokio::test]

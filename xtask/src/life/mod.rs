@@ -5,6 +5,8 @@
 
 mod broken;
 mod certificate;
+mod front;
+mod front_door;
 mod ground;
 mod kube;
 mod play;
@@ -26,6 +28,7 @@ use sandbox::World;
 
 use crate::counterparts::Running;
 
+pub(crate) use front_door::FrontDoor;
 pub(crate) use ground::Ground;
 pub(crate) use play::play;
 pub(crate) use programs::{Like, Programs};
@@ -53,6 +56,7 @@ macro_rules! play {
 
 /// All plays for real servers, in the order in which they are played.
 pub(crate) const PLAYS: &[Play] = &[
+    play!("front", front::is_open),
     play!("life", play),
     play!("missing", broken::an_image_is_missing),
     play!("crash", broken::a_container_crashes),

@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use insta::assert_snapshot;
 use sandbox::World;
 
-use super::{Ground, Like, Programs, Progress, Stage, broken, play, stage::short, unchanged};
+use super::{
+    Ground, Like, Programs, Progress, Stage, broken, front, play, stage::short, unchanged,
+};
 
 /// Built once for all tests of this process.
 fn programs() -> Programs {
@@ -118,4 +120,10 @@ async fn what_a_pull_request_leaves_as_it_was_is_not_built_again() {
     unchanged::the_page_alone_is_built(&mut stage)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_front_door_is_open() {
+    let (mut stage, _folder) = stage().await;
+    front::is_open(&mut stage).await.unwrap();
 }

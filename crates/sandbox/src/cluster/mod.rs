@@ -32,7 +32,7 @@
 //!   `revisionHistoryLimit`.
 //! - events, save warnings and the completion of Jobs; an event that is the same again is not counted.
 //! - finalizers of a Job's pods (`batch.kubernetes.io/job-tracking`) and the default token volume of pods.
-//! - validation beyond names, labels, required fields, amounts, selectors, mounts and immutable fields; of custom kinds
+//! - validation beyond names, labels, required fields, amounts, selectors, mounts, NetworkPolicies and immutable fields; of custom kinds
 //!   also patterns, enumerations and rules (CEL).
 //!
 //! ```no_run
@@ -67,6 +67,7 @@ mod front_door;
 mod images;
 mod kinds;
 mod managers;
+mod network_policy;
 mod node;
 mod people;
 mod pods;

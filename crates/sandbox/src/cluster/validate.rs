@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::kinds::Resource;
+use super::network_policy;
 use super::quantity::Quantity;
 use super::refusal::Refusal;
 use super::schema;
@@ -137,6 +138,7 @@ fn kind_mistakes(kind: &str, object: &Value) -> Mistakes {
                 Vec::new(),
             ));
         }
+        "NetworkPolicy" => mistakes.extend(network_policy::mistakes(spec)),
         "ResourceQuota" => mistakes.extend(amount_mistakes(&spec["hard"], "spec.hard")),
         _ => {}
     }
