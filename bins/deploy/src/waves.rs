@@ -46,11 +46,29 @@ impl Deploy<'_> {
             self.apply(supplies).await?;
         }
         let workloads = self.within_quota(self.preview.workloads(), story).await?;
+        self.remove_failed_jobs(&workloads).await?;
         self.apply_and_wait(workloads, story, |failure| failure)
             .await?;
         let routes = self.preview.routes();
         if !routes.is_empty() {
             self.apply(routes).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes those of the Jobs in `wave` that have failed: they shall be tried again, under the same names.
+    async fn remove_failed_jobs(&self, wave: &[Manifest]) -> Result<(), Stop> {
+        let objects = wave.iter().map(Manifest::object);
+        let jobs: Vec<ObjectName> = objects.filter(|o| o.kind == Kind::Job).cloned().collect();
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let namespace = self.preview.namespace_name();
+        let (cluster, deadline) = (&self.world.cluster, self.runner.deadline());
+        let failed = cluster.remove_failed_jobs(self.claimant, namespace, &jobs, deadline);
+        for job in self.fenced(failed.await).await? {
+            let line = format!("  removed {job}, which had failed");
+            self.runner.console().line(&line);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod checks;
 mod life;
+mod overlay;
 mod shop;
 mod unchanged;
 

@@ -16,6 +16,7 @@ impl Preview<'_> {
             .map(|any| self.jobs(&any))
             .unwrap_or_default();
         let furniture = furniture::open(self);
-        Budget::of(&furniture, &self.database(), &jobs, &self.workloads())
+        let lasting = [self.supplies(), self.workloads()].concat();
+        Budget::of(&furniture, &self.database(), &jobs, &lasting)
     }
 }

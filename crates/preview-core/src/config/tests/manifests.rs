@@ -42,3 +42,14 @@ fn what_is_no_folder_or_no_pattern_is_told() {
     let said = error(&with("customize = \"x\""));
     assert!(said.contains("did you mean `kustomize`?"), "{said}");
 }
+
+#[test]
+fn the_example_of_a_kustomization_is_right() {
+    let text = include_str!("../../../../../examples/preview.kustomize.toml");
+    let config = Config::parse("examples/preview.kustomize.toml", text).unwrap();
+    assert_eq!(
+        config.manifests.kustomize.as_deref(),
+        Some("deploy/overlays/preview")
+    );
+    assert!(config.manifests.paths.mean("deploy/base/api.yaml"));
+}
