@@ -3,7 +3,7 @@
 use preview_actions::{Failed, Outside as _, Runner};
 use preview_core::comment::Note;
 use preview_core::manifests::Preview;
-use preview_core::objects::{Kind, Manifest};
+use preview_core::objects::{Kind, Manifest, ObjectName};
 use preview_core::quota::{Budget, Left, Overdraft, Running, Update, in_place};
 use preview_k8s::InUse;
 
@@ -80,7 +80,22 @@ impl Deploy<'_> {
         self.preview.budget().map_err(Failed::refused)
     }
 
-    /// The workloads as they can be rolled out within the quota, beside what runs.
+    /// Makes room for what comes before the workloads: where it does not fit beside the previous version, that is
+    /// stopped. It could never come up otherwise, and will once nothing of the previous version runs.
+    pub(crate) async fn make_room(
+        &self,
+        wave: &[Manifest],
+        story: &mut Story<'_>,
+    ) -> Result<(), Stop> {
+        let running = self.running().await?;
+        if self.budget()?.has_room(wave, &running).outside()? {
+            return Ok(());
+        }
+        self.stop(&running, story).await
+    }
+
+    /// The workloads as they can be rolled out within the quota; where old and new do not fit beside each other, the
+    /// old ones are stopped.
     pub(crate) async fn within_quota(
         &self,
         wave: Vec<Manifest>,
@@ -88,10 +103,38 @@ impl Deploy<'_> {
     ) -> Result<Vec<Manifest>, Stop> {
         let budget = self.budget()?;
         let running = self.running().await?;
-        if budget.update(&running) == Update::Surging {
+        let update = match budget.update(&running) {
+            Update::StopFirst => {
+                self.stop(&running, story).await?;
+                budget.update(&[])
+            }
+            update => update,
+        };
+        if update == Update::Surging {
             return Ok(wave);
         }
         story.note(Note::UpdatesInPlace);
         Ok(wave.into_iter().map(in_place).collect())
+    }
+
+    /// Stops the previous version, but for the database.
+    async fn stop(&self, running: &[Running], story: &mut Story<'_>) -> Result<(), Stop> {
+        let stopped = running.iter().filter(|pod| pod.can_be_stopped());
+        let mut stopped: Vec<ObjectName> = stopped.map(|pod| pod.workload.clone()).collect();
+        stopped.sort();
+        stopped.dedup();
+        if stopped.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = stopped.iter().map(ToString::to_string).collect();
+        let (cluster, namespace) = (&self.world.cluster, self.preview.namespace_name());
+        let deadline = self.runner.deadline();
+        let work = async {
+            let removed = cluster.remove(self.claimant, namespace, &stopped, deadline);
+            self.fenced(removed.await).await
+        };
+        self.runner.step("stop", names.join(", "), work).await?;
+        story.note(Note::StoppedFirst);
+        Ok(())
     }
 }

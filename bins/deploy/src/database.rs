@@ -213,6 +213,7 @@ impl Deploy<'_> {
             self.remove_database().await?;
             story.note(Note::DatabaseRebuilt(why));
         }
+        self.make_room(&wave, story).await?;
         self.apply_and_wait(wave, story, as_database).await?;
         let claim = self.volume_claim().await?;
         let kept = found.current().filter(|state| state.volume_claim == claim);
@@ -332,6 +333,7 @@ impl Deploy<'_> {
             })?;
             self.apply(vec![seed]).await?;
         }
+        self.make_room(&wave.jobs, story).await?;
         self.apply_and_wait(wave.jobs.clone(), story, as_migration)
             .await
     }

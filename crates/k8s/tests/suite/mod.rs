@@ -3,6 +3,7 @@
 mod kinds;
 mod objects;
 mod previews;
+mod quota;
 mod rollouts;
 mod stage;
 mod targets;
@@ -11,6 +12,7 @@ mod teardowns;
 pub(crate) use kinds::*;
 pub(crate) use objects::*;
 pub(crate) use previews::*;
+pub(crate) use quota::*;
 pub(crate) use rollouts::*;
 pub(crate) use stage::{Backend, Behaviour, play};
 pub(crate) use targets::*;
@@ -45,6 +47,9 @@ macro_rules! every_story {
             a_container_that_needs_too_much_memory_is_told_so,
             a_missing_secret_is_told_by_name,
             a_quota_that_rejects_pods_is_told,
+            the_arithmetic_is_the_quota_controllers,
+            one_sidecar_too_much_is_rejected_as_foreseen,
+            an_update_without_room_to_surge_completes_in_place,
             what_is_not_ready_in_time_is_told_with_what_it_waits_for,
             a_workload_that_is_not_there_is_told,
             a_job_completes,

@@ -282,8 +282,8 @@ impl Running {
         Ok(Self { workload, uses })
     }
 
-    /// Whether it may be stopped to make room for a new version: everything but the database, whose rows are waited
-    /// for, and Jobs, which end by themselves.
+    /// Whether it may be stopped to make room for a new version: everything but the database, and Jobs, which end by
+    /// themselves.
     #[must_use]
     pub fn can_be_stopped(&self) -> bool {
         let database = ObjectName::new(Kind::StatefulSet, DATABASE);

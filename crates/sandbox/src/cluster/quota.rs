@@ -92,16 +92,28 @@ fn kind_of(kind: &str) -> &'static str {
     Resource::of_kind(kind).map_or("", |resource| resource.kind)
 }
 
-/// A pod's requests or limits: the larger of what its containers have together and its largest init container has.
+/// A pod's requests or limits: its own where it has some, else the larger of what its containers and sidecars have
+/// together and of what an init container has with the sidecars before it.
 pub(super) fn compute(spec: &Value, which: &str, resource: &str) -> Quantity {
-    let amounts = |list: &str| {
-        let containers = spec[list].as_array().into_iter().flatten();
-        let amounts = containers.map(|c| Quantity::read(&c["resources"][which][resource]));
-        amounts.map(Option::unwrap_or_default).collect::<Vec<_>>()
+    if let Some(own) = Quantity::read(&spec["resources"][which][resource]) {
+        return own;
+    }
+    let list = |list: &str| spec[list].as_array().cloned().unwrap_or_default();
+    let amount = |container: &Value| {
+        let amount = Quantity::read(&container["resources"][which][resource]);
+        amount.unwrap_or_default()
     };
-    let together = amounts("containers").into_iter().sum();
-    let initial = amounts("initContainers").into_iter();
-    initial.fold(together, Quantity::max)
+    let mut together: Quantity = list("containers").iter().map(amount).sum();
+    let (mut sidecars, mut largest) = (Quantity::default(), Quantity::default());
+    for container in list("initContainers") {
+        let at_its_start = sidecars + amount(&container);
+        if super::node::is_sidecar(&container) {
+            together = together + amount(&container);
+            sidecars = at_its_start;
+        }
+        largest = largest.max(at_its_start);
+    }
+    together.max(largest)
 }
 
 fn usage(store: &Store, namespace: &str, hard: &Map<String, Value>) -> Usage {
@@ -145,9 +157,13 @@ pub(super) fn admit(
     name: &str,
     object: &Value,
 ) -> Result<(), Refusal> {
+    let says_for_itself = ["requests", "limits"].iter().any(|which| {
+        let own = object["spec"]["resources"][which].as_object();
+        own.is_some_and(|own| own.contains_key("cpu") || own.contains_key("memory"))
+    });
     for (key, quota) in store.list("ResourceQuota", Some(namespace)) {
         let hard = hard(quota);
-        if resource.kind == "Pod" {
+        if resource.kind == "Pod" && !says_for_itself {
             specified(resource, name, key, &hard, object)?;
         }
         let used = usage(store, namespace, &hard);
@@ -215,6 +231,32 @@ fn specified(
         missing.join("; ")
     );
     Err(Refusal::forbidden(resource, name, &why))
+}
+
+/// Gives a new pod that has limits as a whole the requests that it has not: those of its containers, or its limits.
+/// <https://kubernetes.io/docs/tasks/configure-pod-container/assign-pod-level-resources/>
+pub(super) fn requests_of_pod(pod: &mut Value) {
+    let limits = pod["spec"]["resources"]["limits"].as_object().cloned();
+    if limits.as_ref().is_none_or(Map::is_empty) {
+        return;
+    }
+    let lists = ["initContainers", "containers"];
+    for amount in ["cpu", "memory"] {
+        if pod["spec"]["resources"]["requests"].get(amount).is_some() {
+            continue;
+        }
+        let mut containers = lists
+            .iter()
+            .filter_map(|list| pod["spec"][list].as_array())
+            .flatten();
+        let of_containers = containers.any(|c| c["resources"]["requests"].get(amount).is_some());
+        let request = match limits.as_ref().and_then(|limits| limits.get(amount)) {
+            _ if of_containers => json!(compute(&pod["spec"], "requests", amount).to_string()),
+            Some(limit) => limit.clone(),
+            None => continue,
+        };
+        pod["spec"]["resources"]["requests"][amount] = request;
+    }
 }
 
 /// Gives a new pod's containers the namespace's default amounts.

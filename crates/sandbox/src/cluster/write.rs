@@ -106,14 +106,11 @@ impl State {
             );
             return Err(Refusal::forbidden(resource, name, &why));
         }
+        // What a container says comes before what the namespace says, which is a request too where it is only a limit.
+        requests_from_limits(pod);
+        quota::requests_of_pod(pod);
         quota::default_amounts(&self.store, namespace, pod);
-        for list in ["initContainers", "containers"] {
-            let containers = pod["spec"].get_mut(list).and_then(Value::as_array_mut);
-            containers
-                .into_iter()
-                .flatten()
-                .for_each(defaults::requests_from_limits);
-        }
+        requests_from_limits(pod);
         quota::within_limits(&self.store, resource, namespace, name, pod)?;
         security::admit(&self.store, resource, namespace, name, pod)?;
         pod["status"]["qosClass"] = json!(quality(&pod["spec"]));
@@ -381,5 +378,15 @@ fn quality(spec: &Value) -> &'static str {
         "BestEffort"
     } else {
         "Burstable"
+    }
+}
+
+fn requests_from_limits(pod: &mut Value) {
+    for list in ["initContainers", "containers"] {
+        let containers = pod["spec"].get_mut(list).and_then(Value::as_array_mut);
+        containers
+            .into_iter()
+            .flatten()
+            .for_each(defaults::requests_from_limits);
     }
 }

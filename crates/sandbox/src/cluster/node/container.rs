@@ -53,14 +53,28 @@ pub(crate) struct Container {
 pub(super) struct Rules<'a> {
     pub(super) pod: &'a Value,
     pub(super) spec: &'a Value,
-    pub(super) initial: bool,
+    /// Whether it is to end before the next one starts.
+    initial: bool,
 }
 
-impl Rules<'_> {
+impl<'a> Rules<'a> {
+    /// The rules of a container among the pod's, or among its init containers.
+    pub(super) fn of(pod: &'a Value, spec: &'a Value, initial: bool) -> Self {
+        Self {
+            pod,
+            spec,
+            initial: initial && !super::is_sidecar(spec),
+        }
+    }
+
+    pub(super) fn is_sidecar(&self) -> bool {
+        super::is_sidecar(self.spec)
+    }
+
     fn policy(&self) -> &str {
-        self.pod["spec"]["restartPolicy"]
-            .as_str()
-            .unwrap_or("Always")
+        let own = self.spec["restartPolicy"].as_str();
+        let of_pod = self.pod["spec"]["restartPolicy"].as_str();
+        own.or(of_pod).unwrap_or("Always")
     }
 
     fn image(&self) -> &str {
@@ -112,6 +126,14 @@ impl Container {
     pub(super) fn ended(&self, rules: &Rules<'_>) -> Option<i64> {
         let code = self.state["terminated"]["exitCode"].as_i64()?;
         (!rules.restarts(code)).then_some(code)
+    }
+
+    /// Whether an init container has done what the next one waits for.
+    pub(super) fn lets_next_start(&self, rules: &Rules<'_>) -> bool {
+        match rules.is_sidecar() {
+            true => self.phase == Phase::Running,
+            false => self.ended(rules) == Some(0),
+        }
     }
 
     /// Whether it has been started at least once.

@@ -90,9 +90,16 @@ fn name(container: &Value) -> &str {
     container["name"].as_str().unwrap_or_default()
 }
 
+/// Whether an init container is one that runs on beside the others.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>
+pub(super) fn is_sidecar(container: &Value) -> bool {
+    container["restartPolicy"] == "Always"
+}
+
 const LISTS: [(&str, bool); 2] = [("initContainers", true), ("containers", false)];
 
-/// Lets each container go on: init containers one after the other, then the others together.
+/// Lets each container go on: init containers one after the other, each when the one before has ended or, as a sidecar,
+/// started; then the others together.
 fn advance(state: &mut State, pod: &Value, run: &mut Run, now: Instant) {
     for (list, _) in LISTS {
         for container in containers(pod, list) {
@@ -106,12 +113,12 @@ fn advance(state: &mut State, pod: &Value, run: &mut Run, now: Instant) {
     }
     for (list, initial) in LISTS {
         for spec in containers(pod, list) {
-            let rules = Rules { pod, spec, initial };
+            let rules = Rules::of(pod, spec, initial);
             let Some(container) = run.containers.get_mut(name(spec)) else {
                 continue;
             };
             container.step(state, &rules, now);
-            if initial && container.ended(&rules) != Some(0) {
+            if initial && !container.lets_next_start(&rules) {
                 return;
             }
         }

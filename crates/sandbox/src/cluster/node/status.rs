@@ -30,7 +30,7 @@ type Known<'a> = Vec<(Rules<'a>, &'a Container)>;
 
 fn known<'a>(pod: &'a Value, run: &'a Run, list: &str, initial: bool) -> Known<'a> {
     let known = containers(pod, list).filter_map(|spec| {
-        let rules = Rules { pod, spec, initial };
+        let rules = Rules::of(pod, spec, initial);
         Some((rules, run.containers.get(name(spec))?))
     });
     known.collect()
@@ -64,8 +64,9 @@ fn names<'a>(list: &Known<'a>, wanted: impl Fn(&Rules<'_>, &Container) -> bool) 
 pub(super) fn of(pod: &Value, run: &Run) -> Value {
     let initial = known(pod, run, "initContainers", true);
     let main = known(pod, run, "containers", false);
-    let uninitialized = names(&initial, |rules, c| c.ended(rules) != Some(0));
-    let unready = names(&main, |_, c| !c.ready);
+    let uninitialized = names(&initial, |rules, c| !c.lets_next_start(rules));
+    let sidecars = names(&initial, |rules, c| rules.is_sidecar() && !c.ready);
+    let unready = [sidecars, names(&main, |_, c| !c.ready)].concat();
     let phase = phase(&initial, &main, uninitialized.is_empty());
 
     let incomplete = format!(
