@@ -87,7 +87,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Verb::Build => {
             needs::to_build()?;
             let _lock = state::lock()?;
-            build::build().map(drop)
+            build::build()?;
+            build::build_one(&build::CYCLONUS).map(drop)
         }
         Verb::Up => {
             let running = up()?;
@@ -172,6 +173,16 @@ pub(crate) fn borrow() -> anyhow::Result<Borrowed> {
         started,
         _turn: Some(turn),
     })
+}
+
+/// The program that tells what NetworkPolicies let through, built where the cache lacks it.
+///
+/// # Errors
+/// When it cannot be built.
+pub(crate) fn cyclonus() -> anyhow::Result<PathBuf> {
+    needs::to_build()?;
+    let _lock = state::lock()?;
+    build::build_one(&build::CYCLONUS)
 }
 
 /// Ends the counterparts and clears whatever is left of them, in whatever state they are.

@@ -18,6 +18,7 @@ mod images;
 mod kinds;
 mod life;
 mod openapi;
+mod reachability;
 mod schema;
 mod suites;
 
@@ -38,6 +39,8 @@ enum Verb {
     Demo(demo::Arguments),
     /// Makes the OCI layouts of the example application and of PostgreSQL.
     Images(images::Arguments),
+    /// Asks cyclonus who reaches whom in previews, and compares with the table in the repository.
+    Reachability,
     /// Runs the tests; with `--real` also those for the real counterparts, which it starts and ends.
     Test(suites::Arguments),
     /// Cuts GitHub's OpenAPI description down to what the sandbox judges by.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Verb::Counterparts(arguments) => counterparts::run(arguments),
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Images(arguments) => images::run(arguments),
+        Verb::Reachability => reachability::run(),
         Verb::Test(arguments) => suites::run(arguments),
         Verb::Openapi(arguments) => openapi::run(arguments),
         Verb::Kinds(arguments) => kinds::run(arguments),

@@ -15,7 +15,7 @@ use cargo_metadata::{MetadataCommand, Package};
 use crate::{
     cargo,
     counterparts::{self, Running},
-    images, kinds, life, openapi,
+    images, kinds, life, openapi, reachability,
 };
 
 /// What tests must not take from whoever runs them: a developer's own cluster, and the settings of `--real`.
@@ -122,6 +122,7 @@ fn real() -> anyhow::Result<()> {
     on_real.arg("test").args(&selected).arg("--no-fail-fast");
     on_real.envs(settings(running)).args(["--", PARALLEL]);
     results.add(packages.join(", "), &mut on_real);
+    results.add_work("network policies, read by cyclonus", reachability::run);
     results.add_work("the sandbox's kinds are the node's", || {
         kinds::check(running)
     });

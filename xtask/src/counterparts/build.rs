@@ -147,6 +147,15 @@ pub(super) const BINARIES: &[Binary] = &[
     },
 ];
 
+/// The evaluator of NetworkPolicies: a program of ours around cyclonus' own. It is no part of the node.
+pub(super) const CYCLONUS: Binary = Binary {
+    name: "cyclonus",
+    tool: "cyclonus",
+    package: ".",
+    module: "github.com/mattfenwick/cyclonus",
+    ..PLAIN
+};
+
 /// Without it the API server calls itself v0.0.0, and clients that look at its version misbehave.
 fn kubernetes_version(version: &str) -> String {
     let package = "k8s.io/component-base/version";
@@ -308,13 +317,28 @@ pub(super) fn build() -> anyhow::Result<Vec<(&'static Binary, PathBuf)>> {
     Ok(built)
 }
 
+/// Builds a binary that is no part of the node, where the cache lacks it, and gives its place there.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn build_one(binary: &Binary) -> anyhow::Result<PathBuf> {
+    let path = binary.path(&go_version()?)?;
+    if !path.exists() {
+        binary
+            .build(&path)
+            .with_context(|| format!("build {}", binary.name))?;
+    }
+    Ok(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_binary_has_a_version_pinned_in_its_go_mod() {
-        for binary in BINARIES.iter().filter(|binary| !binary.module.is_empty()) {
+        let all = BINARIES.iter().chain([&CYCLONUS]);
+        for binary in all.filter(|binary| !binary.module.is_empty()) {
             let version = binary.version().unwrap();
             assert!(version.starts_with('v'), "{}: {version}", binary.name);
         }
