@@ -1,5 +1,8 @@
 //! Pulling images: from the registries that are known; all other images are taken to be there.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::state::State;
@@ -41,16 +44,20 @@ pub(super) fn pull(
             "rpc error: code = {code} desc = failed to pull and unpack image {image:?}: {why}"
         ),
     };
-    let has_secret = secrets.iter().any(|name| {
-        let key = Key::new("Secret", namespace, *name);
-        state
-            .store
-            .get(&key)
-            .is_some_and(|s| s["type"] == "kubernetes.io/dockerconfigjson")
-    });
-    if registry.is_private(&reference.name) && !has_secret {
-        let why = "failed to resolve image: failed to authorize: failed to fetch anonymous token: unexpected status: \
-                   401 Unauthorized";
+    let login = login(state, namespace, secrets, reference.host);
+    let known = registry.account();
+    let why = match &login {
+        None if registry.is_private(&reference.name) => Some(
+            "failed to resolve image: failed to authorize: failed to fetch anonymous token: unexpected status: \
+             401 Unauthorized",
+        ),
+        // Whoever says a wrong password may not even do what anybody may.
+        Some((user, password)) if (user, password) != (&known.user, &known.password) => Some(
+            "failed to resolve image: failed to authorize: failed to fetch oauth token: unexpected status: 403 Forbidden",
+        ),
+        _ => None,
+    };
+    if let Some(why) = why {
         return Err(failed("Unknown", why));
     }
     match registry.pull(&reference.name, &reference.wanted) {
@@ -69,6 +76,21 @@ pub(super) fn pull(
             Err(failed("NotFound", &why))
         }
     }
+}
+
+/// User and password for the registry `host` in the first of the pod's pull secrets that names it.
+fn login(state: &State, namespace: &str, secrets: &[&str], host: &str) -> Option<(String, String)> {
+    secrets.iter().find_map(|name| {
+        let secret = state.store.get(&Key::new("Secret", namespace, *name))?;
+        if secret["type"] != "kubernetes.io/dockerconfigjson" {
+            return None;
+        }
+        let encoded = secret["data"][".dockerconfigjson"].as_str()?;
+        let docker: Value = serde_json::from_slice(&STANDARD.decode(encoded).ok()?).ok()?;
+        let login = &docker["auths"][host];
+        let text = |key: &str| login[key].as_str().map(str::to_owned);
+        Some((text("username")?, text("password")?))
+    })
 }
 
 fn invalid(image: &str) -> Failed {

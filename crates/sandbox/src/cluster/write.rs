@@ -100,11 +100,20 @@ impl State {
         let account = pod["spec"]["serviceAccountName"].as_str();
         let account = account.unwrap_or(DEFAULT_ACCOUNT);
         let key = Key::new("ServiceAccount", namespace, account);
-        if self.store.get(&key).is_none() {
+        let Some(account) = self.store.get(&key).cloned() else {
             let why = format!(
                 "error looking up service account {namespace}/{account}: serviceaccount {account:?} not found"
             );
             return Err(Refusal::forbidden(resource, name, &why));
+        };
+        let pull_secrets = |object: &Value| {
+            let secrets = object["imagePullSecrets"].as_array().cloned();
+            secrets.filter(|secrets| !secrets.is_empty())
+        };
+        if pull_secrets(&pod["spec"]).is_none()
+            && let Some(secrets) = pull_secrets(&account)
+        {
+            pod["spec"]["imagePullSecrets"] = json!(secrets);
         }
         // What a container says comes before what the namespace says, which is a request too where it is only a limit.
         requests_from_limits(pod);
