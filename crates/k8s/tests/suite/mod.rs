@@ -1,5 +1,6 @@
 //! What a cluster does for us, as stories written against any cluster.
 
+mod certificates;
 mod kinds;
 mod objects;
 mod previews;
@@ -9,6 +10,7 @@ mod stage;
 mod targets;
 mod teardowns;
 
+pub(crate) use certificates::*;
 pub(crate) use kinds::*;
 pub(crate) use objects::*;
 pub(crate) use previews::*;
@@ -40,6 +42,9 @@ macro_rules! every_story {
             what_is_not_wanted_any_more_is_removed,
             a_newer_run_is_not_pruned,
             a_secret_is_read_and_not_shown,
+            a_certificate_is_read_with_what_it_says,
+            what_is_no_certificate_is_told,
+            a_copy_of_the_certificate_is_renewed,
             a_rollout_ends_with_the_newest_pods_only,
             an_image_that_does_not_exist_fails_within_seconds,
             an_update_that_fails_names_the_new_pod,
