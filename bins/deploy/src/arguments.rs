@@ -15,6 +15,8 @@ use preview_github::event::Event;
 /// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY, GITHUB_RUN_ID and the rest of GITHUB_* as Actions sets them;
 /// KUBECONFIG; PREVIEW_RECORD_KEY signs the record (without it the record is unsigned); PREVIEW_REGISTRY_USER and
 /// PREVIEW_REGISTRY_PASSWORD for a registry that is not public, PREVIEW_REGISTRY_HOST where there are several.
+/// PREVIEW_PULL_USER and PREVIEW_PULL_PASSWORD (PREVIEW_PULL_HOST) are what the cluster's nodes pull such images with: a
+/// credential that outlives the job.
 ///
 /// Exit code: 0 deployed, queued, superseded or nothing to do; 1 refused by a rule; 2 called or configured wrongly;
 /// 3 GitHub, the registry, the cluster or what was deployed failed.

@@ -79,6 +79,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     let images = accepted.pinned();
     let preview =
         Preview::new(&config, &world.repository.slug, &owner, &pull.head, &images).misused()?;
+    let preview = preview.pulling_with_credential(world.pull.is_some());
     let made = world.made_of(&arguments, &pull, preview).await;
     let (preview, notes) = match made {
         Ok(made) => made,

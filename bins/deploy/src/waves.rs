@@ -3,7 +3,7 @@
 use preview_actions::{Failed, Outside as _};
 use preview_core::health::{Failure, Rollout};
 use preview_core::lifecycle::Phase;
-use preview_core::manifests::{PULL_SECRET, Secrets};
+use preview_core::manifests::Secrets;
 use preview_core::names::Uid;
 use preview_core::objects::{Kind, Manifest, ObjectName};
 use preview_core::outcome::EffectResult;
@@ -76,10 +76,7 @@ impl Deploy<'_> {
     /// Removes what the preview no longer has.
     pub(crate) async fn prune(&self, database: Option<&Uid>) -> Result<(), Stop> {
         let namespace = self.preview.namespace_name();
-        let mut keep = self.preview.all_names(database);
-        if self.world.pull.is_some() {
-            keep.insert(ObjectName::new(Kind::Secret, PULL_SECRET));
-        }
+        let keep = self.preview.all_names(database);
         let work = async {
             let cluster = &self.world.cluster;
             self.fenced(cluster.prune(self.claimant, namespace, &keep).await)

@@ -75,6 +75,8 @@ pub struct Preview<'a> {
     namespace: NamespaceName,
     host: Host,
     own_hosts: BTreeMap<ComponentName, Host>,
+    /// Whether its images are pulled with a credential.
+    pulls_with_credential: bool,
     /// What it is made of where that is not the built-in manifests.
     rendered: Option<rendered::Rendered>,
 }
@@ -134,8 +136,18 @@ impl<'a> Preview<'a> {
             namespace: config.namespace.render(repository, &owner.subject)?,
             host: config.host.render(&owner.subject)?,
             own_hosts: routes::own_hosts(config, &owner.subject)?,
+            pulls_with_credential: false,
             rendered: None,
         })
+    }
+
+    /// The same preview, whose images are pulled with a credential, or are public: `furniture` has one then or has none.
+    #[must_use]
+    pub fn pulling_with_credential(self, pulls_with_credential: bool) -> Self {
+        Self {
+            pulls_with_credential,
+            ..self
+        }
     }
 
     /// Its Namespace's name.
@@ -180,7 +192,7 @@ impl<'a> Preview<'a> {
     #[must_use]
     pub fn furniture(&self, secrets: &Secrets) -> Vec<Manifest> {
         let mut all = furniture::open(self);
-        all.extend(access::accounts(secrets.pull.is_some()));
+        all.extend(access::accounts(self.pulls_with_credential));
         if self.config.database.is_some() {
             all.push(furniture::secret(&secrets.database_password));
         }
@@ -231,13 +243,19 @@ impl<'a> Preview<'a> {
     /// [made of](Self::made_of).
     #[must_use]
     pub fn workloads(&self) -> Vec<Manifest> {
-        if let Some(rendered) = &self.rendered {
-            return rendered.workloads.clone();
+        let mut all: Vec<Manifest> = match &self.rendered {
+            Some(rendered) => rendered.workloads.clone(),
+            None => {
+                let images = self.images.iter();
+                images
+                    .flat_map(|(component, image)| workloads::manifests(self, component, image))
+                    .collect()
+            }
+        };
+        if self.pulls_with_credential {
+            all.iter_mut().for_each(access::pull_with_credential);
         }
-        self.images
-            .iter()
-            .flat_map(|(component, image)| workloads::manifests(self, component, image))
-            .collect()
+        all
     }
 
     /// An Ingress, or an HTTPRoute where a Gateway leads to previews, for each component that is reached from outside.
@@ -255,8 +273,7 @@ impl<'a> Preview<'a> {
 
     /// Everything within the namespace: what carries the owner's labels and is not among it, is pruned.
     ///
-    /// The database's volume belongs to its StatefulSet and is not among it, nor is [`PULL_SECRET`], which the
-    /// configuration does not know of.
+    /// The database's volume belongs to its StatefulSet and is not among it.
     #[must_use]
     pub fn all_names(&self, volume_claim: Option<&Uid>) -> BTreeSet<ObjectName> {
         let jobs = volume_claim.map(|uid| self.jobs(uid)).unwrap_or_default();
@@ -274,6 +291,9 @@ impl<'a> Preview<'a> {
         if self.config.database.is_some() {
             names.insert(ObjectName::new(Kind::Secret, SECRET));
             names.insert(ObjectName::new(Kind::ConfigMap, STATE));
+        }
+        if self.pulls_with_credential {
+            names.insert(ObjectName::new(Kind::Secret, PULL_SECRET));
         }
         if let Some(tls) = &self.config.tls {
             names.insert(ObjectName::new(Kind::Secret, &tls.secret));

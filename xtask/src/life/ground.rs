@@ -97,6 +97,15 @@ impl Ground {
         })
     }
 
+    /// Somebody hides a component's images from the anonymous, where that can be done: the real registry hides nothing,
+    /// but lets nobody pull who names a wrong password.
+    pub(crate) fn hide(&self, component: &str) {
+        if let Some(world) = self.world() {
+            let name = format!("{OWNER}/{REPOSITORY}-{component}");
+            world.registry.make_private(&name);
+        }
+    }
+
     /// The name of a component's image, without tag or digest.
     pub(crate) fn image(&self, component: &str) -> String {
         format!("{}/{OWNER}/{REPOSITORY}-{component}", self.registry)

@@ -195,6 +195,15 @@ impl Kube {
         self.done(Method::GET, &path, None).await
     }
 
+    /// Deletes an object; tells whether it was there.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or refuses.
+    pub(crate) async fn delete(&self, place: Place<'_>, name: &str) -> anyhow::Result<bool> {
+        let path = format!("{}/{name}", place.path());
+        Ok(self.done(Method::DELETE, &path, None).await?.is_some())
+    }
+
     /// All objects of a place.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod certificate;
 mod front;
 mod front_door;
 mod ground;
+mod isolation;
 mod kube;
 mod play;
 mod production;
@@ -61,6 +62,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("missing", broken::an_image_is_missing),
     play!("crash", broken::a_container_crashes),
     play!("unchanged", unchanged::the_page_alone_is_built),
+    play!("isolation", isolation::a_preview_is_kept_apart),
 ];
 
 impl Play {

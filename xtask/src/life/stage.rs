@@ -53,6 +53,8 @@ pub(crate) struct Stage {
     pull: Option<u64>,
     /// The database server's image, as the configuration names it.
     postgres: String,
+    /// Name and password that the preview's images are pulled with; both empty where there are none.
+    pub(crate) pull_login: (String, String),
 }
 
 /// What CI built, and from what.
@@ -95,6 +97,7 @@ impl Stage {
             first_run: seconds,
             runs: 0,
             pull: None,
+            pull_login: Default::default(),
         };
         clear_results(results)?;
         stage.clear().await?;
@@ -115,7 +118,7 @@ impl Stage {
         }
     }
 
-    fn number(&self) -> anyhow::Result<u64> {
+    pub(crate) fn number(&self) -> anyhow::Result<u64> {
         self.pull.context("no pull request is open yet")
     }
 

@@ -6,7 +6,8 @@ use insta::assert_snapshot;
 use sandbox::World;
 
 use super::{
-    Ground, Like, Programs, Progress, Stage, broken, front, play, stage::short, unchanged,
+    Ground, Like, Programs, Progress, Stage, broken, front, isolation, play, stage::short,
+    unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -106,6 +107,14 @@ async fn a_pull_requests_life() {
 async fn an_image_that_is_missing_is_told_long_before_the_deadline() {
     let (mut stage, _folder) = stage().await;
     broken::an_image_is_missing(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_is_kept_apart() {
+    let (mut stage, _folder) = stage().await;
+    isolation::a_preview_is_kept_apart(&mut stage)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

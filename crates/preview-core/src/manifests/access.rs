@@ -66,6 +66,16 @@ pub(super) fn accounts(pulls: bool) -> [Manifest; 2] {
     })
 }
 
+/// Names the credential in the pods of a workload, too. A pod gets it from its account, but when it is made: pods that
+/// could not pull before there was a credential would never have it, were their template not another one now.
+pub(super) fn pull_with_credential(workload: &mut Manifest) {
+    if let Some(pod) = workload.body_mut().pointer_mut("/spec/template/spec")
+        && pod.get("imagePullSecrets").is_none()
+    {
+        pod["imagePullSecrets"] = json!([{ "name": PULL_SECRET }]);
+    }
+}
+
 /// The Secret that images are pulled with.
 /// <https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/>
 pub(super) fn pull_secret(credential: &PullCredential) -> Manifest {

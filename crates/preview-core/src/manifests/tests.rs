@@ -527,7 +527,8 @@ fn a_pull_credential_is_the_accounts_of_all_pods_and_of_its_registry_alone() {
             user: "robot".to_owned(),
             password: "pu11".to_owned().into(),
         };
-        parts.preview().furniture(&Secrets {
+        let preview = parts.preview().pulling_with_credential(true);
+        preview.furniture(&Secrets {
             pull: Some(pull),
             ..secrets()
         })
@@ -549,6 +550,16 @@ fn a_pull_credential_is_the_accounts_of_all_pods_and_of_its_registry_alone() {
             json!([{ "name": "image-pull" }])
         );
     }
+    // Pods that could not pull are made anew.
+    let pulls = parts.preview().pulling_with_credential(true);
+    let web = body(&pulls.workloads(), "Deployment/web");
+    let pod = &web["spec"]["template"]["spec"];
+    assert_eq!(pod["imagePullSecrets"], json!([{ "name": "image-pull" }]));
+    assert!(
+        pulls
+            .all_names(None)
+            .contains(&ObjectName::new(Kind::Secret, "image-pull"))
+    );
 }
 
 #[test]

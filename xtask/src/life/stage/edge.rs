@@ -1,11 +1,17 @@
 //! Where the wildcard certificate of all previews is at home: the ingress controller's namespace.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{super::certificate::Wildcard, Stage};
-use crate::life::{FrontDoor, certificate::WILDCARD};
+use super::{
+    super::{
+        certificate::{WILDCARD, Wildcard},
+        kube::Place,
+    },
+    Stage,
+};
+use crate::life::FrontDoor;
 
 /// The Secret of the certificate, as the example's configuration names it.
 const SECRET: &str = "preview-wildcard-tls";
@@ -53,10 +59,41 @@ impl Stage {
             "metadata": { "name": self.edge() },
         });
         self.ground.kube.create(&namespace).await?;
-        let wildcard = Wildcard::valid_for(WILDCARD, A_SEASON)?;
+        self.put_certificate(WILDCARD).await.map(drop)
+    }
+
+    /// Puts a certificate for `name` in its home, in place of the one that is there; gives it.
+    pub(crate) async fn put_certificate(&self, name: &str) -> anyhow::Result<Wildcard> {
+        self.take_certificate_away().await?;
+        let wildcard = Wildcard::valid_for(name, A_SEASON)?;
         let secret = wildcard.secret(&self.edge(), SECRET);
         let created = self.ground.kube.create(&secret).await;
-        created.context("put the wildcard certificate in its home")
+        created.context("put the wildcard certificate in its home")?;
+        Ok(wildcard)
+    }
+
+    /// Takes the certificate from its home, if it is there.
+    pub(crate) async fn take_certificate_away(&self) -> anyhow::Result<()> {
+        let edge = self.edge();
+        let place = Place {
+            api: "v1",
+            kind: "Secret",
+            namespace: Some(&edge),
+        };
+        self.ground.kube.delete(place, SECRET).await.map(drop)
+    }
+
+    /// Checks that the preview has the certificate that is in its home now, whole.
+    pub(crate) async fn the_preview_has_the_certificate(&self) -> anyhow::Result<()> {
+        let data = async |namespace: &str| -> anyhow::Result<Value> {
+            let secret = self.object("v1", "Secret", Some(namespace), SECRET).await?;
+            Ok(secret["data"].clone())
+        };
+        let same = data(&self.edge()).await? == data(&self.preview()?).await?;
+        ensure!(same, "the preview's certificate is not the one of its home");
+        self.progress
+            .say("the preview has its copy of the certificate");
+        Ok(())
     }
 }
 

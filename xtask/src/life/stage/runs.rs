@@ -42,6 +42,12 @@ impl Stage {
         Ok((failure, Duration::from_millis(result.took_ms)))
     }
 
+    /// Runs `preview-deploy` for a preview that a rule says no to; gives the reason.
+    pub(crate) async fn deploy_refused(&mut self) -> anyhow::Result<String> {
+        let ended = self.run(Program::Deploy, Event::WorkflowRun).await?;
+        Ok(ended.with(1, "refused")?.result.reason)
+    }
+
     /// Runs `preview-promote` for the push of a commit to the default branch.
     pub(crate) async fn promote(&mut self, commit: &str) -> anyhow::Result<ResultFile> {
         let event = Event::Push(commit.to_owned());
@@ -117,6 +123,9 @@ impl Stage {
             ("GITHUB_WORKSPACE", folder.display().to_string()),
             ("HOME", folder.display().to_string()),
             ("KUBECONFIG", self.ground.kubeconfig.display().to_string()),
+            ("PREVIEW_PULL_HOST", self.ground.registry.clone()),
+            ("PREVIEW_PULL_PASSWORD", self.pull_login.1.clone()),
+            ("PREVIEW_PULL_USER", self.pull_login.0.clone()),
             ("PREVIEW_RECORD_KEY", RECORD_KEY.to_owned()),
             ("PREVIEW_REGISTRY_HOST", self.ground.registry.clone()),
             ("PREVIEW_REGISTRY_PASSWORD", password),

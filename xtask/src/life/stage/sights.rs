@@ -211,7 +211,7 @@ impl Stage {
         Ok(())
     }
 
-    pub(super) async fn object(
+    pub(crate) async fn object(
         &self,
         api: &str,
         kind: &str,

@@ -1,0 +1,129 @@
+//! A preview is kept apart from others, and has of the outside what it needs: a certificate and images.
+
+use std::mem;
+
+use anyhow::{Context as _, ensure};
+use preview_core::health::FailureClass;
+
+use super::{certificate::WILDCARD, kube::Place, repository::EXAMPLE, stage::Stage};
+use crate::images::Edition;
+
+/// What a refused run must not write to, by API, kind and name.
+const UNTOUCHED: [(&str, &str, &str); 5] = [
+    ("v1", "ConfigMap", "app-config"),
+    ("v1", "Secret", "app-secret"),
+    ("v1", "Service", "web"),
+    ("v1", "ServiceAccount", "preview"),
+    ("v1", "LimitRange", "preview"),
+];
+
+/// The certificate is missing, for other hosts, there, and renewed; images are pulled with a wrong credential, and with
+/// the right one; and another repository has a pull request of the same number.
+///
+/// # Errors
+/// When an act ends differently than it should.
+pub(crate) async fn a_preview_is_kept_apart(stage: &mut Stage) -> anyhow::Result<()> {
+    let played = acts(stage).await;
+    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
+    stage.act("The stage is cleared");
+    let cleared = stage.clear().await.context("clear the stage");
+    played.and(cleared)
+}
+
+async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.act("The certificate is missing, then for other hosts");
+    stage.open_pull_request();
+    stage.ci_builds(Edition::First).await?;
+    stage.publish_postgres().await?;
+    stage.take_certificate_away().await?;
+    is_refused(stage, "is not there").await?;
+    stage.put_certificate("*.example.com").await?;
+    is_refused(stage, "is for *.example.com, and not for").await?;
+    stage.put_certificate(WILDCARD).await?;
+
+    stage.act("Images are pulled with a password that the registry does not know");
+    for component in ["web", "api"] {
+        stage.ground.hide(component);
+    }
+    let right = stage.ground.login();
+    stage.pull_login = (right.0.clone(), "not the password".to_owned());
+    let (failure, _) = stage.deploy_in_vain().await?;
+    ensure!(
+        failure.class == FailureClass::Image && failure.message.contains("403"),
+        "the registry's refusal should be told: {failure}"
+    );
+
+    stage.act("With the right one the next commit's images are pulled");
+    stage.pull_login = right;
+    stage.push_second_edition()?;
+    let built = stage.ci_builds(Edition::Second).await?;
+    stage.deploy().await?;
+    stage.look_at_preview(&built.test_merge).await?;
+    stage.the_preview_has_the_certificate().await?;
+
+    stage.act("The certificate is renewed");
+    stage.put_certificate(WILDCARD).await?;
+    stage.deploy().await?;
+    stage.the_preview_has_the_certificate().await?;
+
+    stage.act("Another repository has a pull request of the same number");
+    another_repository_is_refused(stage).await?;
+
+    stage.act("The preview is destroyed");
+    stage.close()?;
+    stage.cleanup().await?;
+    stage.nothing_is_left_of_the_preview().await?;
+    stage.github_is_content()
+}
+
+/// Checks that the preview is refused with these words, and that nothing was made.
+async fn is_refused(stage: &mut Stage, said: &str) -> anyhow::Result<()> {
+    let reason = stage.deploy_refused().await?;
+    ensure!(reason.contains(said), "it should say {said:?}: {reason}");
+    let page = stage.repository.page(stage.number()?);
+    let told = page.contains("**Status**: ⛔ Refused") && page.contains("the certificate in");
+    ensure!(told, "the page should say why it is refused: {page}");
+    let place = Place {
+        api: "v1",
+        kind: "Namespace",
+        namespace: None,
+    };
+    let made = stage.ground.kube.get(place, &stage.preview()?).await?;
+    ensure!(
+        made.is_none(),
+        "a refused preview has a namespace: {made:?}"
+    );
+    Ok(())
+}
+
+async fn another_repository_is_refused(stage: &mut Stage) -> anyhow::Result<()> {
+    let before = versions(stage).await?;
+    let other = stage.github.create_repository("acme/other", EXAMPLE);
+    let first = mem::replace(&mut stage.repository, other);
+    let number = stage.number()?;
+    ensure!(
+        stage.open_pull_request() == number,
+        "the second repository's pull request has another number"
+    );
+    stage.ci_builds(Edition::First).await?;
+    let reason = stage.deploy_refused().await?;
+    let said = format!("namespace {} is not ours", stage.preview()?);
+    ensure!(reason.contains(&said), "it should say {said:?}: {reason}");
+    stage.repository = first;
+    let after = versions(stage).await?;
+    ensure!(before == after, "it was written to: {before:?}, {after:?}");
+    Ok(())
+}
+
+/// The versions of what no controller writes to.
+async fn versions(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let namespace = stage.preview()?;
+    let version = |object: &serde_json::Value| object["metadata"]["resourceVersion"].to_string();
+    let whole = stage.object("v1", "Namespace", None, &namespace).await?;
+    let mut versions = vec![version(&whole)];
+    for (api, kind, name) in UNTOUCHED {
+        let object = stage.object(api, kind, Some(&namespace), name).await?;
+        versions.push(version(&object));
+    }
+    Ok(versions)
+}
