@@ -15,6 +15,7 @@ mod production;
 mod programs;
 mod progress;
 mod repository;
+mod routes;
 mod sight;
 mod stage;
 mod unchanged;
@@ -63,6 +64,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("crash", broken::a_container_crashes),
     play!("unchanged", unchanged::the_page_alone_is_built),
     play!("isolation", isolation::a_preview_is_kept_apart),
+    play!("routes", routes::lead_to_the_preview),
 ];
 
 impl Play {

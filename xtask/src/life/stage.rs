@@ -24,6 +24,7 @@ use crate::images::Edition;
 mod edge;
 mod furnish;
 mod monorepo;
+mod routes;
 mod runs;
 mod sights;
 
@@ -55,6 +56,8 @@ pub(crate) struct Stage {
     postgres: String,
     /// Name and password that the preview's images are pulled with; both empty where there are none.
     pub(crate) pull_login: (String, String),
+    /// What the configuration says otherwise than the example's.
+    changes: Vec<(String, String)>,
 }
 
 /// What CI built, and from what.
@@ -98,6 +101,7 @@ impl Stage {
             runs: 0,
             pull: None,
             pull_login: Default::default(),
+            changes: Vec::new(),
         };
         clear_results(results)?;
         stage.clear().await?;

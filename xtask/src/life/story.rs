@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use sandbox::World;
 
 use super::{
-    Ground, Like, Programs, Progress, Stage, broken, front, isolation, play, stage::short,
+    Ground, Like, Programs, Progress, Stage, broken, front, isolation, play, routes, stage::short,
     unchanged,
 };
 
@@ -135,4 +135,10 @@ async fn what_a_pull_request_leaves_as_it_was_is_not_built_again() {
 async fn the_front_door_is_open() {
     let (mut stage, _folder) = stage().await;
     front::is_open(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_lead_to_the_preview() {
+    let (mut stage, _folder) = stage().await;
+    routes::lead_to_the_preview(&mut stage).await.unwrap();
 }

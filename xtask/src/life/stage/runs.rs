@@ -173,8 +173,14 @@ impl Stage {
         // Production's API migrates its database in a container of its own, from the same image.
         let workloads = "workloads = [\n    { component = \"web\" },\n    { component = \"api\" },\n    \
                          { component = \"api\", container = \"migrate\" },\n]";
-        Ok(format!(
-            "{text}{workloads}\n\n[registry]\nplain_http = [\"{registry}\"]\n"
-        ))
+        let mut text = format!("{text}{workloads}\n\n[registry]\nplain_http = [\"{registry}\"]\n");
+        for (from, to) in &self.changes {
+            ensure!(
+                text.contains(from),
+                "there is no {from:?} to change:\n{text}"
+            );
+            text = text.replacen(from, to, 1);
+        }
+        Ok(text)
     }
 }
