@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use preview_core::names::PinnedImage;
 use preview_core::objects::Kind;
+use sandbox::Fault;
 use sandbox::cluster::{Behaviour as Does, Cluster, Reply};
 use sandbox::registry::{Image, Registry};
 use serde_json::json;
@@ -87,6 +88,35 @@ suite::every_story!(sandbox);
 /// Not in the suite: a real cluster that has its definitions does not lose them for a story.
 #[tokio::test]
 async fn kinds_without_a_definition_are_missing_and_nothing_else_is() {
+    let (cluster, us, _folder) = bare().await;
+    let missing = async || us.missing_kinds(&Kind::ALL).await.unwrap();
+
+    let snapshots = [Kind::VolumeSnapshot, Kind::VolumeSnapshotContent];
+    let all = [&[Kind::HttpRoute], snapshots.as_slice()].concat();
+    assert_eq!(missing().await, all);
+    cluster.install_gateway_api();
+    assert_eq!(missing().await, snapshots);
+    cluster.install_volume_snapshots();
+    assert_eq!(missing().await, []);
+}
+
+#[tokio::test]
+async fn what_something_on_the_way_says_never_means_that_a_kind_is_missing() {
+    let (cluster, us, _folder) = bare().await;
+    for (status, body) in [(404, "404 page not found"), (200, "<html>Log in</html>")] {
+        let answer = Fault::Answer {
+            status,
+            headers: Vec::new(),
+            body: body.to_owned(),
+        };
+        cluster.traffic().plan("GET", "/apis", 1, answer);
+        let asked = us.missing_kinds(&[Kind::HttpRoute]).await;
+        assert!(asked.is_err(), "{body}: {asked:?}");
+    }
+}
+
+/// A cluster without custom kinds, and us.
+async fn bare() -> (Cluster, preview_k8s::Cluster, tempfile::TempDir) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -97,13 +127,5 @@ async fn kinds_without_a_definition_are_missing_and_nothing_else_is() {
         ..preview_k8s::Settings::inferred("preview-suite")
     };
     let us = preview_k8s::Cluster::connect(settings).await.unwrap();
-    let missing = async || us.missing_kinds(&Kind::ALL).await.unwrap();
-
-    let snapshots = [Kind::VolumeSnapshot, Kind::VolumeSnapshotContent];
-    let all = [&[Kind::HttpRoute], snapshots.as_slice()].concat();
-    assert_eq!(missing().await, all);
-    cluster.install_gateway_api();
-    assert_eq!(missing().await, snapshots);
-    cluster.install_volume_snapshots();
-    assert_eq!(missing().await, []);
+    (cluster, us, folder)
 }

@@ -93,13 +93,16 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("counterparts/definitions")
 }
 
-/// The whole pin: what it names may change nothing but with it.
+/// What decides which definitions there are: their names, and the hashes of what they are read from.
 ///
 /// # Errors
 /// When it cannot be read.
 pub(super) fn pin() -> anyhow::Result<String> {
     let file = folder().join("go.sum");
-    fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))
+    let hashes = fs::read_to_string(&file);
+    let hashes = hashes.with_context(|| format!("read {}", file.display()))?;
+    let names = DEFINITIONS.iter().flat_map(Definitions::names);
+    Ok(names.chain([hashes]).collect::<Vec<_>>().join("\n"))
 }
 
 /// All definitions in one file.
