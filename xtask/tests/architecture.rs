@@ -37,8 +37,9 @@ const RESERVED: [(&str, &str); 5] = [
 ];
 
 /// What the rules may be made of: crates that compute, and do nothing else.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "base64",
+    "globset",
     "hmac",
     "jiff",
     "schemars",
