@@ -50,10 +50,10 @@ fn build_api(shop: &Shop, number: u64) {
 /// The newest record.
 fn record(shop: &Shop) -> Value {
     let deployments = shop.repository.deployments();
-    let texts = deployments
+    let mut texts = deployments
         .iter()
         .filter_map(|deployment| deployment.payload["record"].as_str());
-    serde_json::from_str(texts.last().unwrap()).unwrap()
+    serde_json::from_str(texts.next_back().unwrap()).unwrap()
 }
 
 /// The newest image of a component that CI pushed for a pull request.

@@ -124,7 +124,7 @@ pub enum ImageRefusal {
         /// Under which tags.
         tags: Vec<String>,
         /// Why it has to be there although the configuration says what it is built from.
-        why: Option<MustBeBuilt>,
+        why: Option<Box<MustBeBuilt>>,
     },
     /// The registry has only some of it.
     #[error(
@@ -230,7 +230,7 @@ fn no_image(evidence: &ComponentEvidence, why: Option<MustBeBuilt>) -> ImageRefu
         component: evidence.component.clone(),
         name: evidence.name.clone(),
         tags: evidence.tags.clone(),
-        why,
+        why: why.map(Box::new),
     }
 }
 

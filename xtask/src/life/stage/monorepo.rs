@@ -69,10 +69,10 @@ impl Stage {
         commit: &str,
     ) -> anyhow::Result<()> {
         let deployments = self.repository.deployments();
-        let texts = deployments
+        let mut texts = deployments
             .iter()
             .filter_map(|deployment| deployment.payload["record"].as_str());
-        let record: Value = serde_json::from_str(texts.last().context("there is no record")?)
+        let record: Value = serde_json::from_str(texts.next_back().context("there is no record")?)
             .context("read the record")?;
         for (component, of, since) in [("web", built, None), ("api", tested, Some(commit))] {
             let recorded = &record["components"][component];
