@@ -97,8 +97,7 @@ impl Ground {
         })
     }
 
-    /// Somebody hides a component's images from the anonymous, where that can be done: the real registry hides nothing,
-    /// but lets nobody pull who names a wrong password.
+    /// Somebody hides a component's images from the anonymous, where that can be done: the real registry hides nothing.
     pub(crate) fn hide(&self, component: &str) {
         if let Some(world) = self.world() {
             let name = format!("{OWNER}/{REPOSITORY}-{component}");

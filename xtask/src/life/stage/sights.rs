@@ -227,7 +227,7 @@ impl Stage {
         found.with_context(|| format!("there is no {kind} {name}"))
     }
 
-    pub(super) async fn list(
+    pub(crate) async fn list(
         &self,
         api: &str,
         kind: &str,
