@@ -37,6 +37,8 @@ pub(crate) struct Ground {
     /// As images name it.
     pub(crate) registry: String,
     account: Option<Account>,
+    /// Where kubectl and Kustomize are.
+    tools: Option<PathBuf>,
     kind: Kind,
 }
 
@@ -63,6 +65,7 @@ impl Ground {
             kubeconfig,
             registry: world.registry.host(),
             account: Account::of(&account.user, &account.password),
+            tools: None,
             kind: Kind::Sandbox(world),
         })
     }
@@ -77,8 +80,14 @@ impl Ground {
             kubeconfig: running.kubeconfig.clone(),
             registry: running.registry.clone(),
             account: Account::of(&running.registry_user, &running.registry_password),
+            tools: running.kubectl.parent().map(Path::to_owned),
             kind: Kind::Real(running.containerd.clone()),
         })
+    }
+
+    /// The folder of kubectl and Kustomize, where there are real ones.
+    pub(crate) fn tools(&self) -> Option<&Path> {
+        self.tools.as_deref()
     }
 
     /// The sandbox, where it is one.

@@ -10,6 +10,7 @@ mod front_door;
 mod ground;
 mod isolation;
 mod kube;
+mod overlay;
 mod play;
 mod production;
 mod programs;
@@ -65,6 +66,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("unchanged", unchanged::the_page_alone_is_built),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
+    play!("overlay", overlay::manifests_of_the_repository),
 ];
 
 impl Play {

@@ -24,6 +24,7 @@ use crate::images::Edition;
 mod edge;
 mod furnish;
 mod monorepo;
+mod overlay;
 mod routes;
 mod runs;
 mod sights;
@@ -58,6 +59,8 @@ pub(crate) struct Stage {
     pub(crate) pull_login: (String, String),
     /// What the configuration says otherwise than the example's.
     changes: Vec<(String, String)>,
+    /// What the overlay has besides, where previews are made of the overlay.
+    overlay: Option<&'static str>,
 }
 
 /// What CI built, and from what.
@@ -102,6 +105,7 @@ impl Stage {
             pull: None,
             pull_login: Default::default(),
             changes: Vec::new(),
+            overlay: None,
         };
         clear_results(results)?;
         stage.clear().await?;

@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 use sandbox::World;
 
 use super::{
-    Ground, Like, Programs, Progress, Stage, broken, front, isolation, play, routes, stage::short,
-    unchanged,
+    Ground, Like, Programs, Progress, Stage, broken, front, isolation, overlay, play, routes,
+    stage::short, unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -141,4 +141,12 @@ async fn the_front_door_is_open() {
 async fn routes_lead_to_the_preview() {
     let (mut stage, _folder) = stage().await;
     routes::lead_to_the_preview(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_of_the_repositorys_own_manifests() {
+    let (mut stage, _folder) = stage().await;
+    overlay::manifests_of_the_repository(&mut stage)
+        .await
+        .unwrap();
 }

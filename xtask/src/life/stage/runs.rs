@@ -18,8 +18,11 @@ use super::{
 /// No secret: it signs records on a GitHub that ends with the play.
 const RECORD_KEY: &str = "a key for records of a play, and of nothing else";
 
+/// Where programs are on every runner.
+pub(super) const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// Where the programs' event comes from.
-enum Event {
+pub(super) enum Event {
     WorkflowRun,
     PullRequest,
     Push(String),
@@ -61,7 +64,7 @@ impl Stage {
         Ok(ended.with(0, "destroyed")?.result)
     }
 
-    async fn run(&mut self, program: Program, event: Event) -> anyhow::Result<Ended> {
+    pub(super) async fn run(&mut self, program: Program, event: Event) -> anyhow::Result<Ended> {
         self.runs += 1;
         let nth = self.runs;
         let folder = self.folder.path().join(format!("run-{nth}"));
@@ -70,9 +73,13 @@ impl Stage {
         let (name, payload) = self.payload(event)?;
         write(&folder.join("event.json"), &payload.to_string())?;
         let result = self.results.join(format!("result-{nth}-{program}.json"));
+        let mut arguments = vec!["--result".to_owned(), result.display().to_string()];
+        if program == Program::Deploy {
+            arguments.extend(self.check_manifests_out(&folder)?);
+        }
         let step = Step {
             program,
-            arguments: vec!["--result".to_owned(), result.display().to_string()],
+            arguments,
             environment: self.environment(name, &folder),
             result: &result,
             checkout: &folder,
@@ -132,7 +139,11 @@ impl Stage {
             ("PREVIEW_REGISTRY_USER", user),
             ("RUNNER_TEMP", folder.display().to_string()),
         ];
-        let variables = variables.into_iter();
+        let tools = self.ground.tools().map(|tools| {
+            // Where a runner has kubectl and Kustomize.
+            ("PATH", format!("{}:{USUAL_PATH}", tools.display()))
+        });
+        let variables = variables.into_iter().chain(tools);
         variables
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
@@ -143,7 +154,10 @@ impl Stage {
         let (name, registry) = (self.name, &self.ground.registry);
         let mut text = format!(
             "namespace = \"{name}-pr-{{pr}}\"\ndeadline = \"5m\"\n\n{}",
-            include_str!("../../../../examples/preview.toml")
+            match self.overlay {
+                None => include_str!("../../../../examples/preview.toml"),
+                Some(_) => include_str!("../../../../examples/preview.kustomize.toml"),
+            }
         );
         let places = [
             ("ghcr.io/", format!("{registry}/")),
