@@ -123,7 +123,6 @@ async fn a_pull_request_gets_a_preview() {
     Service/api
     Service/database
     Service/web
-    ServiceAccount/default
     ServiceAccount/preview
     Deployment/api
     Deployment/web
