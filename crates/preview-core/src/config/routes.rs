@@ -1,6 +1,6 @@
 //! How a preview is reached from outside: hosts, paths, and what stands at the front door.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::error::{ConfigError, Source};
 use super::read::{check, value};
@@ -180,7 +180,7 @@ fn is_annotation(key: &str) -> bool {
 /// What is right of each route and wrong of all of them: hosts that no certificate covers, that could be another
 /// preview's, or of which one path leads to two components.
 pub(super) fn check_routes(source: &Source<'_>, config: &Config) -> Result<(), ConfigError> {
-    let mut taken: HashMap<(&str, &str), &ComponentName> = HashMap::new();
+    let mut taken: BTreeMap<(&str, &str), &ComponentName> = BTreeMap::new();
     for component in &config.components {
         let Some(route) = &component.route else {
             continue;

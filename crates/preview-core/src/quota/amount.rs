@@ -166,7 +166,7 @@ impl Amount {
 
     fn binary(self) -> String {
         let whole = self.milli / 1000;
-        if self.milli % 1000 != 0 || whole == 0 {
+        if !self.milli.is_multiple_of(1000) || whole == 0 {
             return self.decimal();
         }
         let unit = BINARY.iter().find(|(_, unit)| whole.is_multiple_of(*unit));
