@@ -15,6 +15,7 @@ mod play;
 mod production;
 mod programs;
 mod progress;
+mod quota;
 mod repository;
 mod routes;
 mod sight;
@@ -63,6 +64,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("life", play),
     play!("missing", broken::an_image_is_missing),
     play!("crash", broken::a_container_crashes),
+    play!("quota", quota::nearly_full),
     play!("unchanged", unchanged::the_page_alone_is_built),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),

@@ -25,6 +25,7 @@ mod edge;
 mod furnish;
 mod monorepo;
 mod overlay;
+mod quota;
 mod routes;
 mod runs;
 mod sights;
@@ -61,6 +62,8 @@ pub(crate) struct Stage {
     changes: Vec<(String, String)>,
     /// What the overlay has besides, where previews are made of the overlay.
     overlay: Option<&'static str>,
+    /// Sections that the configuration has besides.
+    sections: String,
 }
 
 /// What CI built, and from what.
@@ -106,6 +109,7 @@ impl Stage {
             pull_login: Default::default(),
             changes: Vec::new(),
             overlay: None,
+            sections: String::new(),
         };
         clear_results(results)?;
         stage.clear().await?;

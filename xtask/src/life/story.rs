@@ -150,3 +150,9 @@ async fn a_preview_of_the_repositorys_own_manifests() {
         .await
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_nearly_fills_its_quota() {
+    let (mut stage, _folder) = stage().await;
+    super::quota::nearly_full(&mut stage).await.unwrap();
+}

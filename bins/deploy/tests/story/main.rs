@@ -7,6 +7,7 @@ mod checks;
 mod isolation;
 mod life;
 mod overlay;
+mod quota;
 mod shop;
 mod unchanged;
 

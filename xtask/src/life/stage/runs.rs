@@ -195,6 +195,6 @@ impl Stage {
             );
             text = text.replacen(from, to, 1);
         }
-        Ok(text)
+        Ok(format!("{text}\n{}", self.sections))
     }
 }
