@@ -209,10 +209,14 @@ impl Deploy<'_> {
         }
         let found = self.found().await?;
         let unfit = self.unfit(&found, files);
-        if let Some(why) = unfit.clone() {
-            self.remove_database().await?;
-            story.note(Note::DatabaseRebuilt(why));
-        }
+        let wave = match unfit.clone() {
+            Some(why) => {
+                self.remove_database().await?;
+                story.note(Note::DatabaseRebuilt(why));
+                wave
+            }
+            None => self.on_its_volume(wave).await?,
+        };
         self.make_room(&wave, story).await?;
         self.apply_and_wait(wave, story, as_database).await?;
         let claim = self.volume_claim().await?;
@@ -223,6 +227,19 @@ impl Deploy<'_> {
         };
         self.keep(&running.state).await?;
         Ok(Some(running))
+    }
+
+    /// The wave for a database that may be there: its volume's claim stays as it is.
+    async fn on_its_volume(&self, wave: Vec<Manifest>) -> Result<Vec<Manifest>, Failed> {
+        let name = ObjectName::new(Kind::StatefulSet, DATABASE);
+        let namespace = self.preview.namespace_name();
+        let existing = self
+            .world
+            .cluster
+            .object(namespace, &name)
+            .await
+            .outside()?;
+        Ok(existing.map_or(wave, |existing| self.preview.database_as(&existing)))
     }
 
     /// Deletes the server and its volume, and waits until both are gone: a StatefulSet would take a claim that is on its

@@ -20,7 +20,7 @@ use crate::watch::{Failure, Hiccup, watch};
 /// What one round of read, confirm and delete came to.
 enum Round {
     /// It is on its way out, or was not there.
-    Settled(Fenced<Option<DynamicObject>>),
+    Settled(Fenced<Option<Box<DynamicObject>>>),
     /// It changed between read and delete, for this reason: start again at the fence.
     Again(String),
 }
@@ -48,7 +48,7 @@ impl Cluster {
                 .condemn_object(claimant, namespace, object, |_| true)
                 .await?
             {
-                Fenced::Done(Some(read)) => condemned.push((object.clone(), read)),
+                Fenced::Done(Some(read)) => condemned.push((object.clone(), *read)),
                 Fenced::Done(None) => {}
                 Fenced::Superseded { by } => return Ok(Fenced::Superseded { by }),
                 Fenced::Gone => return Ok(Fenced::Gone),
@@ -73,7 +73,7 @@ impl Cluster {
         for job in jobs {
             let round = self.condemn_object(claimant, namespace, job, has_failed);
             match round.await? {
-                Fenced::Done(Some(read)) => condemned.push((job.clone(), read)),
+                Fenced::Done(Some(read)) => condemned.push((job.clone(), *read)),
                 Fenced::Done(None) => {}
                 Fenced::Superseded { by } => return Ok(Fenced::Superseded { by }),
                 Fenced::Gone => return Ok(Fenced::Gone),
@@ -89,7 +89,7 @@ impl Cluster {
         namespace: &NamespaceName,
         object: &ObjectName,
         unwanted: fn(&DynamicObject) -> bool,
-    ) -> Result<Fenced<Option<DynamicObject>>, Error> {
+    ) -> Result<Fenced<Option<Box<DynamicObject>>>, Error> {
         let operation = self.operation(format!("remove {object} from {namespace}"));
         let mut pauses = pauses().build();
         for attempt in 1.. {
@@ -130,7 +130,7 @@ impl Cluster {
         {
             return Ok(Round::Again(reason));
         }
-        Ok(Round::Settled(Fenced::Done(Some(read))))
+        Ok(Round::Settled(Fenced::Done(Some(Box::new(read)))))
     }
 
     async fn all_gone(

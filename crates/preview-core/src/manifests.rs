@@ -213,6 +213,15 @@ impl<'a> Preview<'a> {
             .collect()
     }
 
+    /// The database on the volume that it has: `existing` is its StatefulSet as the cluster holds it, whose claim cannot
+    /// be changed. Another size or StorageClass counts for the next one that is made.
+    #[must_use]
+    pub fn database_as(&self, existing: &Value) -> Vec<Manifest> {
+        let wave = self.database().into_iter();
+        wave.map(|manifest| database::on_its_volume(manifest, existing))
+            .collect()
+    }
+
     /// Jobs in waves, each to be complete before the next: every `migrate`, then what fills a fresh database, then every
     /// `seed`.
     ///

@@ -217,6 +217,13 @@ impl Manifest {
         self
     }
 
+    /// The same object with another value of `key` in its part `part`, such as `spec`.
+    #[must_use]
+    pub fn with(mut self, part: &str, key: &str, value: Value) -> Self {
+        self.body[part][key] = value;
+        self
+    }
+
     /// The same object with one more label.
     #[must_use]
     pub fn labelled(mut self, key: &str, value: &str) -> Self {

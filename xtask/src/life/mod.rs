@@ -5,6 +5,7 @@
 
 mod broken;
 mod certificate;
+mod database;
 mod front;
 mod front_door;
 mod ground;
@@ -65,6 +66,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("missing", broken::an_image_is_missing),
     play!("crash", broken::a_container_crashes),
     play!("quota", quota::nearly_full),
+    play!("database", database::rows_stay_until_they_cannot),
     play!("unchanged", unchanged::the_page_alone_is_built),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::images::Edition;
 
+mod database;
 mod edge;
 mod furnish;
 mod monorepo;
@@ -31,6 +32,7 @@ mod runs;
 mod sights;
 
 pub(crate) use monorepo::deployed;
+pub(crate) use sights::Identity;
 
 /// Until something is there, or gone: on a node of two cores, with images to pull.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -64,6 +66,10 @@ pub(crate) struct Stage {
     overlay: Option<&'static str>,
     /// Sections that the configuration has besides.
     sections: String,
+    /// Keys that the configuration's `[database]` has besides.
+    database: String,
+    /// How often somebody typed into the database.
+    typed: u32,
 }
 
 /// What CI built, and from what.
@@ -110,6 +116,8 @@ impl Stage {
             changes: Vec::new(),
             overlay: None,
             sections: String::new(),
+            database: String::new(),
+            typed: 0,
         };
         clear_results(results)?;
         stage.clear().await?;

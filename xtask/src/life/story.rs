@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 use sandbox::World;
 
 use super::{
-    Ground, Like, Programs, Progress, Stage, broken, front, isolation, overlay, play, routes,
-    stage::short, unchanged,
+    Ground, Like, Programs, Progress, Stage, broken, database, front, isolation, overlay, play,
+    routes, stage::short, unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -155,4 +155,12 @@ async fn a_preview_of_the_repositorys_own_manifests() {
 async fn a_preview_that_nearly_fills_its_quota() {
     let (mut stage, _folder) = stage().await;
     super::quota::nearly_full(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_stay_until_their_migrations_are_rewritten() {
+    let (mut stage, _folder) = stage().await;
+    database::rows_stay_until_they_cannot(&mut stage)
+        .await
+        .unwrap();
 }

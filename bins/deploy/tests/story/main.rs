@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod checks;
+mod database;
 mod isolation;
 mod life;
 mod overlay;

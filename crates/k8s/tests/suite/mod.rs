@@ -5,6 +5,7 @@ mod kinds;
 mod objects;
 mod previews;
 mod quota;
+mod removals;
 mod rollouts;
 mod stage;
 mod targets;
@@ -15,6 +16,7 @@ pub(crate) use kinds::*;
 pub(crate) use objects::*;
 pub(crate) use previews::*;
 pub(crate) use quota::*;
+pub(crate) use removals::*;
 pub(crate) use rollouts::*;
 pub(crate) use stage::{Backend, Behaviour, play};
 pub(crate) use targets::*;
@@ -59,6 +61,11 @@ macro_rules! every_story {
             a_workload_that_is_not_there_is_told,
             a_job_completes,
             a_job_that_fails_shows_its_last_words,
+            a_volume_is_gone_when_it_is_said_to_be,
+            a_newer_runs_objects_are_not_removed,
+            a_job_that_failed_makes_room_for_another_try,
+            a_job_that_does_not_stay_is_seen_to_have_ended,
+            only_a_job_is_watched_before_it_is_there,
             a_page_is_seen_from_outside,
             a_preview_is_taken_down_with_a_receipt,
             a_teardown_that_died_is_finished,

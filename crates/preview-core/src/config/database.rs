@@ -7,7 +7,7 @@ use super::patterns::patterns;
 use super::quantity::Memory;
 use super::read::{check, resources};
 use super::{Resources, file};
-use crate::names::{Digest, ImageName, NamespaceName, is_dns_label, is_host};
+use crate::names::{Digest, ImageName, is_host};
 use crate::paths::PathPatterns;
 
 /// The official image.
@@ -48,13 +48,6 @@ pub enum Seed {
         /// The command; the image's own where there is none.
         command: Vec<String>,
     },
-    /// A VolumeSnapshot that the database's volume begins as.
-    Snapshot {
-        /// Its Namespace.
-        namespace: NamespaceName,
-        /// Its name.
-        name: String,
-    },
 }
 
 /// A PostgreSQL of each preview's own.
@@ -90,7 +83,7 @@ pub(super) struct Written {
     pub(super) seed: Option<WrittenSeed>,
 }
 
-/// What a fresh database is filled with: `sql`, `image` or `snapshot`.
+/// What a fresh database is filled with: `sql` or `image`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -102,21 +95,6 @@ pub(super) struct WrittenSeed {
     pub(super) image: Option<String>,
     /// The image's command; its own unless told.
     pub(super) command: Option<Vec<String>>,
-    /// A VolumeSnapshot of a server's volume, which the database's volume begins as.
-    pub(super) snapshot: Option<WrittenSnapshot>,
-}
-
-/// A VolumeSnapshot.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Snapshot"))]
-pub(super) struct WrittenSnapshot {
-    /// Its Namespace.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub(super) namespace: NamespaceName,
-    /// Its name.
-    pub(super) name: String,
 }
 
 fn app() -> String {
@@ -229,7 +207,6 @@ fn seed(source: &Source<'_>, written: WrittenSeed) -> Result<Seed, ConfigError> 
         sql,
         image,
         command,
-        snapshot,
     } = written;
     check(
         source,
@@ -237,12 +214,12 @@ fn seed(source: &Source<'_>, written: WrittenSeed) -> Result<Seed, ConfigError> 
         &["database", "seed", "command"],
         "the command of no image; name one as image, or let a component have a seed of its own",
     )?;
-    match (sql, image, snapshot) {
-        (Some(sql), None, None) => {
+    match (sql, image) {
+        (Some(sql), None) => {
             let key = ["database", "seed", "sql"];
             Ok(Seed::Sql(patterns(source, &key, Some(sql))?))
         }
-        (None, Some(image), None) => {
+        (None, Some(image)) => {
             check(
                 source,
                 is_image_reference(&image),
@@ -252,18 +229,9 @@ fn seed(source: &Source<'_>, written: WrittenSeed) -> Result<Seed, ConfigError> 
             let command = command.unwrap_or_default();
             Ok(Seed::Image { image, command })
         }
-        (None, None, Some(WrittenSnapshot { namespace, name })) => {
-            check(
-                source,
-                name.split('.').all(is_dns_label),
-                &["database", "seed", "snapshot", "name"],
-                "no name of a VolumeSnapshot: a-z, 0-9, - and dots",
-            )?;
-            Ok(Seed::Snapshot { namespace, name })
-        }
         _ => Err(source.wrong(
             &key,
-            "write exactly one of sql, image and snapshot; components may have a seed each besides",
+            "write either sql or image; components may have a seed each besides",
         )),
     }
 }
@@ -336,28 +304,20 @@ mod tests {
         );
         let image = "seed.image = \"ghcr.io/acme/seed:1\"";
         assert!(matches!(seed(image), Ok(Seed::Image { command, .. }) if command.is_empty()));
-        assert!(matches!(
-            seed("seed.snapshot = { namespace = \"golden\", name = \"shop\" }"),
-            Ok(Seed::Snapshot { name, .. }) if name == "shop"
-        ));
         let told = [
             "seed = {}",
             "seed.sql = [\"a.sql\"]\nseed.image = \"ghcr.io/acme/seed:1\"",
             "seed.sql = []",
             "seed.image = \"ghcr.io/acme/seed\"",
             "seed.command = [\"/seed\"]",
-            "seed.snapshot = { namespace = \"golden\", name = \"Shop\" }",
-            "seed.snapshot = { namespace = \"golden\", nome = \"shop\" }",
         ]
         .map(refused);
         insta::assert_snapshot!(told.join("\n"), @r#"
-        preview.toml:5: database.seed: write exactly one of sql, image and snapshot; components may have a seed each besides
-        preview.toml:5: database.seed: write exactly one of sql, image and snapshot; components may have a seed each besides
+        preview.toml:5: database.seed: write either sql or image; components may have a seed each besides
+        preview.toml:5: database.seed: write either sql or image; components may have a seed each besides
         preview.toml:5: database.seed.sql: no patterns, so no file is meant; write it like ["web/**"], or leave the key out
         preview.toml:5: database.seed.image: no image with registry and tag or digest; write it like ghcr.io/acme/shop-seed:2025-11
         preview.toml:5: database.seed.command: the command of no image; name one as image, or let a component have a seed of its own
-        preview.toml:5: database.seed.snapshot.name: no name of a VolumeSnapshot: a-z, 0-9, - and dots
-        preview.toml:5: database.seed.snapshot.nome: unknown key; did you mean `name`?
         "#);
     }
 }

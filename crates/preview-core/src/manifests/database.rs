@@ -38,6 +38,16 @@ pub(super) fn manifests(database: &Database) -> [Manifest; 2] {
     ]
 }
 
+/// The StatefulSet with the claim of `existing`; other objects as they are.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#limitations>
+pub(super) fn on_its_volume(manifest: Manifest, existing: &Value) -> Manifest {
+    let claims = &existing["spec"]["volumeClaimTemplates"];
+    if manifest.object().kind != Kind::StatefulSet || !claims.is_array() {
+        return manifest;
+    }
+    manifest.with("spec", "volumeClaimTemplates", claims.clone())
+}
+
 /// Its entrypoint starts as root, makes the volume PostgreSQL's own and then drops its rights, so it keeps those that
 /// the namespace's Pod Security allows.
 fn container(database: &Database) -> Value {

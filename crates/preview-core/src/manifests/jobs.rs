@@ -124,8 +124,6 @@ fn of_database(
     let (spec, files) = match seed {
         Seed::Sql(_) => (seed::of_sql(database), Some(seed::FILES)),
         Seed::Image { image, command } => (seed::of_image(image, command), None),
-        // The volume begins filled.
-        Seed::Snapshot { .. } => return (None, None),
     };
     let program = format!("{DATABASE}-seed");
     let job = job(preview, &program, DATABASE, Work::Seed, spec, volume_claim);

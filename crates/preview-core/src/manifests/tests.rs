@@ -2,6 +2,7 @@ use super::*;
 use crate::names::RepositoryId;
 use crate::tls::SecretData;
 
+mod database;
 mod routes;
 
 const EXAMPLE: &str = include_str!("../../../../examples/preview.toml");

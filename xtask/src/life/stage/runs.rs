@@ -65,6 +65,15 @@ impl Stage {
     }
 
     pub(super) async fn run(&mut self, program: Program, event: Event) -> anyhow::Result<Ended> {
+        self.run_with(program, event, &[]).await
+    }
+
+    pub(super) async fn run_with(
+        &mut self,
+        program: Program,
+        event: Event,
+        more: &[&str],
+    ) -> anyhow::Result<Ended> {
         self.runs += 1;
         let nth = self.runs;
         let folder = self.folder.path().join(format!("run-{nth}"));
@@ -77,6 +86,7 @@ impl Stage {
         if program == Program::Deploy {
             arguments.extend(self.check_manifests_out(&folder)?);
         }
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let step = Step {
             program,
             arguments,
@@ -163,7 +173,10 @@ impl Stage {
             ("ghcr.io/", format!("{registry}/")),
             (
                 "[database]",
-                format!("[database]\nimage = \"{}\"", self.postgres),
+                format!(
+                    "[database]\nimage = \"{}\"\n{}",
+                    self.postgres, self.database
+                ),
             ),
             (
                 "secret = \"preview-wildcard-tls\"",
