@@ -52,13 +52,15 @@ impl Visitor {
     /// A visitor who trusts this machine's certificate authorities and those in `authority`, as PEM; and who goes to
     /// `connect_to` where that is given, whatever a host's name resolves to.
     ///
+    /// A blank `authority` is none: whoever issued the certificate may have named no root.
+    ///
     /// # Errors
     /// When `authority` is no certificate, or nothing is trusted at all.
     pub fn new(connect_to: Option<Address>, authority: Option<&str>) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         let ours = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(ours.certs);
-        if let Some(authority) = authority {
+        if let Some(authority) = authority.filter(|pem| !pem.trim().is_empty()) {
             for certificate in certificates(authority)? {
                 roots
                     .add(certificate)

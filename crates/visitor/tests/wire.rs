@@ -218,6 +218,18 @@ async fn a_host_that_does_not_resolve_is_told_where_no_front_door_is_named() {
 #[test]
 fn an_authority_that_is_none_is_refused() {
     let refused = |pem: &str| Visitor::new(None, Some(pem)).err().unwrap().to_string();
-    insta::assert_snapshot!(refused(""), @"read the preview's certificate authority: it holds no certificate; correct `ca.crt` of the Secret with its certificate");
+    insta::assert_snapshot!(refused("a root of ours"), @"read the preview's certificate authority: it holds no certificate; correct `ca.crt` of the Secret with its certificate");
     insta::assert_snapshot!(refused("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), @"read the preview's certificate authority: invalid peer certificate: BadEncoding; correct `ca.crt` of the Secret with its certificate");
+}
+
+#[test]
+fn a_blank_authority_is_none() {
+    let visitor = Visitor::new(None, Some("\n"));
+    let told = visitor.err().map(|error| error.to_string());
+    // A machine that trusts nobody says so.
+    assert!(
+        told.as_ref()
+            .is_none_or(|told| told.starts_with("no certificate authority is trusted here")),
+        "{told:?}"
+    );
 }
