@@ -193,6 +193,9 @@ impl<'a> Deploy<'a> {
 
     async fn announce(&self, slot: &mut Slot<'_>, story: &mut Story<'_>) -> Result<(), Stop> {
         slot.is_ready(&self.accepted.pinned()).await?;
+        for (component, url) in self.preview.urls_of_own_hosts() {
+            story.note(Note::AnswersAt { component, url });
+        }
         Ok(story.ready(&self.accepted.pinned()).await?)
     }
 }

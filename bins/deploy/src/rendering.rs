@@ -103,7 +103,9 @@ impl Rendering {
             .filter(|path| is_configuration(path) || is_manifest(path))
             .collect();
         let files: Vec<String> = files.into_iter().map(str::to_owned).collect();
-        (!files.is_empty()).then_some(Note::ManifestsNotInPreview { files })
+        let are_all = changed.are_all();
+        let may_be_some = !files.is_empty() || !are_all;
+        may_be_some.then_some(Note::ManifestsNotInPreview { files, are_all })
     }
 }
 

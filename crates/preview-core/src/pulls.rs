@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::names::{CommitSha, PrNumber, RepositorySlug, TreeSha};
-use crate::paths::PathPatterns;
 
 /// Whether a pull request is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,14 +132,5 @@ impl ChangedFiles {
     #[must_use]
     pub fn are_all(&self) -> bool {
         self.files.len() < Self::MOST
-    }
-
-    /// The first path, in the list's order, that one of `patterns` means: with a renamed file, also where it lay.
-    #[must_use]
-    pub fn first_of(&self, patterns: &PathPatterns) -> Option<&str> {
-        self.files
-            .iter()
-            .flat_map(ChangedFile::paths)
-            .find(|path| patterns.mean(path))
     }
 }

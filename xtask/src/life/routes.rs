@@ -68,6 +68,13 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     let door = stage.front_door().await?;
     leads_to_the_page(stage, &door, &url, &built.test_merge).await?;
     let api = url.replacen(".pr.", "-api.pr.", 1);
+    ensure!(
+        stage
+            .repository
+            .page(number)
+            .contains(&format!("API answers at {api}")),
+        "the comment does not say where the API answers"
+    );
     leads_to_the_api(&door, &format!("{api}/notes"), true).await?;
     leads_to_the_api(&door, &format!("{url}/notes"), false).await?;
 

@@ -6,15 +6,23 @@ use std::fmt;
 use super::display_name;
 use crate::database::Rebuild;
 use crate::deploy::TestedAs;
-use crate::markdown::code;
+use crate::markdown::{code, is_plain_url};
 use crate::names::{CommitSha, ComponentName};
 use crate::objects::ObjectName;
+use crate::pulls::ChangedFiles;
 
 /// Something that whoever looks at the preview should know; one item of the comment's list of remarks.
 ///
 /// Its `Display` is Markdown, one line of it: what is not ours in it goes through [`crate::markdown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
+    /// A component answers at a host of its own.
+    AnswersAt {
+        /// The component.
+        component: ComponentName,
+        /// Where.
+        url: String,
+    },
     /// The database was made afresh: what people had typed into it is gone.
     DatabaseRebuilt(Rebuild),
     /// The deploy failed before it touched what serves.
@@ -35,8 +43,10 @@ pub enum Note {
     StoppedFirst,
     /// The pull request changes what previews are made of, and its own is made of the base branch's.
     ManifestsNotInPreview {
-        /// The paths of the files that it changes.
+        /// The paths of the files that it changes, as far as GitHub lists them.
         files: Vec<String>,
+        /// Whether GitHub lists all that it changes.
+        are_all: bool,
     },
     /// Images that were not built from this pull request, each with what runs it.
     OtherImages(BTreeMap<String, BTreeSet<ObjectName>>),
@@ -50,6 +60,10 @@ const NAMED: usize = 20;
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AnswersAt { component, url } => {
+                let shown = if is_plain_url(url) { url.clone() } else { code(url) };
+                write!(f, "{} answers at {shown}", display_name(component))
+            }
             Self::DatabaseRebuilt(why) => write!(
                 f,
                 "The database was made afresh, and what was in it is gone: {why}."
@@ -70,14 +84,7 @@ impl fmt::Display for Note {
             Self::StoppedFirst => f.write_str(
                 "The quota has no room for two versions side by side, so the previous one was stopped first.",
             ),
-            Self::ManifestsNotInPreview { files } => {
-                let files = listed(files.iter().map(|file| code(file)));
-                write!(
-                    f,
-                    "This preview is made of the base branch's manifests: what this pull request changes in {files} is \
-                     not in it."
-                )
-            }
+            Self::ManifestsNotInPreview { files, are_all } => manifests_left(files, *are_all, f),
             Self::OtherImages(images) => {
                 let images = listed(images.iter().map(placed));
                 write!(f, "Not built from this pull request: {images}.")
@@ -93,6 +100,27 @@ impl fmt::Display for Note {
             }
         }
     }
+}
+
+/// Which manifests of a pull request are not in its preview, as far as that can be known.
+fn manifests_left(files: &[String], are_all: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("This preview is made of the base branch's manifests")?;
+    if !files.is_empty() {
+        let files = listed(files.iter().map(|file| code(file)));
+        write!(
+            f,
+            ": what this pull request changes in {files} is not in it"
+        )?;
+    }
+    if !are_all {
+        write!(
+            f,
+            ". GitHub lists {} files of this pull request and no more: what it changes in manifests beyond them is not in it \
+             either",
+            ChangedFiles::MOST
+        )?;
+    }
+    f.write_str(".")
 }
 
 /// What is used, and by which objects.

@@ -607,11 +607,21 @@ proptest! {
 }
 
 #[test]
+fn a_component_with_a_host_of_its_own_is_told_where() {
+    let note = Note::AnswersAt {
+        component: "api".parse().unwrap(),
+        url: "https://7-api.pr.example.com".into(),
+    };
+    insta::assert_snapshot!(note, @"API answers at https://7-api.pr.example.com");
+}
+
+#[test]
 fn remarks_on_manifests_name_files_images_and_variables() {
     let objects = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
     let notes = [
         Note::ManifestsNotInPreview {
             files: vec!["deploy/base/web.yaml".into(), "preview.toml".into()],
+            are_all: true,
         },
         Note::OtherImages(
             [(
@@ -623,6 +633,15 @@ fn remarks_on_manifests_name_files_images_and_variables() {
         Note::VariablesLeft([("F`OO".to_owned(), objects(&["ConfigMap/script"]))].into()),
         Note::ManifestsNotInPreview {
             files: (10..35).map(|n| format!("{n}")).collect(),
+            are_all: true,
+        },
+        Note::ManifestsNotInPreview {
+            files: Vec::new(),
+            are_all: false,
+        },
+        Note::ManifestsNotInPreview {
+            files: vec!["preview.toml".into()],
+            are_all: false,
         },
     ];
     let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
@@ -631,5 +650,7 @@ fn remarks_on_manifests_name_files_images_and_variables() {
     Not built from this pull request: `redis:7` in Deployment/cache, Deployment/web.
     Left as they are, for they stand for nothing here: ``${F`OO}`` in ConfigMap/script.
     This preview is made of the base branch's manifests: what this pull request changes in `10`, `11`, `12`, `13`, `14`, `15`, `16`, `17`, `18`, `19`, `20`, `21`, `22`, `23`, `24`, `25`, `26`, `27`, `28`, `29` and 5 more is not in it.
+    This preview is made of the base branch's manifests. GitHub lists 3000 files of this pull request and no more: what it changes in manifests beyond them is not in it either.
+    This preview is made of the base branch's manifests: what this pull request changes in `preview.toml` is not in it. GitHub lists 3000 files of this pull request and no more: what it changes in manifests beyond them is not in it either.
     ");
 }

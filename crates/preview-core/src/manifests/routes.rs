@@ -59,6 +59,19 @@ impl Preview<'_> {
         let path = route.path.trim_end_matches('/');
         Some(format!("https://{host}{path}"))
     }
+
+    /// Where each component answers that has a host of its own, in the file's order.
+    #[must_use]
+    pub fn urls_of_own_hosts(&self) -> Vec<(ComponentName, String)> {
+        let names = self
+            .config
+            .components
+            .iter()
+            .map(|component| &component.name);
+        let own = names.filter(|name| self.own_hosts.contains_key(*name));
+        own.filter_map(|name| Some((name.clone(), self.url_of(name)?)))
+            .collect()
+    }
 }
 
 /// The Ingress or HTTPRoute of `component`, where it has a route.

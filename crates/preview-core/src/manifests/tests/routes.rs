@@ -53,6 +53,9 @@ fn hosts_are_the_previews_and_its_components_and_known_to_all_of_them() {
         Some("https://7.pr.example.com/admin")
     );
     assert_eq!((url("worker"), url("nobody")), (None, None));
+    let own = preview.urls_of_own_hosts();
+    let own: Vec<(&str, &str)> = own.iter().map(|(c, url)| (c.as_str(), &**url)).collect();
+    assert_eq!(own, [("api", "https://7-api.pr.example.com")]);
     insta::assert_snapshot!(serde_json::to_string(&preview.variables()).unwrap(), @r#"{"BASE_URL":"https://7.pr.example.com","COMMIT":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","ENV":"preview","HOST_ADMIN_UI":"7.pr.example.com","HOST_API":"7-api.pr.example.com","HOST_WEB":"7.pr.example.com","NAMESPACE":"preview-pr-7","PR_NUMBER":"7"}"#);
     let web = body(&preview.workloads(), "Deployment/web");
     let env = &web["spec"]["template"]["spec"]["containers"][0]["env"];
