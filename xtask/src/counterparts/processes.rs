@@ -20,6 +20,13 @@ const MARK: &str = "_PREVIEW_COUNTERPARTS_PROCESS";
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long an `exec` of ours may take on a machine that is busy with other things: until it is over, the process has no
+/// environment, as the dead have none.
+const EXEC: Duration = Duration::from_secs(5);
+
+/// The same for each process of everybody: some really have an empty environment, and there may be many of them.
+const EXEC_OF_ANYBODY: Duration = Duration::from_millis(10);
+
 /// A process of ours.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Process {
@@ -55,7 +62,7 @@ impl Process {
 
     /// Whether it runs: its number may be another's by now.
     pub(super) fn is_alive(&self) -> bool {
-        mark_of(self.pid).is_some_and(|mark| mark == self.name)
+        mark_of(self.pid, EXEC).is_some_and(|mark| mark == self.name)
     }
 
     /// Where it writes.
@@ -65,8 +72,8 @@ impl Process {
 }
 
 /// What we called the process when we started it or its ancestor. A dead one that nobody has waited for has none.
-fn mark_of(pid: u32) -> Option<String> {
-    let environment = environment(pid)?;
+fn mark_of(pid: u32, exec: Duration) -> Option<String> {
+    let environment = environment(pid, exec)?;
     let mark = environment.split(|byte| *byte == 0).find_map(|variable| {
         let rest = variable.strip_prefix(MARK.as_bytes())?;
         rest.strip_prefix(b"=")
@@ -74,8 +81,9 @@ fn mark_of(pid: u32) -> Option<String> {
     Some(String::from_utf8_lossy(mark).into_owned())
 }
 
-fn environment(pid: u32) -> Option<Vec<u8>> {
-    for _ in 0..10 {
+fn environment(pid: u32, exec: Duration) -> Option<Vec<u8>> {
+    let start = Instant::now();
+    while start.elapsed() <= exec {
         let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
         // Threads of the kernel and the dead have none, nor an executable. A process in the middle of an `exec` has
         // none for a moment, and must not be taken for dead, or be overlooked.
@@ -93,7 +101,7 @@ pub(super) fn ours() -> anyhow::Result<Vec<u32>> {
     for entry in fs::read_dir("/proc").context("list /proc")? {
         let name = entry?.file_name();
         if let Some(pid) = name.to_str().and_then(|name| name.parse().ok())
-            && mark_of(pid).is_some()
+            && mark_of(pid, EXEC_OF_ANYBODY).is_some()
         {
             pids.push(pid);
         }
@@ -128,5 +136,29 @@ pub(super) fn end_all() -> anyhow::Result<()> {
             );
         }
         thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_no_environment_yet_is_not_dead() {
+        // As in an `exec` that takes its time: nothing in the environment, and then the mark.
+        let slow = format!("sleep 0.2; export {MARK}=slow; exec sleep 60");
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", &slow])
+            .env_clear()
+            .spawn()
+            .unwrap();
+        let process = Process {
+            name: "slow".to_owned(),
+            pid: child.id(),
+        };
+        assert!(process.is_alive());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!process.is_alive());
     }
 }
