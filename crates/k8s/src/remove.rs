@@ -42,19 +42,8 @@ impl Cluster {
         objects: &[ObjectName],
         deadline: std::time::Instant,
     ) -> Result<Fenced<Vec<ObjectName>>, Error> {
-        let mut condemned = Vec::new();
-        for object in objects {
-            match self
-                .condemn_object(claimant, namespace, object, |_| true)
-                .await?
-            {
-                Fenced::Done(Some(read)) => condemned.push((object.clone(), *read)),
-                Fenced::Done(None) => {}
-                Fenced::Superseded { by } => return Ok(Fenced::Superseded { by }),
-                Fenced::Gone => return Ok(Fenced::Gone),
-            }
-        }
-        self.all_gone(namespace, condemned, deadline).await
+        self.remove_those(claimant, namespace, objects, |_| true, deadline)
+            .await
     }
 
     /// Deletes those of the Jobs `jobs` that have failed, and waits until they are gone, so that they can be made again
@@ -69,11 +58,24 @@ impl Cluster {
         jobs: &[ObjectName],
         deadline: std::time::Instant,
     ) -> Result<Fenced<Vec<ObjectName>>, Error> {
+        self.remove_those(claimant, namespace, jobs, has_failed, deadline)
+            .await
+    }
+
+    /// Deletes those of `objects` that are there and `unwanted`, and waits until they are gone.
+    async fn remove_those(
+        &self,
+        claimant: &Claimant,
+        namespace: &NamespaceName,
+        objects: &[ObjectName],
+        unwanted: fn(&DynamicObject) -> bool,
+        deadline: std::time::Instant,
+    ) -> Result<Fenced<Vec<ObjectName>>, Error> {
         let mut condemned = Vec::new();
-        for job in jobs {
-            let round = self.condemn_object(claimant, namespace, job, has_failed);
+        for object in objects {
+            let round = self.condemn_object(claimant, namespace, object, unwanted);
             match round.await? {
-                Fenced::Done(Some(read)) => condemned.push((job.clone(), *read)),
+                Fenced::Done(Some(read)) => condemned.push((object.clone(), *read)),
                 Fenced::Done(None) => {}
                 Fenced::Superseded { by } => return Ok(Fenced::Superseded { by }),
                 Fenced::Gone => return Ok(Fenced::Gone),
