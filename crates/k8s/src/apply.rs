@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use backon::BackoffBuilder as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use preview_core::names::NamespaceName;
 use preview_core::objects::{Kind, Manifest, ObjectName};
 use preview_core::ownership::{Claimant, keys};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use crate::call::{Answer, Operation, pauses};
+use crate::call::{Answer, Operation};
 use crate::cluster::Cluster;
 use crate::error::Error;
-use crate::fence::Fenced;
+use crate::fence::{Fenced, Round, until_settled};
 
 /// A `resourceVersion` that no object has: etcd counts from 1, and its first revision is the empty store. Applied to
 /// an absent object it creates it; an object that appeared meanwhile answers 409 and is not overwritten (measured on
@@ -33,13 +31,6 @@ pub enum Change {
     Changed,
     /// It was there, and at most our fence is different now.
     Unchanged,
-}
-
-/// What one round of read, confirm and write came to.
-enum Round {
-    Settled(Fenced<Change>),
-    /// Somebody was faster, for this reason: start again at the fence.
-    Again(String),
 }
 
 impl Cluster {
@@ -100,21 +91,11 @@ impl Cluster {
             });
         }
         let body = body(claimant, namespace, manifest);
-        let mut pauses = pauses().build();
-        for attempt in 1.. {
-            let round = self.round(&operation, claimant, namespace, &object, &body);
-            let reason = match round.await? {
-                Round::Settled(outcome) => return Ok(outcome),
-                Round::Again(reason) => reason,
-            };
-            let pause = pauses.next().unwrap_or_default();
-            if Instant::now() + pause >= operation.deadline {
-                return Err(operation.contended(attempt, reason));
-            }
-            tracing::debug!(%object, reason, "again from the fence");
-            tokio::time::sleep(pause).await;
-        }
-        unreachable!("rounds are not limited by their number")
+        until_settled(&operation, async || {
+            self.round(&operation, claimant, namespace, &object, &body)
+                .await
+        })
+        .await
     }
 
     async fn round(
@@ -124,7 +105,7 @@ impl Cluster {
         namespace: &NamespaceName,
         object: &ObjectName,
         body: &Value,
-    ) -> Result<Round, Error> {
+    ) -> Result<Round<Change>, Error> {
         let api = self.api(object.kind, namespace);
         let existing = self.read(operation, || api.get(&object.name)).await?;
         match self.confirm(operation, claimant, namespace).await? {
@@ -161,7 +142,7 @@ impl Cluster {
         operation: &Operation,
         namespace: &NamespaceName,
         reason: String,
-    ) -> Result<Round, Error> {
+    ) -> Result<Round<Change>, Error> {
         if self.namespace_within(operation, namespace).await?.is_none() {
             return Ok(Round::Settled(Fenced::Gone));
         }

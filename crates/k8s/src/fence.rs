@@ -1,9 +1,11 @@
 //! The fence: whether a preview is still this run's.
 
+use backon::BackoffBuilder as _;
 use preview_core::names::{Fence, NamespaceName};
 use preview_core::ownership::Claimant;
+use tokio::time::Instant;
 
-use crate::call::Operation;
+use crate::call::{Operation, pauses};
 use crate::cluster::Cluster;
 use crate::error::Error;
 
@@ -19,6 +21,34 @@ pub enum Fenced<T> {
     },
     /// The Namespace is gone, or on its way out.
     Gone,
+}
+
+/// What one round of read, confirm and write came to.
+pub(crate) enum Round<T> {
+    Settled(Fenced<T>),
+    /// Somebody was faster, for this reason: start again at the fence.
+    Again(String),
+}
+
+/// Goes round until it is settled, or `operation` has no time left.
+pub(crate) async fn until_settled<T>(
+    operation: &Operation,
+    mut round: impl AsyncFnMut() -> Result<Round<T>, Error>,
+) -> Result<Fenced<T>, Error> {
+    let mut pauses = pauses().build();
+    for attempt in 1.. {
+        let reason = match round().await? {
+            Round::Settled(settled) => return Ok(settled),
+            Round::Again(reason) => reason,
+        };
+        let pause = pauses.next().unwrap_or_default();
+        if Instant::now() + pause >= operation.deadline {
+            return Err(operation.contended(attempt, reason));
+        }
+        tracing::debug!(operation = operation.what, reason, "again from the fence");
+        tokio::time::sleep(pause).await;
+    }
+    unreachable!("rounds are not limited by their number")
 }
 
 impl Cluster {

@@ -2,29 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use backon::BackoffBuilder as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions, PropagationPolicy};
 use preview_core::names::NamespaceName;
 use preview_core::objects::{Kind, ObjectName};
 use preview_core::ownership::Claimant;
-use tokio::time::Instant;
 
-use crate::call::{Answer, Operation, pauses};
+use crate::call::{Answer, Operation};
 use crate::cluster::Cluster;
 use crate::error::Error;
-use crate::fence::Fenced;
+use crate::fence::{Fenced, Round, until_settled};
 use crate::kinds::CUSTOM;
 
 /// Kinds that are listed at the same time.
 const PARALLEL: usize = 6;
-
-/// What one round of listing, confirming and deleting came to.
-enum Round {
-    Settled(Fenced<()>),
-    /// An object changed between list and delete, for this reason: start again at the fence.
-    Again(String),
-}
 
 impl Cluster {
     /// Deletes the objects in `namespace` that carry the owner's labels and are not in `keep`. Never a
@@ -41,24 +32,15 @@ impl Cluster {
     ) -> Result<Fenced<Vec<ObjectName>>, Error> {
         let operation = self.operation(format!("prune {namespace}"));
         let mut removed = BTreeSet::new();
-        let mut pauses = pauses().build();
-        for attempt in 1.. {
-            let round = self.prune_round(&operation, claimant, namespace, keep, &mut removed);
-            let reason = match round.await? {
-                Round::Settled(Fenced::Done(())) => break,
-                Round::Settled(Fenced::Gone) => return Ok(Fenced::Gone),
-                Round::Settled(Fenced::Superseded { by }) => {
-                    return Ok(Fenced::Superseded { by });
-                }
-                Round::Again(reason) => reason,
-            };
-            let pause = pauses.next().unwrap_or_default();
-            if Instant::now() + pause >= operation.deadline {
-                return Err(operation.contended(attempt, reason));
-            }
-            tokio::time::sleep(pause).await;
-        }
-        Ok(Fenced::Done(removed.into_iter().collect()))
+        let settled = until_settled(&operation, async || {
+            self.prune_round(&operation, claimant, namespace, keep, &mut removed)
+                .await
+        });
+        Ok(match settled.await? {
+            Fenced::Done(()) => Fenced::Done(removed.into_iter().collect()),
+            Fenced::Superseded { by } => Fenced::Superseded { by },
+            Fenced::Gone => Fenced::Gone,
+        })
     }
 
     async fn prune_round(
@@ -68,7 +50,7 @@ impl Cluster {
         namespace: &NamespaceName,
         keep: &BTreeSet<ObjectName>,
         removed: &mut BTreeSet<ObjectName>,
-    ) -> Result<Round, Error> {
+    ) -> Result<Round<()>, Error> {
         let selector = claimant.owner.selector();
         let mut unwanted = self.owned(operation, namespace, &selector).await?;
         unwanted.retain(|(name, object)| !keep.contains(name) && is_prunable(object));

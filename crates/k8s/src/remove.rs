@@ -1,6 +1,5 @@
 //! Removing single objects, and waiting until they are gone.
 
-use backon::BackoffBuilder as _;
 use futures::StreamExt as _;
 use kube::api::{DynamicObject, ResourceExt as _};
 use kube::runtime::watcher::{Config, Event};
@@ -10,20 +9,12 @@ use preview_core::ownership::Claimant;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::call::{Operation, pauses};
+use crate::call::Operation;
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::facts::job_facts;
-use crate::fence::Fenced;
+use crate::fence::{Fenced, Round, until_settled};
 use crate::watch::{Failure, Hiccup, watch};
-
-/// What one round of read, confirm and delete came to.
-enum Round {
-    /// It is on its way out, or was not there.
-    Settled(Fenced<Option<Box<DynamicObject>>>),
-    /// It changed between read and delete, for this reason: start again at the fence.
-    Again(String),
-}
 
 impl Cluster {
     /// Deletes `objects`, one after the other, with everything that they own, and waits until all of them are gone; gives
@@ -93,22 +84,14 @@ impl Cluster {
         unwanted: fn(&DynamicObject) -> bool,
     ) -> Result<Fenced<Option<Box<DynamicObject>>>, Error> {
         let operation = self.operation(format!("remove {object} from {namespace}"));
-        let mut pauses = pauses().build();
-        for attempt in 1.. {
-            let round = self.removal(&operation, claimant, namespace, object, unwanted);
-            let reason = match round.await? {
-                Round::Settled(settled) => return Ok(settled),
-                Round::Again(reason) => reason,
-            };
-            let pause = pauses.next().unwrap_or_default();
-            if Instant::now() + pause >= operation.deadline {
-                return Err(operation.contended(attempt, reason));
-            }
-            tokio::time::sleep(pause).await;
-        }
-        unreachable!("rounds are not limited by their number")
+        until_settled(&operation, async || {
+            self.removal(&operation, claimant, namespace, object, unwanted)
+                .await
+        })
+        .await
     }
 
+    /// Settled with the object, as it was read, when it is on its way out, and with none where it was not there.
     async fn removal(
         &self,
         operation: &Operation,
@@ -116,7 +99,7 @@ impl Cluster {
         namespace: &NamespaceName,
         object: &ObjectName,
         unwanted: fn(&DynamicObject) -> bool,
-    ) -> Result<Round, Error> {
+    ) -> Result<Round<Option<Box<DynamicObject>>>, Error> {
         let api = self.api(object.kind, namespace);
         let read = self.read(operation, || api.get(&object.name)).await?;
         let Some(read) = read.filter(unwanted) else {
