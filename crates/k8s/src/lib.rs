@@ -26,6 +26,7 @@ mod prune;
 mod receipt;
 mod remove;
 mod rollout;
+mod snapshot;
 mod target;
 mod teardown;
 mod watch;

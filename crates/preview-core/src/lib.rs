@@ -25,6 +25,7 @@ pub mod promote;
 pub mod pulls;
 pub mod quota;
 pub mod record;
+pub mod snapshot;
 pub mod summary;
 pub mod tls;
 pub mod yaml;
