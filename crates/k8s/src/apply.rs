@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Answer, Operation};
 use crate::cluster::Cluster;
+use crate::contents;
 use crate::error::Error;
 use crate::fence::{Fenced, Round, until_settled};
 
@@ -47,11 +48,12 @@ impl Cluster {
     /// before each create, and a create overwrites nothing that appeared meanwhile. A Job that exists is left alone:
     /// its template is immutable, and its name carries the template's hash.
     ///
-    /// What lies in no namespace (a VolumeSnapshotContent) is the preview's all the same, by its labels; its name must
-    /// tell previews apart.
+    /// What lies in no namespace (a VolumeSnapshotContent) is the preview's all the same, by its labels and the namespace
+    /// that it names; its name must tell previews apart. To which VolumeSnapshot it is bound is left as it is, as long as
+    /// that one is there.
     ///
     /// # Errors
-    /// When the cluster cannot be asked, refuses an object, or the Namespace is somebody else's.
+    /// When the cluster cannot be asked, refuses an object, or the Namespace is somebody else's, or what lies in none.
     pub async fn apply(
         &self,
         claimant: &Claimant,
@@ -108,20 +110,28 @@ impl Cluster {
     ) -> Result<Round<Change>, Error> {
         let api = self.api(object.kind, namespace);
         let existing = self.read(operation, || api.get(&object.name)).await?;
+        let binding = self.binding(operation, namespace, object, existing.as_ref());
+        let binding = binding.await?;
         match self.confirm(operation, claimant, namespace).await? {
             Fenced::Done(()) => {}
             Fenced::Superseded { by } => return Ok(Round::Settled(Fenced::Superseded { by })),
             Fenced::Gone => return Ok(Round::Settled(Fenced::Gone)),
         }
-        if existing.as_ref().is_some_and(is_terminating) {
-            return Ok(Round::Again(
-                "an object of that name is being deleted".into(),
-            ));
+        if let Some(existing) = &existing {
+            contents::check(operation, &claimant.owner, namespace, object, existing)?;
+            if existing.metadata.deletion_timestamp.is_some() {
+                return Ok(Round::Again(
+                    "an object of that name is being deleted".into(),
+                ));
+            }
+            if object.kind == Kind::Job {
+                return Ok(Round::Settled(Fenced::Done(Change::Unchanged)));
+            }
         }
-        if existing.is_some() && object.kind == Kind::Job {
-            return Ok(Round::Settled(Fenced::Done(Change::Unchanged)));
+        let mut body = conditional(body.clone(), existing.as_ref());
+        if let Some(binding) = binding {
+            body["spec"]["volumeSnapshotRef"] = binding;
         }
-        let body = conditional(body.clone(), existing.as_ref());
         let (params, patch) = (self.apply_params(), Patch::Apply(&body));
         let answer = self
             .call(operation, || api.patch(&object.name, &params, &patch))
@@ -152,10 +162,6 @@ impl Cluster {
             next: "check that the cluster serves this kind of object".into(),
         })
     }
-}
-
-fn is_terminating(object: &DynamicObject) -> bool {
-    object.metadata.deletion_timestamp.is_some()
 }
 
 fn body(claimant: &Claimant, namespace: &NamespaceName, manifest: Manifest) -> Value {

@@ -129,6 +129,26 @@ pub enum Error {
     /// The namespace belongs to somebody else.
     #[error(transparent)]
     Foreign(#[from] Foreign),
+    /// What lies in no namespace has a name that we would give, and is somebody else's: it is neither written nor deleted.
+    #[error(
+        "{operation}: what has that name is not ours: {reason}; see whose it is, and delete it or give it another name"
+    )]
+    ForeignObject {
+        /// What was tried, with its object.
+        operation: String,
+        /// How that is known.
+        reason: String,
+    },
+    /// Deleting it would destroy what is not the preview's.
+    #[error("{operation}: {object} is kept: {reason}, then run this again")]
+    Kept {
+        /// What was tried.
+        operation: String,
+        /// The object.
+        object: ObjectName,
+        /// What its deletion would destroy, and what to do.
+        reason: String,
+    },
     /// A workload of a target has no container of that name: applying would add one.
     #[error("set images of {workload}: it has no container {container:?}, only {}; correct the target in preview.toml", known.join(", "))]
     NoSuchContainer {

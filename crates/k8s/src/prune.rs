@@ -10,6 +10,7 @@ use preview_core::ownership::Claimant;
 
 use crate::call::{Answer, Operation};
 use crate::cluster::Cluster;
+use crate::contents;
 use crate::error::Error;
 use crate::fence::{Fenced, Round, until_settled};
 use crate::kinds::CUSTOM;
@@ -22,8 +23,11 @@ impl Cluster {
     /// PersistentVolumeClaim, and nothing that a controller made. Each delete carries the uid and resourceVersion of a
     /// list after which the fence was confirmed still ours.
     ///
+    /// A VolumeSnapshotContent lies in no namespace; it goes when it is for a VolumeSnapshot of this one.
+    ///
     /// # Errors
-    /// When the cluster cannot be asked, refuses, or the Namespace is somebody else's.
+    /// When the cluster cannot be asked, refuses, or the Namespace is somebody else's; or when the end of a
+    /// VolumeSnapshotContent would be the end of the golden snapshot: then nothing is deleted.
     pub async fn prune(
         &self,
         claimant: &Claimant,
@@ -58,6 +62,9 @@ impl Cluster {
             Fenced::Done(()) => {}
             lost => return Ok(Round::Settled(lost)),
         }
+        for (name, object) in &unwanted {
+            contents::check_deletion(operation, name, object)?;
+        }
         for (name, object) in unwanted {
             if let Some(reason) = self.delete(operation, namespace, &name, &object).await? {
                 return Ok(Round::Again(reason));
@@ -83,7 +90,11 @@ impl Cluster {
             .map(|kind| async move {
                 let api = self.api(kind, namespace);
                 let list = self.list(operation, || api.list(params)).await?;
-                Ok::<_, Error>(list.items.into_iter().filter_map(move |object| {
+                let items = list.items.into_iter();
+                let here = items.filter(move |object| {
+                    kind.is_namespaced() || contents::is_for(object, namespace)
+                });
+                Ok::<_, Error>(here.filter_map(move |object| {
                     let name = object.metadata.name.clone()?;
                     Some((ObjectName::new(kind, name), object))
                 }))

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::call::Operation;
 use crate::cluster::Cluster;
+use crate::contents;
 use crate::error::Error;
 use crate::facts::job_facts;
 use crate::fence::{Fenced, Round, until_settled};
@@ -24,8 +25,9 @@ impl Cluster {
     /// nobody of us made, such as the claim of a StatefulSet's volume, is deleted too where it is named.
     ///
     /// # Errors
-    /// When the cluster cannot be asked, refuses, the Namespace is somebody else's, or something is still there at the
-    /// deadline: it is named with the finalizers that hold it.
+    /// When the cluster cannot be asked, refuses, the Namespace or an object in none is somebody else's, the end of a
+    /// VolumeSnapshotContent would be the end of the golden snapshot, or something is still there at the deadline: it is
+    /// named with the finalizers that hold it.
     pub async fn remove(
         &self,
         claimant: &Claimant,
@@ -110,6 +112,8 @@ impl Cluster {
             Fenced::Superseded { by } => return Ok(Round::Settled(Fenced::Superseded { by })),
             Fenced::Gone => return Ok(Round::Settled(Fenced::Gone)),
         }
+        contents::check(operation, &claimant.owner, namespace, object, &read)?;
+        contents::check_deletion(operation, object, &read)?;
         if read.metadata.deletion_timestamp.is_none()
             && let Some(reason) = self.delete(operation, namespace, object, &read).await?
         {

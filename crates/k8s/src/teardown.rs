@@ -1,13 +1,13 @@
 //! Taking a preview down, and proving that it is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backon::BackoffBuilder as _;
 use futures::stream::{BoxStream, SelectAll, StreamExt as _};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DynamicObject, ListParams, ResourceExt as _};
-use kube::runtime::watcher::{Config, Event};
+use kube::runtime::watcher::Config;
 use preview_core::names::{Fence, NamespaceName, Uid};
 use preview_core::objects::{Kind, NamespaceFacts, ObjectName};
 use preview_core::outcome::ReceiptItem;
@@ -17,11 +17,12 @@ use tokio::time::Instant;
 use crate::call::{Operation, pauses};
 use crate::cluster::Cluster;
 use crate::error::Error;
-use crate::facts::{namespace_facts, uid};
+use crate::facts::namespace_facts;
 use crate::kinds::CUSTOM;
 use crate::namespaces::NamespaceChange;
-use crate::receipt::{Receipt, blocked, gone, kept};
-use crate::watch::{Failure, Hiccup, Outcome, Store, watch};
+use crate::receipt::{Receipt, blocked};
+use crate::remains::{Remains, Seen, by_finalizers, noted};
+use crate::watch::{Failure, Hiccup, Outcome, watch};
 
 /// What came of taking a preview down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +38,13 @@ pub enum TearDown {
 
 impl Cluster {
     /// Takes the preview down: notes the uids of its volumes' claims on the Namespace, deletes the Namespace as it was
-    /// read, watches until pods, claims and volumes are gone, takes our finalizer off and watches until the Namespace
-    /// is gone too. What a teardown that died left half done is gone on with; a Namespace that is gone already has a
-    /// receipt as well. Nothing is removed by force: what is still there at the deadline is on the receipt, with the
-    /// object and finalizer that block it.
+    /// read, then its VolumeSnapshotContents, watches until pods, claims, volumes and those contents are gone, takes our
+    /// finalizer off and watches until the Namespace is gone too. What a teardown that died left half done is gone on
+    /// with; a Namespace that is gone already has a receipt as well. Nothing is removed by force: what is still there at
+    /// the deadline is on the receipt, with the object and finalizer that block it.
+    ///
+    /// Where a content has another deletion policy than `Retain`, nothing is deleted, the Namespace neither: its
+    /// VolumeSnapshot would go with it, and with that the golden snapshot at the storage.
     ///
     /// # Errors
     /// When the Namespace is not `owner`'s, or the cluster cannot be asked, or refuses.
@@ -51,33 +55,40 @@ impl Cluster {
         deadline: std::time::Instant,
     ) -> Result<TearDown, Error> {
         let operation = self.operation(format!("tear down Namespace/{}", read.name));
-        let mut remains = Remains::new(read);
-        if let Some(by) = self.condemn(&operation, owner, read, &mut remains).await? {
-            return Ok(TearDown::Superseded { by: by.0 });
+        let mut remains = Remains::new(read, owner);
+        match self.condemn(&operation, owner, read, &mut remains).await? {
+            Condemned::Yes => {}
+            Condemned::Superseded(by) => return Ok(TearDown::Superseded { by }),
+            Condemned::Kept(receipt) => return Ok(TearDown::Done(receipt)),
         }
         let deadline = Instant::from_std(deadline);
         self.await_gone(&operation, &mut remains, deadline).await?;
         Ok(TearDown::Done(self.receipt(&remains).await))
     }
 
-    /// Notes the claims and asks for the deletion; the run that was faster, if one was.
+    /// Notes the claims and asks for the deletion.
     async fn condemn(
         &self,
         operation: &Operation,
         owner: &Owner,
         read: &NamespaceFacts,
         remains: &mut Remains,
-    ) -> Result<Option<By>, Error> {
+    ) -> Result<Condemned, Error> {
         owner.check(read)?;
+        let contents = self.contents(owner, &read.name).await?;
+        let kept = remains.expect(contents.as_deref());
         let mut pauses = pauses().build();
         for attempt in 1.. {
             let now = self.namespace_within(operation, &read.name).await?;
             let Some(now) = now.filter(|now| now.uid == read.uid) else {
-                return Ok(None);
+                return Ok(Condemned::Yes);
             };
             owner.check(&now)?;
             if !now.terminating && (now.fence(), now.head()) != (read.fence(), read.head()) {
-                return Ok(Some(By(now.fence())));
+                return Ok(Condemned::Superseded(now.fence()));
+            }
+            if let Some(receipt) = kept.clone().filter(|_| !now.terminating) {
+                return Ok(Condemned::Kept(receipt));
             }
             let noted = self.note_claims(now, remains).await?;
             let condemned = match noted {
@@ -86,7 +97,7 @@ impl Cluster {
                 None => false,
             };
             if condemned {
-                return Ok(None);
+                return Ok(Condemned::Yes);
             }
             let pause = pauses.next().unwrap_or_default();
             if Instant::now() + pause >= operation.deadline {
@@ -139,7 +150,7 @@ impl Cluster {
         remains: &mut Remains,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let mut events = self.watch_remains(&remains.namespace);
+        let mut events = self.watch_remains(remains);
         while let Ok(next) = tokio::time::timeout_at(deadline, events.next()).await {
             match next {
                 Some(Ok(seen)) => {
@@ -153,7 +164,11 @@ impl Cluster {
                 Some(Err(Failure::Final(end))) => return Err(self.finally(operation, end)),
                 None => return Err(self.malformed(operation, "the watch ended")),
             }
-            if !remains.is_known() || !remains.is_emptied() {
+            if !remains.is_known() {
+                continue;
+            }
+            self.delete_contents(remains).await?;
+            if !remains.is_emptied() {
                 continue;
             }
             match remains.present() {
@@ -164,10 +179,8 @@ impl Cluster {
         Ok(())
     }
 
-    fn watch_remains(
-        &self,
-        namespace: &NamespaceName,
-    ) -> SelectAll<BoxStream<'static, Outcome<Seen>>> {
+    fn watch_remains(&self, remains: &Remains) -> SelectAll<BoxStream<'static, Outcome<Seen>>> {
+        let namespace = &remains.namespace;
         let client = || self.client.clone();
         let this = Config::default().fields(&format!("metadata.name={namespace}"));
         let within = namespace.as_str();
@@ -175,12 +188,39 @@ impl Cluster {
         let pods = watch(Api::namespaced(client(), within), Config::default());
         let claims = watch(Api::namespaced(client(), within), Config::default());
         let volumes = watch(Api::all(client()), Config::default());
-        futures::stream::select_all([
+        let mut all = futures::stream::select_all([
             boxed(namespaces, Seen::Namespace),
             boxed(pods, Seen::Pod),
             boxed(claims, Seen::Claim),
             boxed(volumes, Seen::Volume),
-        ])
+        ]);
+        if let Some(selector) = remains.contents_selector() {
+            let contents = self.api(Kind::VolumeSnapshotContent, namespace);
+            let contents = watch(contents, Config::default().labels(&selector));
+            all.push(boxed(contents, Seen::Content));
+        }
+        all
+    }
+
+    /// Asks for the deletion of the contents that may go, as they were seen: a newer version brings an event, and with
+    /// it the next attempt.
+    async fn delete_contents(&self, remains: &mut Remains) -> Result<(), Error> {
+        let contents = remains.contents_to_delete();
+        if contents.is_empty() {
+            return Ok(());
+        }
+        let namespace = &remains.namespace;
+        let operation = self.operation(format!("delete VolumeSnapshotContents of {namespace}"));
+        // A preview that was made afresh under this name since may own what the watch has shown.
+        let now = self.namespace_within(&operation, namespace).await?;
+        if now.is_some_and(|now| now.uid != remains.uid) {
+            return Ok(());
+        }
+        for content in contents {
+            let name = ObjectName::new(Kind::VolumeSnapshotContent, content.name_any());
+            self.delete(&operation, namespace, &name, &content).await?;
+        }
+        Ok(())
     }
 
     /// Takes our finalizer off the Namespace, as it was seen: a newer version brings an event, and with it the next
@@ -209,6 +249,7 @@ impl Cluster {
         items.extend(remains.pod_items());
         items.extend(remains.claim_items());
         items.extend(remains.volume_items());
+        items.extend(remains.content_items());
         if remains.present().is_some() {
             items.extend(self.held_items(&remains.namespace).await);
         }
@@ -250,18 +291,14 @@ impl Cluster {
 /// Time to list what is left, after the deadline.
 const HELD: Duration = Duration::from_secs(15);
 
-/// The run that was faster, as far as the Namespace tells.
-struct By(Option<Fence>);
-
-/// The uids of claims that a teardown noted; none where none got that far.
-fn noted(namespace: &NamespaceFacts) -> Option<BTreeSet<Uid>> {
-    let text = namespace.annotations.get(keys::CLAIM_UIDS)?;
-    // What cannot be a uid was not written by us, and names no volume.
-    Some(
-        text.split_whitespace()
-            .filter_map(|uid| uid.parse().ok())
-            .collect(),
-    )
+/// Whether the Namespace is on its way out.
+enum Condemned {
+    /// It is, or it is gone.
+    Yes,
+    /// Another run was faster: which, as far as the Namespace tells.
+    Superseded(Option<Fence>),
+    /// It is not, since its end would destroy what is not the preview's.
+    Kept(Receipt),
 }
 
 fn held(kind: Kind, object: &DynamicObject) -> Option<ReceiptItem> {
@@ -274,18 +311,6 @@ fn held(kind: Kind, object: &DynamicObject) -> Option<ReceiptItem> {
     })
 }
 
-fn by_finalizers(finalizers: &[String]) -> String {
-    format!("finalizer {}", finalizers.join(", "))
-}
-
-/// One event of one of the watches.
-enum Seen {
-    Namespace(Box<Event<Namespace>>),
-    Pod(Box<Event<Pod>>),
-    Claim(Box<Event<PersistentVolumeClaim>>),
-    Volume(Box<Event<PersistentVolume>>),
-}
-
 fn boxed<E: Send + 'static>(
     events: BoxStream<'static, Outcome<E>>,
     seen: fn(Box<E>) -> Seen,
@@ -293,239 +318,4 @@ fn boxed<E: Send + 'static>(
     events
         .map(move |event| event.map(|event| seen(Box::new(event))))
         .boxed()
-}
-
-/// What is left of a preview, as far as it has been seen.
-struct Remains {
-    namespace: NamespaceName,
-    uid: Uid,
-    namespaces: Store<Namespace>,
-    pods: Store<Pod>,
-    claims: Store<PersistentVolumeClaim>,
-    volumes: Store<PersistentVolume>,
-    /// Every claim there was, by its uid, with its name where somebody still saw it.
-    claimed: BTreeMap<Uid, Option<String>>,
-    /// Every pod that was seen.
-    pods_seen: BTreeSet<String>,
-    /// Every volume that was seen, by its name, with the uid of its claim.
-    volumes_seen: BTreeMap<String, Uid>,
-    /// Why the watch is interrupted, while it is.
-    hiccup: Option<String>,
-}
-
-impl Remains {
-    fn new(read: &NamespaceFacts) -> Self {
-        let claimed = noted(read).into_iter().flatten();
-        Self {
-            namespace: read.name.clone(),
-            uid: read.uid.clone(),
-            namespaces: Store::default(),
-            pods: Store::default(),
-            claims: Store::default(),
-            volumes: Store::default(),
-            claimed: claimed.map(|uid| (uid, None)).collect(),
-            pods_seen: BTreeSet::new(),
-            volumes_seen: BTreeMap::new(),
-            hiccup: None,
-        }
-    }
-
-    fn take(&mut self, seen: Seen) {
-        match seen {
-            Seen::Namespace(event) => self.namespaces.take(*event),
-            Seen::Pod(event) => self.pods.take(*event),
-            Seen::Claim(event) => self.claims.take(*event),
-            Seen::Volume(event) => self.volumes.take(*event),
-        }
-        if !self.is_known() || self.present().is_none() {
-            return;
-        }
-        self.pods_seen
-            .extend(self.pods.values().map(|pod| pod.name_any()));
-        for claim in self.claims.values() {
-            if let Ok(uid) = uid(&claim.metadata).parse() {
-                self.claimed.insert(uid, Some(claim.name_any()));
-            }
-        }
-        let volumes =
-            ours(&self.volumes, &self.claimed).map(|(volume, uid)| (volume.name_any(), uid));
-        self.volumes_seen.extend(volumes);
-    }
-
-    fn is_known(&self) -> bool {
-        self.namespaces.is_ready()
-            && self.pods.is_ready()
-            && self.claims.is_ready()
-            && self.volumes.is_ready()
-    }
-
-    /// The Namespace, while it is there; one made afresh under its name is another one.
-    fn present(&self) -> Option<&Namespace> {
-        let namespace = self.namespaces.get(self.namespace.as_str())?;
-        (uid(&namespace.metadata) == self.uid.as_str()).then_some(namespace)
-    }
-
-    fn pods_left(&self) -> impl Iterator<Item = &Pod> {
-        let there = self.present().is_some();
-        self.pods.values().filter(move |_| there)
-    }
-
-    fn claims_left(&self) -> impl Iterator<Item = &PersistentVolumeClaim> {
-        let there = self.present().is_some();
-        self.claims.values().filter(move |_| there)
-    }
-
-    fn volumes_left(&self) -> impl Iterator<Item = &PersistentVolume> {
-        ours(&self.volumes, &self.claimed).map(|(volume, _)| volume)
-    }
-
-    /// Whether nothing is left of what our finalizer waits for.
-    fn is_emptied(&self) -> bool {
-        self.pods_left().next().is_none()
-            && self.claims_left().next().is_none()
-            && self.volumes_left().all(is_retained)
-    }
-
-    fn namespace_item(&self) -> ReceiptItem {
-        let what = format!("Namespace/{}", self.namespace);
-        if !self.namespaces.is_ready() {
-            return blocked(what, self.unknown());
-        }
-        match self.present() {
-            None => gone(what, format!("no Namespace has uid {}", self.uid)),
-            Some(namespace) => blocked(what, namespace_blocker(namespace)),
-        }
-    }
-
-    fn pod_items(&self) -> Vec<ReceiptItem> {
-        if !self.pods.is_ready() {
-            return vec![blocked("pods", self.unknown())];
-        }
-        let left: Vec<_> = self.pods_left().map(pod_item).collect();
-        if left.is_empty() {
-            let proof = format!("{} seen, none left", self.pods_seen.len());
-            return vec![gone("pods", proof)];
-        }
-        left
-    }
-
-    fn claim_items(&self) -> Vec<ReceiptItem> {
-        let item = |(claim_uid, name): (&Uid, &Option<String>)| {
-            let what = match name {
-                Some(name) => format!("PersistentVolumeClaim/{name}"),
-                None => format!("PersistentVolumeClaim of uid {claim_uid}"),
-            };
-            if !self.claims.is_ready() {
-                return blocked(what, self.unknown());
-            }
-            let mut left = self.claims_left();
-            match left.find(|claim| uid(&claim.metadata) == claim_uid.as_str()) {
-                None => gone(what, format!("no claim has uid {claim_uid}")),
-                Some(claim) => blocked(what, waits_or_held(claim.finalizers())),
-            }
-        };
-        self.claimed.iter().map(item).collect()
-    }
-
-    fn volume_items(&self) -> Vec<ReceiptItem> {
-        if self.claimed.is_empty() {
-            return Vec::new();
-        }
-        if !self.volumes.is_ready() {
-            return vec![blocked("PersistentVolumes", self.unknown())];
-        }
-        let mut items: Vec<_> = self.volumes_left().map(volume_item).collect();
-        let is_gone = |name: &String| self.volumes.get(name).is_none();
-        let those_gone = self.volumes_seen.iter().filter(|(name, _)| is_gone(name));
-        items.extend(those_gone.map(|(name, claim)| {
-            let what = format!("PersistentVolume/{name}");
-            gone(what, format!("no volume is of claim {claim}"))
-        }));
-        if items.is_empty() {
-            let proof = "no volume is of one of the claims";
-            items.push(gone("PersistentVolumes", proof));
-        }
-        items
-    }
-
-    fn unknown(&self) -> String {
-        match &self.hiccup {
-            Some(reason) => format!("not known: the watch was interrupted: {reason}"),
-            None => "not known: the cluster did not tell in time".to_owned(),
-        }
-    }
-}
-
-/// The volumes whose claim is one of those noted, with its uid.
-fn ours<'a>(
-    volumes: &'a Store<PersistentVolume>,
-    claimed: &'a BTreeMap<Uid, Option<String>>,
-) -> impl Iterator<Item = (&'a PersistentVolume, Uid)> {
-    volumes.values().filter_map(|volume| {
-        let claim = volume.spec.as_ref()?.claim_ref.as_ref()?;
-        let uid: Uid = claim.uid.as_deref()?.parse().ok()?;
-        claimed.contains_key(&uid).then_some((volume, uid))
-    })
-}
-
-fn is_retained(volume: &PersistentVolume) -> bool {
-    let policy = volume
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
-    policy == Some("Retain")
-}
-
-/// Our finalizer, what the Namespace's conditions say (which may be some seconds old), and others' finalizers.
-fn namespace_blocker(namespace: &Namespace) -> String {
-    let finalizers = namespace.finalizers();
-    let (ours, others): (Vec<_>, Vec<_>) = finalizers
-        .iter()
-        .cloned()
-        .partition(|finalizer| finalizer == keys::FINALIZER);
-    let facts = namespace_facts(namespace);
-    let told = facts.map(|facts| facts.blockers).unwrap_or_default();
-    let mut parts = Vec::new();
-    if !ours.is_empty() {
-        parts.push("it waits for its pods, claims and volumes".to_owned());
-    }
-    if !told.is_empty() {
-        parts.push(told.join(" "));
-    }
-    if !others.is_empty() || parts.is_empty() {
-        parts.push(waits_or_held(&others));
-    }
-    parts.join("; ")
-}
-
-fn waits_or_held(finalizers: &[String]) -> String {
-    if finalizers.is_empty() {
-        "its deletion goes on".to_owned()
-    } else {
-        by_finalizers(finalizers)
-    }
-}
-
-fn pod_item(pod: &Pod) -> ReceiptItem {
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    let blocker = match (pod.finalizers(), node) {
-        ([], Some(node)) => format!("node {node} has not ended it yet"),
-        (finalizers, _) => waits_or_held(finalizers),
-    };
-    blocked(format!("Pod/{}", pod.name_any()), blocker)
-}
-
-fn volume_item(volume: &PersistentVolume) -> ReceiptItem {
-    let what = format!("PersistentVolume/{}", volume.name_any());
-    if is_retained(volume) {
-        let reason = "its reclaim policy is Retain; delete it when its data is not needed any more";
-        return kept(what, reason);
-    }
-    let status = volume.status.clone().unwrap_or_default();
-    let phase = status.phase.unwrap_or_else(|| "not reported".to_owned());
-    let blocker = match status.message.filter(|message| !message.is_empty()) {
-        Some(message) => format!("phase {phase}: {message}"),
-        None => format!("phase {phase}, {}", waits_or_held(volume.finalizers())),
-    };
-    blocked(what, blocker)
 }

@@ -145,15 +145,23 @@ impl Owner {
     /// # Errors
     /// When a label is missing or names somebody else: such a namespace is never written to and never deleted.
     pub fn check(&self, namespace: &NamespaceFacts) -> Result<(), Foreign> {
+        self.check_labels(&namespace.labels)
+            .map_err(|label| Foreign {
+                namespace: namespace.name.clone(),
+                label,
+            })
+    }
+
+    /// Checks that an object with these labels is this owner's.
+    ///
+    /// # Errors
+    /// The first label that is missing or names somebody else.
+    pub fn check_labels(&self, labels: &BTreeMap<String, String>) -> Result<(), ForeignLabel> {
         for (key, wanted) in self.labels() {
-            let found = namespace.labels.get(&key);
+            let found = labels.get(&key);
             if found != Some(&wanted) {
-                return Err(Foreign {
-                    namespace: namespace.name.clone(),
-                    key,
-                    wanted,
-                    found: found.cloned(),
-                });
+                let found = found.cloned();
+                return Err(ForeignLabel { key, wanted, found });
             }
         }
         Ok(())
@@ -171,14 +179,24 @@ fn selector(labels: &BTreeMap<String, String>) -> String {
 /// A namespace that belongs to somebody else.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "namespace {namespace} is not ours: its label {key} is {}, not {wanted:?}; \
-     rename that namespace, or choose another `namespace` template in preview.toml",
-    found.as_ref().map_or_else(|| "missing".to_owned(), |found| format!("{found:?}"))
+    "namespace {namespace} is not ours: {label}; rename that namespace, or choose another `namespace` template in \
+     preview.toml"
 )]
 pub struct Foreign {
     /// The namespace.
     pub namespace: NamespaceName,
-    /// The label that disagrees.
+    /// What tells so.
+    pub label: ForeignLabel,
+}
+
+/// A label that says that an object is somebody else's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "its label {key} is {}, not {wanted:?}",
+    found.as_ref().map_or_else(|| "missing".to_owned(), |found| format!("{found:?}"))
+)]
+pub struct ForeignLabel {
+    /// The label's key.
     pub key: String,
     /// What it would have to be.
     pub wanted: String,

@@ -7,6 +7,7 @@ mod previews;
 mod quota;
 mod removals;
 mod rollouts;
+mod snapshots;
 mod stage;
 mod targets;
 mod teardowns;
@@ -18,6 +19,7 @@ pub(crate) use previews::*;
 pub(crate) use quota::*;
 pub(crate) use removals::*;
 pub(crate) use rollouts::*;
+pub(crate) use snapshots::*;
 pub(crate) use stage::{Backend, Behaviour, play};
 pub(crate) use targets::*;
 pub(crate) use teardowns::*;
@@ -30,6 +32,14 @@ macro_rules! every_story {
             a_route_over_a_gateway_is_applied_as_any_other_object,
             a_route_over_a_gateway_is_judged_by_its_definition,
             what_lies_in_no_namespace_is_the_previews_by_its_labels,
+            a_golden_snapshot_is_read_with_the_content_that_it_is_bound_to,
+            snapshots_are_judged_by_their_definitions,
+            a_content_stays_bound_while_its_snapshot_is_there,
+            a_content_of_somebody_else_is_neither_written_nor_removed,
+            a_newer_runs_contents_are_neither_written_nor_removed,
+            a_preview_made_from_a_snapshot_is_taken_down_with_a_receipt,
+            a_content_that_is_held_keeps_the_namespace,
+            a_content_whose_end_would_be_the_snapshots_is_kept,
             a_namespace_is_created_once,
             a_change_of_what_is_not_there_any_more_changes_nothing,
             a_change_leaves_what_it_does_not_name,

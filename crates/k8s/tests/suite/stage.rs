@@ -287,14 +287,35 @@ async fn clean_up(person: &Client, namespace: &str) {
             let _ = config_maps.patch(&held.name_any(), &params, &none).await;
         }
     }
-    // What lies in no namespace is named as the story's.
-    let contents = ApiResource::from_gvk_with_plural(
-        &GroupVersionKind::gvk("snapshot.storage.k8s.io", "v1", "VolumeSnapshotContent"),
-        "volumesnapshotcontents",
-    );
-    let contents = Api::<DynamicObject>::all_with(person.clone(), &contents);
-    let _ = contents.delete(namespace, &DeleteParams::default()).await;
+    // What lies in no namespace is for the story's.
+    let contents = contents(person);
+    if let Ok(list) = contents.list(&ListParams::default()).await {
+        let of = |content: &DynamicObject| {
+            content.data["spec"]["volumeSnapshotRef"]["namespace"] == namespace
+        };
+        for content in list.items.iter().filter(|content| of(content)) {
+            let name = content.name_any();
+            let _ = contents.patch(&name, &params, &none).await;
+            let _ = contents.delete(&name, &DeleteParams::default()).await;
+        }
+    }
     let namespaces = Api::<Namespace>::all(person.clone());
     let _ = namespaces.patch(namespace, &params, &none).await;
     let _ = namespaces.delete(namespace, &DeleteParams::default()).await;
+}
+
+const SNAPSHOTS: &str = "snapshot.storage.k8s.io";
+
+/// The VolumeSnapshotContents of the cluster.
+pub(crate) fn contents(person: &Client) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(SNAPSHOTS, "v1", "VolumeSnapshotContent");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "volumesnapshotcontents");
+    Api::all_with(person.clone(), &resource)
+}
+
+/// The VolumeSnapshots of a namespace.
+pub(crate) fn snapshots(person: &Client, namespace: &NamespaceName) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(SNAPSHOTS, "v1", "VolumeSnapshot");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "volumesnapshots");
+    Api::namespaced_with(person.clone(), namespace.as_str(), &resource)
 }

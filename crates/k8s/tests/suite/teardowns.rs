@@ -11,10 +11,10 @@ use serde_json::json;
 
 use super::stage::{Behaviour, Stage, config_map, deployment, volume_claim};
 
-const PATIENT: Duration = Duration::from_secs(120);
+pub(super) const PATIENT: Duration = Duration::from_secs(120);
 
 impl Stage {
-    async fn try_tear_down(
+    pub(super) async fn try_tear_down(
         &self,
         read: &NamespaceFacts,
         within: Duration,
@@ -25,7 +25,7 @@ impl Stage {
             .await
     }
 
-    async fn tear_down(&self, read: &NamespaceFacts, within: Duration) -> Receipt {
+    pub(super) async fn tear_down(&self, read: &NamespaceFacts, within: Duration) -> Receipt {
         match self.try_tear_down(read, within).await.unwrap() {
             TearDown::Done(receipt) => receipt,
             other => panic!("{other:?}"),
@@ -59,7 +59,7 @@ impl Stage {
     }
 
     /// The receipt without what differs from run to run.
-    fn receipt(
+    pub(super) fn receipt(
         &self,
         receipt: &Receipt,
         read: &NamespaceFacts,
@@ -264,7 +264,7 @@ pub(crate) async fn a_volume_that_lingers_keeps_the_namespace(stage: &Stage) {
         .collect();
     assert_eq!(blocked.len(), 2, "{told}");
     // Its conditions may not have heard yet that the claim is gone.
-    let waits = "Namespace/NAMESPACE: still there (it waits for its pods, claims and volumes";
+    let waits = "Namespace/NAMESPACE: still there (it waits for its pods, claims, volumes and snapshot contents";
     assert!(blocked[0].starts_with(waits), "{told}");
     assert!(
         blocked[1].starts_with("PersistentVolume/VOLUME: still there (phase "),

@@ -32,8 +32,8 @@
 //!   `revisionHistoryLimit`.
 //! - events, save warnings and the completion of Jobs; an event that is the same again is not counted.
 //! - finalizers of a Job's pods (`batch.kubernetes.io/job-tracking`) and the default token volume of pods.
-//! - validation beyond names, labels, required fields, amounts, selectors, mounts, NetworkPolicies and immutable fields; of custom kinds
-//!   also patterns, enumerations and rules (CEL).
+//! - validation beyond names, labels, required fields, amounts, selectors, mounts, NetworkPolicies and immutable fields; of
+//!   Gateway API also patterns, enumerations and rules (CEL), of volume snapshots patterns.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -79,6 +79,7 @@ mod schema;
 mod security;
 mod seen;
 mod selectors;
+mod snapshots;
 mod state;
 mod store;
 mod time;

@@ -7,6 +7,7 @@ use super::network_policy;
 use super::quantity::Quantity;
 use super::refusal::Refusal;
 use super::schema;
+use super::snapshots;
 
 type Mistakes = Vec<(String, String)>;
 
@@ -32,16 +33,20 @@ pub(super) fn object(resource: &Resource, object: &Value) -> Result<(), Refusal>
         "metadata.labels",
     ));
     let missing = schema::missing(&schema::of_kind(resource.kind), object);
-    let unchecked = resource.is_custom() && !missing.is_empty();
+    let unknown = snapshots::enumeration(resource.kind, &object["spec"]);
+    let unchecked = resource.is_custom() && !(missing.is_empty() && unknown.is_none());
     mistakes.extend(
         missing
             .into_iter()
             .map(|path| (path, "Required value".to_owned())),
     );
+    mistakes.extend(unknown);
     if unchecked {
         let why = "Invalid value: null: some validation rules were not checked because the object was invalid; \
                    correct the existing errors to complete validation";
         mistakes.push(("<nil>".to_owned(), why.to_owned()));
+    } else {
+        mistakes.extend(snapshots::rules(resource.kind, &object["spec"]));
     }
     mistakes.extend(kind_mistakes(resource.kind, object));
     refuse(resource, name, mistakes)
@@ -307,8 +312,7 @@ pub(super) fn change(resource: &Resource, before: &Value, after: &Value) -> Resu
                  was previously negative)",
             ));
         }
-        "ConfigMap" => {}
-        _ => {}
+        kind => mistakes.extend(snapshots::changes(kind, &before["spec"], &after["spec"])),
     }
     if matches!(resource.kind, "ConfigMap" | "Secret")
         && before["immutable"] == true
