@@ -26,7 +26,7 @@ impl Deploy<'_> {
     /// # Errors
     /// When a rule says no; all of those that do are told together.
     pub(crate) async fn preflight(&self, story: &mut Story<'_>) -> Result<Found, Stop> {
-        self.may_take_namespace().await?;
+        self.may_take_namespace(story).await?;
         let mut refusals = self.missing_kinds().await?;
         self.check_quota(story, &mut refusals).await?;
         let certificate = self.certificate(&mut refusals).await?;
@@ -62,13 +62,20 @@ impl Deploy<'_> {
 
     /// Whether the Namespace is free, or this preview's own, and no newer run has it: only then may this run tell
     /// anybody how it went.
-    async fn may_take_namespace(&self) -> Result<(), Stop> {
+    async fn may_take_namespace(&self, story: &mut Story<'_>) -> Result<(), Stop> {
         let name = self.preview.namespace_name();
         let existing = self.world.cluster.namespace(name).await.outside()?;
         match self.claimant.take_over(existing.as_ref()) {
-            TakeOver::Refused(foreign) => Err(Failed::refused(foreign).into()),
+            TakeOver::Refused(foreign) => {
+                story.lacks_namespace();
+                Err(Failed::refused(foreign).into())
+            }
             TakeOver::Superseded { by } => Err(Stop::superseded_by(Some(by))),
-            TakeOver::Create | TakeOver::Take | TakeOver::Finish => Ok(()),
+            TakeOver::Create => {
+                story.lacks_namespace();
+                Ok(())
+            }
+            TakeOver::Take | TakeOver::Finish => Ok(()),
         }
     }
 }

@@ -68,10 +68,15 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// What there is to be, where nothing was done for it yet.
+    /// What there is to be, where nothing was done for it yet. Whether its Namespace is there already is not known.
     pub(crate) fn expects(&mut self, preview: &Preview<'_>) {
         self.url = Some(preview.url());
         self.comment.namespace = Some(preview.namespace_name().clone());
+    }
+
+    /// There is no Namespace of the preview, and until the work begins there will be none.
+    pub(crate) fn lacks_namespace(&mut self) {
+        self.comment.namespace = None;
     }
 
     /// The preview is ours, and the work begins.
@@ -80,6 +85,7 @@ impl<'a> Story<'a> {
         preview: &Preview<'_>,
         claimant: &Claimant,
     ) -> Result<(), Failed> {
+        self.comment.namespace = Some(preview.namespace_name().clone());
         for workload in preview.shown_workloads() {
             self.shown
                 .insert(workload.object, workload.component.clone());

@@ -181,7 +181,7 @@ async fn kinds_that_the_cluster_does_not_have_are_refused_before_anything_is_don
     <details>
     <summary>Deployment Details</summary>
 
-    - Namespace: `preview-pr-7`
+    - Nothing is deployed
 
     </details>
     ");

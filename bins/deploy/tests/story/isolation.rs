@@ -106,7 +106,7 @@ async fn without_a_certificate_nothing_is_made() {
     <details>
     <summary>Deployment Details</summary>
 
-    - Namespace: `preview-pr-7`
+    - Nothing is deployed
 
     </details>
     ");

@@ -96,7 +96,7 @@ async fn what_cannot_fit_is_refused_before_anything_is_applied() {
     <details>
     <summary>Deployment Details</summary>
 
-    - Namespace: `preview-pr-7`
+    - Nothing is deployed
 
     </details>
     ");
