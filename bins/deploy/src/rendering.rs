@@ -42,7 +42,10 @@ impl Rendering {
         arguments: &Arguments,
     ) -> Result<Self, Failed> {
         if let Some(file) = &arguments.manifests {
-            let name = file.display().to_string();
+            let name = match file.as_os_str() == STDIN {
+                true => "(standard input)".to_owned(),
+                false => file.display().to_string(),
+            };
             let text = handed_over(file).map_err(|error| {
                 Failed::Misused(format!(
                     "cannot read the manifests {name}: {error}; name a file that the workflow rendered, or - and pipe \

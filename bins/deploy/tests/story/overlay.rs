@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use sandbox::registry::Image;
 
@@ -192,6 +193,27 @@ async fn manifests_of_the_workflow_are_deployed_pinned_told_and_pruned() {
         ]
     );
     assert!(ran.stdout.contains("removed CronJob/nightly"), "{ran:#?}");
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifests_are_piped_in_too() {
+    let shop = Shop::open().await;
+    let number = shop.open_pull_request();
+    shop.publish("cache", "1", &Image::unlabelled());
+    let piped = async |text: &str| {
+        let file = manifests(&shop, text);
+        let input = Stdio::from(fs::File::open(file).unwrap());
+        let (head, pr) = (shop.repository.head_of(number), number.to_string());
+        let arguments = ["--pr", &pr, "--sha", &head, "--manifests", "-"];
+        shop.run_fed(DEPLOY, &arguments, &[], input).await
+    };
+    let astray = RENDERED.replace("${HOST_WEB}", "www.example.com");
+    let ran = piped(&astray).await.exits(1);
+    insta::assert_snapshot!(ran.error(), @r#"error: (standard input):28: Ingress/shop-web: spec.rules[0].host: "www.example.com" is no host of this preview; it has 7.pr.example.com, and ${HOST_<COMPONENT>} stands for a component's"#);
+    piped(RENDERED).await.exits(0);
+    let contents = shop.contents("preview-pr-7");
+    assert!(contents.contains("Deployment/shop-web"), "{contents}");
     shop.close();
 }
 

@@ -198,6 +198,18 @@ namespace = "shop"
         arguments: &[&str],
         variables: &[(&str, String)],
     ) -> Ran {
+        self.run_fed(program, arguments, variables, Stdio::null())
+            .await
+    }
+
+    /// As [`Self::run`], with something to read.
+    pub(crate) async fn run_fed(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        variables: &[(&str, String)],
+        input: Stdio,
+    ) -> Ran {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let job = self.path(&format!("job-{run}"));
         fs::create_dir(&job).unwrap();
@@ -228,7 +240,7 @@ namespace = "shop"
                 "PREVIEW_REGISTRY_PASSWORD",
                 self.world.registry.account().password,
             )
-            .stdin(Stdio::null())
+            .stdin(input)
             .kill_on_drop(true);
         for (name, value) in variables {
             if value.is_empty() {
