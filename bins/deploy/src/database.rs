@@ -4,7 +4,7 @@ use futures::future::try_join_all;
 use preview_actions::{Failed, Outside as _};
 use preview_core::comment::{Condition, Note, Replicas};
 use preview_core::config::{Database, Seed};
-use preview_core::database::{Migration, Rebuild, STATE, State, migrations};
+use preview_core::database::{Divergence, Migration, Rebuild, STATE, State, migrations};
 use preview_core::health::{Failure, FailureClass};
 use preview_core::lifecycle::Phase;
 use preview_core::manifests::{
@@ -185,10 +185,11 @@ impl Deploy<'_> {
         let configured = &self.world.config.database.as_ref()?.migrations;
         let changed = match configured.is_empty() {
             true => None,
-            false => Rebuild::needed(&state.migrations, &files.migrations),
+            false => Divergence::between(&state.migrations, &files.migrations),
         };
         // A run that made it afresh may have died before it could say so.
-        changed.or_else(|| found.current().is_none().then_some(Rebuild::Lost))
+        let lost = || found.current().is_none().then_some(Rebuild::Lost);
+        changed.map(Rebuild::Migrations).or_else(lost)
     }
 
     /// The Jobs that have yet to run on a database.
@@ -221,12 +222,16 @@ impl Deploy<'_> {
         self.apply_and_wait(wave, story, as_database).await?;
         let claim = self.volume_claim().await?;
         let kept = found.current().filter(|state| state.volume_claim == claim);
-        let running = Running {
-            is_the_old_one: unfit.is_none() && found.claim.as_ref() == Some(&claim),
-            state: kept.cloned().unwrap_or_else(|| State::fresh(claim)),
-        };
-        self.keep(&running.state).await?;
-        Ok(Some(running))
+        let is_the_old_one = unfit.is_none() && found.claim.as_ref() == Some(&claim);
+        let mut state = kept.cloned().unwrap_or_else(|| State::fresh(claim));
+        if let Some(since) = state.begin(&files.migrations) {
+            story.note(Note::MigrationsInDoubt(since));
+        }
+        self.keep(&state).await?;
+        Ok(Some(Running {
+            state,
+            is_the_old_one,
+        }))
     }
 
     /// The wave for a database that may be there: its volume's claim stays as it is.
@@ -320,11 +325,10 @@ impl Deploy<'_> {
 
     /// Writes down that the schema is that of all migration files.
     async fn are_applied(&self, state: &mut State, files: &Files) -> Result<(), Stop> {
-        if state.migrations == files.migrations {
-            return Ok(());
+        match state.complete(&files.migrations) {
+            true => self.keep(state).await,
+            false => Ok(()),
         }
-        state.migrations.clone_from(&files.migrations);
-        self.keep(state).await
     }
 
     async fn run_jobs(

@@ -51,6 +51,9 @@ pub struct State {
     /// The migration files that were applied, in their order.
     #[serde(default)]
     pub migrations: Vec<Migration>,
+    /// The migration files that a run began to apply and did not tell to be applied: some of them may be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<Migration>,
     /// The migrate Jobs that completed, by name.
     #[serde(default)]
     pub migrated: BTreeSet<String>,
@@ -74,6 +77,7 @@ impl State {
         Self {
             volume_claim,
             migrations: Vec::new(),
+            begun: Vec::new(),
             migrated: BTreeSet::new(),
             seeded: BTreeSet::new(),
         }
@@ -88,6 +92,24 @@ impl State {
             .as_str()
             .ok_or_else(|| Unreadable(format!("it has no key {STATE_KEY}")))?;
         serde_json::from_str(text).map_err(|error| Unreadable(error.to_string()))
+    }
+
+    /// Takes note that a run is about to apply all of `wanted`; how these differ from what an earlier run began to apply,
+    /// where they do. Nobody knows how far that one came, so what it began stays noted until a run comes to its end.
+    pub fn begin(&mut self, wanted: &[Migration]) -> Option<Divergence> {
+        let differs = Divergence::between(&self.begun, wanted);
+        if differs.is_none() && self.migrations != wanted {
+            self.begun = wanted.to_vec();
+        }
+        differs
+    }
+
+    /// Takes note that all of `wanted` are applied; whether that is anything new.
+    pub fn complete(&mut self, wanted: &[Migration]) -> bool {
+        let is_new = self.migrations != wanted || !self.begun.is_empty();
+        self.migrations = wanted.to_vec();
+        self.begun = Vec::new();
+        is_new
     }
 
     /// The ConfigMap's data.
@@ -106,30 +128,60 @@ pub enum Rebuild {
     Asked,
     /// Its volume is gone: somebody deleted it, or a run that made the database afresh died half-way.
     Lost,
-    /// A migration that was applied has other content now.
+    /// What was applied to it is not what is to be applied any more.
+    Migrations(Divergence),
+}
+
+/// In Markdown, as the second half of "The database was made afresh: …".
+impl fmt::Display for Rebuild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("`--reset-database` asked for it"),
+            Self::Lost => f.write_str("its volume was not there any more"),
+            Self::Migrations(Divergence::Rewritten { file }) => {
+                write!(f, "{} was applied with other content", code(file))
+            }
+            Self::Migrations(Divergence::Removed { file }) => {
+                write!(f, "{} was applied and is not there any more", code(file))
+            }
+            Self::Migrations(Divergence::Inserted { file, before }) => {
+                let (file, before) = (code(file), code(before));
+                write!(
+                    f,
+                    "{file} now comes before {before}, which was applied without it"
+                )
+            }
+        }
+    }
+}
+
+/// The first difference that keeps one list of migrations from being the beginning of another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Divergence {
+    /// One has other content now.
     Rewritten {
         /// Its path in the repository.
         file: String,
     },
-    /// A migration that was applied is not among the files any more.
+    /// One is not among the files any more.
     Removed {
         /// Its path in the repository.
         file: String,
     },
-    /// A migration that was not applied stands before one that was.
+    /// A new one stands before one that was there.
     Inserted {
         /// The new one's path in the repository.
         file: String,
-        /// The path of the one that was applied, and comes after it now.
+        /// The path of the one that was there, and comes after it now.
         before: String,
     },
 }
 
-impl Rebuild {
-    /// Whether a database to which `applied` was applied in this order can still become one with all of `wanted`: it
-    /// can when the one is the beginning of the other. The first difference is why not.
+impl Divergence {
+    /// What keeps a database to which `applied` was applied in this order from becoming one with all of `wanted`; none
+    /// where the one is the beginning of the other.
     #[must_use]
-    pub fn needed(applied: &[Migration], wanted: &[Migration]) -> Option<Self> {
+    pub fn between(applied: &[Migration], wanted: &[Migration]) -> Option<Self> {
         let at = applied
             .iter()
             .enumerate()
@@ -147,24 +199,15 @@ impl Rebuild {
     }
 }
 
-/// In Markdown, as the second half of "The database was made afresh: …".
-impl fmt::Display for Rebuild {
+/// In Markdown, as a sentence's first half.
+impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Asked => f.write_str("`--reset-database` asked for it"),
-            Self::Lost => f.write_str("its volume was not there any more"),
-            Self::Rewritten { file } => {
-                write!(f, "{} was applied with other content", code(file))
-            }
-            Self::Removed { file } => {
-                write!(f, "{} was applied and is not there any more", code(file))
-            }
+            Self::Rewritten { file } => write!(f, "{} has other content since", code(file)),
+            Self::Removed { file } => write!(f, "{} is not there any more", code(file)),
             Self::Inserted { file, before } => {
                 let (file, before) = (code(file), code(before));
-                write!(
-                    f,
-                    "{file} now comes before {before}, which was applied without it"
-                )
+                write!(f, "{file} now comes before {before}")
             }
         }
     }

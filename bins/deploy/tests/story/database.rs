@@ -206,6 +206,31 @@ async fn a_database_is_kept_until_a_migration_that_it_had_is_rewritten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_run_may_have_applied_is_in_doubt_once_it_is_rewritten() {
+    let (shop, number) = shop(MIGRATIONS).await;
+    let two = [FIRST, ("api/migrations/0002.sql", "alter table notes")];
+    push(&shop, number, &two);
+    let log = vec!["relation \"notes\" does not exist".to_owned()];
+    let fails = Behaviour::Crash { exit_code: 1, log };
+    shop.world.cluster.behave("acme/api", fails);
+    deploy(&shop, number).await.exits(3);
+    let made = volume_claim(&shop);
+    assert_eq!(remarks(&shop, number), Vec::<String>::new());
+
+    shop.world
+        .cluster
+        .behave("acme/api", Behaviour::Fine { log: vec![] });
+    push(&shop, number, &[(FIRST.0, "create table notes (id int)")]);
+    deploy(&shop, number).await.exits(0);
+    assert_eq!(volume_claim(&shop), made);
+    insta::assert_snapshot!(remarks(&shop, number).join("\n"), @"- `api/migrations/0001.sql` has other content since, and a run that failed may have applied it as it was before. The database was kept; where it does not fit, `--reset-database` makes it afresh.");
+
+    deploy(&shop, number).await.exits(0);
+    assert_eq!(remarks(&shop, number), Vec::<String>::new());
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_is_made_afresh_when_somebody_asks_for_it() {
     let (shop, number) = shop("").await;
     deploy(&shop, number).await.exits(0);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::display_name;
-use crate::database::Rebuild;
+use crate::database::{Divergence, Rebuild};
 use crate::deploy::TestedAs;
 use crate::markdown::{code, is_plain_url};
 use crate::names::{CommitSha, ComponentName};
@@ -25,6 +25,8 @@ pub enum Note {
     },
     /// The database was made afresh: what people had typed into it is gone.
     DatabaseRebuilt(Rebuild),
+    /// A run that failed half-way may have applied migrations that are others now: the database was kept all the same.
+    MigrationsInDoubt(Divergence),
     /// The deploy failed before it touched what serves.
     PreviousServes {
         /// The commit H that serves.
@@ -67,6 +69,11 @@ impl fmt::Display for Note {
             Self::DatabaseRebuilt(why) => write!(
                 f,
                 "The database was made afresh, and what was in it is gone: {why}."
+            ),
+            Self::MigrationsInDoubt(since) => write!(
+                f,
+                "{since}, and a run that failed may have applied it as it was before. The database was kept; where it does \
+                 not fit, `--reset-database` makes it afresh."
             ),
             Self::PreviousServes { commit } => {
                 let commit = commit.short();

@@ -488,12 +488,12 @@ fn promotion_and_cleanup_of_one_merge_end_in_the_same_comment_whichever_is_last(
 
 #[test]
 fn remarks_stand_below_what_the_state_tells() {
-    use crate::database::Rebuild;
+    use crate::database::{Divergence, Rebuild};
+    let file = "api/migrations/0002_`</details>.sql".to_owned();
+    let rewritten = Divergence::Rewritten { file };
     let noted = Comment {
         notes: vec![
-            Note::DatabaseRebuilt(Rebuild::Rewritten {
-                file: "api/migrations/0002_`</details>.sql".into(),
-            }),
+            Note::DatabaseRebuilt(Rebuild::Migrations(rewritten)),
             Note::PreviousServes {
                 commit: "d".repeat(40).parse().unwrap(),
             },
@@ -535,17 +535,17 @@ fn remarks_stand_below_what_the_state_tells() {
 
 #[test]
 fn a_rebuild_tells_which_file_is_why() {
-    use crate::database::Rebuild;
+    use crate::database::{Divergence, Rebuild};
     let file = || "m/0002_b.sql".to_owned();
     let told = [
         Rebuild::Asked,
         Rebuild::Lost,
-        Rebuild::Rewritten { file: file() },
-        Rebuild::Removed { file: file() },
-        Rebuild::Inserted {
+        Rebuild::Migrations(Divergence::Rewritten { file: file() }),
+        Rebuild::Migrations(Divergence::Removed { file: file() }),
+        Rebuild::Migrations(Divergence::Inserted {
             file: file(),
             before: "m/0003_c.sql".into(),
-        },
+        }),
     ]
     .map(|why| why.to_string());
     insta::assert_snapshot!(told.join("\n"), @r"

@@ -57,8 +57,9 @@ fn a_database_is_kept_as_long_as_what_was_applied_is_the_beginning_of_what_is_wa
             "`m/1.sql` now comes before `m/2.sql`, which was applied without it",
         ),
     ] {
-        let why = Rebuild::needed(&files(applied), &files(wanted));
-        let why = why.map_or_else(|| "kept".to_owned(), |why| why.to_string());
+        let why = Divergence::between(&files(applied), &files(wanted));
+        let why = why.map(|why| Rebuild::Migrations(why).to_string());
+        let why = why.unwrap_or_else(|| "kept".to_owned());
         assert_eq!(
             why, told,
             "{applied:?} was applied, and {wanted:?} is wanted"
@@ -115,6 +116,36 @@ fn the_state_is_read_as_it_was_written() {
 }
 
 #[test]
+fn what_a_run_began_is_in_doubt_until_a_run_comes_to_its_end() {
+    let mut state = State::fresh("0d5f-1".parse().unwrap());
+    let begin = |state: &mut State, wanted: &str| {
+        let differs = state.begin(&files(wanted));
+        differs.map(|differs| differs.to_string())
+    };
+    assert_eq!(begin(&mut state, "1a"), None);
+    assert!(state.complete(&files("1a")));
+    assert!(!state.complete(&files("1a")), "nothing new");
+
+    // A run that fails, and more files before the next.
+    assert_eq!(begin(&mut state, "1a 2a"), None);
+    assert_eq!(begin(&mut state, "1a 2a 3a"), None);
+    let told = [
+        begin(&mut state, "1a 2b 3a"),
+        begin(&mut state, "1a 3a"),
+        begin(&mut state, "1a"),
+        begin(&mut state, "1a 2a 3a"),
+    ];
+    let told = told.map(Option::unwrap_or_default);
+    insta::assert_snapshot!(told.join("\n"), @r"
+    `m/2.sql` has other content since
+    `m/2.sql` is not there any more
+    `m/2.sql` is not there any more
+    ");
+    assert!(state.complete(&files("1a")), "the doubt is gone");
+    assert_eq!(begin(&mut state, "1a 2c"), None);
+}
+
+#[test]
 fn a_state_that_somebody_edited_is_told_with_a_way_on() {
     let edited = json!({ "data": { STATE_KEY: "{}" } });
     insta::assert_snapshot!(State::read(&edited).unwrap_err(), @"read what was done to the database from ConfigMap/database-state: missing field `volume_claim` at line 1 column 2; it was changed by hand: deploy with --reset-database to make the database afresh");
@@ -136,18 +167,17 @@ proptest! {
     /// is really different.
     #[test]
     fn only_a_prefix_is_kept(applied in some_files(), wanted in some_files()) {
-        let why = Rebuild::needed(&applied, &wanted);
+        let why = Divergence::between(&applied, &wanted);
         prop_assert_eq!(why.is_none(), wanted.starts_with(&applied));
         let has = |files: &[Migration], path: &str| files.iter().any(|file| file.path == path);
         match why {
-            Some(Rebuild::Rewritten { file }) => {
+            Some(Divergence::Rewritten { file }) => {
                 prop_assert!(has(&applied, &file) && has(&wanted, &file));
             }
-            Some(Rebuild::Removed { file }) => prop_assert!(has(&applied, &file) && !has(&wanted, &file)),
-            Some(Rebuild::Inserted { file, before }) => {
+            Some(Divergence::Removed { file }) => prop_assert!(has(&applied, &file) && !has(&wanted, &file)),
+            Some(Divergence::Inserted { file, before }) => {
                 prop_assert!(has(&wanted, &file) && has(&applied, &before) && file < before);
             }
-            Some(other) => prop_assert!(false, "{other} is nothing that files tell"),
             None => {}
         }
     }
