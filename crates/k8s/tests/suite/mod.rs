@@ -6,6 +6,7 @@ mod objects;
 mod previews;
 mod quota;
 mod removals;
+mod restores;
 mod rollouts;
 mod snapshots;
 mod stage;
@@ -18,6 +19,7 @@ pub(crate) use objects::*;
 pub(crate) use previews::*;
 pub(crate) use quota::*;
 pub(crate) use removals::*;
+pub(crate) use restores::*;
 pub(crate) use rollouts::*;
 pub(crate) use snapshots::*;
 pub(crate) use stage::{Backend, Behaviour, play};
@@ -39,6 +41,7 @@ macro_rules! every_story {
             a_newer_runs_contents_are_neither_written_nor_removed,
             a_preview_made_from_a_snapshot_is_taken_down_with_a_receipt,
             a_content_that_is_held_keeps_the_namespace,
+            a_claim_of_a_snapshot_waits_for_a_volume_that_is_meant_for_it,
             a_content_whose_end_would_be_the_snapshots_is_kept,
             a_namespace_is_created_once,
             a_change_of_what_is_not_there_any_more_changes_nothing,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume};
 use kube::api::{
     Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, ResourceExt as _,
 };
@@ -287,7 +287,9 @@ async fn clean_up(person: &Client, namespace: &str) {
             let _ = config_maps.patch(&held.name_any(), &params, &none).await;
         }
     }
-    // What lies in no namespace is for the story's.
+    // What lies in no namespace is named as the story's, or is for it.
+    let volumes = Api::<PersistentVolume>::all(person.clone());
+    let _ = volumes.delete(namespace, &DeleteParams::default()).await;
     let contents = contents(person);
     if let Ok(list) = contents.list(&ListParams::default()).await {
         let of = |content: &DynamicObject| {

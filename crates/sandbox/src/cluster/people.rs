@@ -119,6 +119,15 @@ impl Cluster {
             .map_err(|refusal| refusal.message)
     }
 
+    /// Reports the status of an object as its controller does, and says whether the object was there.
+    pub fn report(&self, (kind, namespace, name): (&str, &str, &str), status: Value) -> bool {
+        let Some(resource) = Resource::of_kind(kind) else {
+            return false;
+        };
+        let key = Key::new(resource.kind, namespace, name);
+        self.state().set_status(&key, status)
+    }
+
     /// Asks for the deletion of an object, and says whether it was there.
     pub fn delete(&self, (kind, namespace, name): (&str, &str, &str)) -> bool {
         let Some(resource) = Resource::of_kind(kind) else {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::is_terminating;
+use super::{event, is_terminating};
 use crate::cluster::kinds::Resource;
+use crate::cluster::quantity::Quantity;
 use crate::cluster::state::State;
 use crate::cluster::store::Key;
 use crate::cluster::write::CLAIM_IN_USE;
@@ -28,9 +29,9 @@ pub(super) fn reconcile(state: &mut State) {
     let claims = claims.filter_map(|(_, claim)| claim["metadata"]["uid"].as_str());
     let claims: BTreeSet<String> = claims.map(str::to_owned).collect();
     for (key, volume) in list(state, "PersistentVolume") {
-        let claim = volume["spec"]["claimRef"]["uid"].as_str();
-        if claim.is_none_or(|uid| !claims.contains(uid)) {
-            release_volume(state, &key, &volume);
+        match volume["spec"]["claimRef"]["uid"].as_str() {
+            Some(uid) if claims.contains(uid) => {}
+            claim => release_volume(state, &key, &volume, claim.is_some()),
         }
     }
 }
@@ -42,7 +43,15 @@ fn list(state: &State, kind: &'static str) -> Vec<(Key, Arc<Value>)> {
         .collect()
 }
 
+/// Binds a claim to the volume that is meant for it, or to a new one.
 fn bind(state: &mut State, key: &Key, claim: &Value) {
+    if let Some((volume, meant)) = meant_for(state, key, claim) {
+        let name = &volume.name;
+        let uid = claim["metadata"]["uid"].clone();
+        state.edit(&volume, |volume| volume["spec"]["claimRef"]["uid"] = uid);
+        let spec = &meant["spec"];
+        return bound(state, key, name, &spec["accessModes"], &spec["capacity"]);
+    }
     let class = claim["spec"]["storageClassName"]
         .as_str()
         .unwrap_or_default();
@@ -50,6 +59,33 @@ fn bind(state: &mut State, key: &Key, claim: &Value) {
         // Nobody makes volumes of this class.
         return;
     };
+    if claim["spec"]["dataSource"].is_object() {
+        let why = "plugin \"kubernetes.io/host-path\" is not a CSI plugin. Only CSI plugin can provision a claim with \
+                   a datasource";
+        return event(state, claim, "Warning", "ProvisioningFailed", why);
+    }
+    provision(state, key, claim, class, &policy);
+}
+
+/// The volume that somebody made for this very claim. What the claim's own source is does not matter then.
+/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#reserving-a-persistentvolume>
+fn meant_for(state: &State, key: &Key, claim: &Value) -> Option<(Key, Arc<Value>)> {
+    let storage = |amount: &Value| Quantity::parse(amount["storage"].as_str()?);
+    let wanted = storage(&claim["spec"]["resources"]["requests"]);
+    list(state, "PersistentVolume")
+        .into_iter()
+        .find(|(_, volume)| {
+            let meant = &volume["spec"]["claimRef"];
+            meant["namespace"] == key.namespace
+                && meant["name"] == key.name
+                && meant.get("uid").is_none()
+                && storage(&volume["spec"]["capacity"]) >= wanted
+                && !is_terminating(volume)
+        })
+}
+
+/// Makes a volume for a claim.
+fn provision(state: &mut State, key: &Key, claim: &Value, class: &str, policy: &str) {
     let uid = claim["metadata"]["uid"].as_str().unwrap_or_default();
     let name = format!("pvc-{uid}");
     let capacity = json!({ "storage": claim["spec"]["resources"]["requests"]["storage"] });
@@ -81,13 +117,17 @@ fn bind(state: &mut State, key: &Key, claim: &Value) {
         tracing::error!(refusal.message, "no volume for a claim");
         return;
     }
-    state.edit(&Key::new("PersistentVolume", "", name.clone()), |volume| {
+    bound(state, key, &name, &modes, &capacity);
+}
+
+fn bound(state: &mut State, key: &Key, volume: &str, modes: &Value, capacity: &Value) {
+    state.edit(&Key::new("PersistentVolume", "", volume), |volume| {
         volume["status"]["phase"] = json!("Bound");
     });
     state.edit(key, |claim| {
         claim["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = json!("yes");
         claim["metadata"]["annotations"]["pv.kubernetes.io/bound-by-controller"] = json!("yes");
-        claim["spec"]["volumeName"] = json!(name);
+        claim["spec"]["volumeName"] = json!(volume);
         claim["status"] = json!({ "phase": "Bound", "accessModes": modes, "capacity": capacity });
     });
 }
@@ -111,13 +151,12 @@ pub(in crate::cluster) fn claims(pod: &Value) -> impl Iterator<Item = &str> {
     volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
 }
 
-/// The claim of a volume is gone.
-fn release_volume(state: &mut State, key: &Key, volume: &Value) {
-    let bound = volume["spec"].get("claimRef").is_some();
+/// No claim has the volume; `had_one` tells whether one had it before.
+fn release_volume(state: &mut State, key: &Key, volume: &Value, had_one: bool) {
     let deletes = volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete";
-    let phase = if bound { "Released" } else { "Available" };
+    let phase = if had_one { "Released" } else { "Available" };
     state.edit(key, |volume| volume["status"]["phase"] = json!(phase));
-    if is_terminating(volume) || (bound && deletes) {
+    if is_terminating(volume) || (had_one && deletes) {
         state.remove(key);
         without_finalizer(state, key, VOLUME_KEPT);
         without_finalizer(state, key, VOLUME_BOUND);
