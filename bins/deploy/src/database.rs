@@ -36,12 +36,19 @@ pub(crate) struct Running {
     state: State,
     /// Whether it is the one that was there before this run.
     is_the_old_one: bool,
+    /// What its volume was restored from.
+    restored_from: Vec<ObjectName>,
 }
 
 impl Running {
     /// The uid of its volume's claim.
     pub(crate) fn volume_claim(&self) -> &Uid {
         &self.state.volume_claim
+    }
+
+    /// The objects that its volume was restored from.
+    pub(crate) fn restored_from(&self) -> &[ObjectName] {
+        &self.restored_from
     }
 }
 
@@ -204,22 +211,23 @@ impl Deploy<'_> {
         story: &mut Story<'_>,
         files: &Files,
     ) -> Result<Option<Running>, Stop> {
-        let wave = self.preview.database();
-        if wave.is_empty() {
+        if self.world.config.database.is_none() {
             return Ok(None);
         }
         let found = self.found().await?;
         let unfit = self.unfit(&found, files);
-        let wave = match unfit.clone() {
-            Some(why) => {
-                self.remove_database().await?;
-                story.note(Note::DatabaseRebuilt(why));
-                wave
-            }
-            None => self.on_its_volume(wave).await?,
-        };
-        self.make_room(&wave, story).await?;
-        self.apply_and_wait(wave, story, as_database).await?;
+        let wave = self.database_wave(unfit.is_none()).await?;
+        if let Some(why) = unfit.clone() {
+            self.remove_database().await?;
+            story.note(Note::DatabaseRebuilt(why));
+        }
+        self.make_room(&wave.server, story).await?;
+        let restored_from = wave.pair.iter().map(|manifest| manifest.object().clone());
+        let restored_from = restored_from.collect();
+        if !wave.pair.is_empty() {
+            self.apply(wave.pair).await?;
+        }
+        self.apply_and_wait(wave.server, story, as_database).await?;
         let claim = self.volume_claim().await?;
         let kept = found.current().filter(|state| state.volume_claim == claim);
         let is_the_old_one = unfit.is_none() && found.claim.as_ref() == Some(&claim);
@@ -231,20 +239,14 @@ impl Deploy<'_> {
         Ok(Some(Running {
             state,
             is_the_old_one,
+            restored_from,
         }))
     }
 
-    /// The wave for a database that may be there: its volume's claim stays as it is.
-    async fn on_its_volume(&self, wave: Vec<Manifest>) -> Result<Vec<Manifest>, Failed> {
-        let name = ObjectName::new(Kind::StatefulSet, DATABASE);
-        let namespace = self.preview.namespace_name();
-        let existing = self
-            .world
-            .cluster
-            .object(namespace, &name)
-            .await
-            .outside()?;
-        Ok(existing.map_or(wave, |existing| self.preview.database_as(&existing)))
+    /// Whether, as far as it can be known now, the database that is there is not kept, or there is none.
+    pub(crate) async fn is_made_afresh(&self, files: &Files) -> Result<bool, Failed> {
+        let found = self.found().await?;
+        Ok(self.unfit(&found, files).is_some() || !self.has_database_server().await?)
     }
 
     /// Deletes the server and its volume, and waits until both are gone: a StatefulSet would take a claim that is on its

@@ -8,6 +8,7 @@ mod arguments;
 mod budget;
 mod checks;
 mod database;
+mod golden;
 mod observe;
 mod preflight;
 mod record;
@@ -29,7 +30,7 @@ use preview_core::names::Subject;
 use preview_core::ownership::{Claimant, Owner};
 use preview_core::pulls::PullRequest;
 
-use database::Running;
+use preflight::Found;
 use slot::Slot;
 use stop::Stop;
 use story::Story;
@@ -172,19 +173,18 @@ impl<'a> Deploy<'a> {
 
     /// Looks whether all can go well, takes the Namespace and a slot, and fills it, wave by wave.
     async fn act(&self, story: &mut Story<'_>) -> Result<(), Stop> {
-        let found = self.preflight(story).await?;
-        let files = self.database_files().await?;
+        let Found { certificate, files } = self.preflight(story).await?;
         let mut slot = self.take_namespace().await?;
         // Only the owner tells: a run that wakes up late must not overwrite what a newer one said.
         story.begins(self.preview, self.claimant).await?;
         slot.claim().await?;
         self.still_wanted().await?;
-        self.furnish(&mut slot, found).await?;
+        self.furnish(&mut slot, certificate).await?;
         let database = self.bring_up_database(story, &files).await?;
         let database = database.as_ref();
         self.migrate(&mut slot, story, database, &files).await?;
         self.roll_out(&mut slot, story).await?;
-        self.prune(database.map(Running::volume_claim)).await?;
+        self.prune(database).await?;
         self.check_pages(story).await?;
         self.still_wanted().await?;
         self.record().await?;

@@ -10,6 +10,7 @@ use preview_core::ownership::TakeOver;
 use preview_core::tls::{self, HomeSecret, SecretData};
 
 use crate::Deploy;
+use crate::database::Files;
 use crate::stop::Stop;
 use crate::story::Story;
 
@@ -18,6 +19,8 @@ use crate::story::Story;
 pub(crate) struct Found {
     /// The certificate, to be copied; none where previews have none of their own.
     pub(crate) certificate: Option<SecretData>,
+    /// What the repository has for the database.
+    pub(crate) files: Files,
 }
 
 impl Deploy<'_> {
@@ -26,12 +29,23 @@ impl Deploy<'_> {
     /// # Errors
     /// When a rule says no; all of those that do are told together.
     pub(crate) async fn preflight(&self, story: &mut Story<'_>) -> Result<Found, Stop> {
-        self.may_take_namespace(story).await?;
+        let take_over = self.may_take_namespace(story).await?;
         let mut refusals = self.missing_kinds().await?;
+        let all_are_served = refusals.is_empty();
         self.check_quota(story, &mut refusals).await?;
         let certificate = self.certificate(&mut refusals).await?;
+        let files = match self.database_files().await {
+            Err(Stop::Failed(Failed::Refused(more))) => {
+                refusals.extend(more);
+                Files::default()
+            }
+            files => files?,
+        };
+        if all_are_served {
+            self.check_golden(&take_over, &files, &mut refusals).await?;
+        }
         if refusals.is_empty() {
-            return Ok(Found { certificate });
+            return Ok(Found { certificate, files });
         }
         // Whoever has pushed meanwhile is told by the run for that head, not by this one.
         self.still_wanted().await?;
@@ -62,7 +76,7 @@ impl Deploy<'_> {
 
     /// Whether the Namespace is free, or this preview's own, and no newer run has it: only then may this run tell
     /// anybody how it went.
-    async fn may_take_namespace(&self, story: &mut Story<'_>) -> Result<(), Stop> {
+    async fn may_take_namespace(&self, story: &mut Story<'_>) -> Result<TakeOver, Stop> {
         let name = self.preview.namespace_name();
         let existing = self.world.cluster.namespace(name).await.outside()?;
         match self.claimant.take_over(existing.as_ref()) {
@@ -71,11 +85,12 @@ impl Deploy<'_> {
                 Err(Failed::refused(foreign).into())
             }
             TakeOver::Superseded { by } => Err(Stop::superseded_by(Some(by))),
-            TakeOver::Create => {
-                story.lacks_namespace();
-                Ok(())
+            free => {
+                if matches!(free, TakeOver::Create) {
+                    story.lacks_namespace();
+                }
+                Ok(free)
             }
-            TakeOver::Take | TakeOver::Finish => Ok(()),
         }
     }
 }

@@ -4,25 +4,29 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::health::{Failure, Rollout};
 use preview_core::lifecycle::Phase;
 use preview_core::manifests::Secrets;
-use preview_core::names::Uid;
 use preview_core::objects::{Kind, Manifest, ObjectName};
 use preview_core::outcome::EffectResult;
+use preview_core::tls::SecretData;
 use preview_k8s::Change;
 
 use crate::Deploy;
-use crate::preflight::Found;
+use crate::database::Running;
 use crate::slot::Slot;
 use crate::stop::Stop;
 use crate::story::Story;
 
 impl Deploy<'_> {
     /// Quota, limits, accounts and configuration: before anything runs.
-    pub(crate) async fn furnish(&self, slot: &mut Slot<'_>, found: Found) -> Result<(), Stop> {
+    pub(crate) async fn furnish(
+        &self,
+        slot: &mut Slot<'_>,
+        certificate: Option<SecretData>,
+    ) -> Result<(), Stop> {
         slot.is_in(Phase::Provisioning).await?;
         let secrets = Secrets {
             database_password: self.database_password().await?,
             pull: self.world.pull.clone(),
-            certificate: found.certificate,
+            certificate,
         };
         self.runner.console().mask(&secrets.database_password);
         self.apply(self.preview.furniture(&secrets)).await
@@ -74,9 +78,11 @@ impl Deploy<'_> {
     }
 
     /// Removes what the preview no longer has.
-    pub(crate) async fn prune(&self, database: Option<&Uid>) -> Result<(), Stop> {
+    pub(crate) async fn prune(&self, database: Option<&Running>) -> Result<(), Stop> {
         let namespace = self.preview.namespace_name();
-        let keep = self.preview.all_names(database);
+        let mut keep = self.preview.all_names(database.map(Running::volume_claim));
+        let restored_from = database.map(Running::restored_from);
+        keep.extend(restored_from.into_iter().flatten().cloned());
         let work = async {
             let cluster = &self.world.cluster;
             self.fenced(cluster.prune(self.claimant, namespace, &keep).await)

@@ -25,6 +25,7 @@ mod routes;
 mod template;
 
 pub use checks::{Address, Check, ChecksSettings, Through};
+pub(crate) use database::DIRECTORY;
 pub use database::{Database, Seed};
 pub use error::ConfigError;
 pub use isolation::{Cidr, NetworkSettings, Peer, TlsSettings};

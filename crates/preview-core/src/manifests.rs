@@ -16,6 +16,7 @@ use crate::names::{
 };
 use crate::objects::{Kind, Manifest, ObjectName};
 use crate::ownership::{Claim, Claimant, Owner, keys};
+use crate::snapshot::StoredSnapshot;
 
 mod access;
 mod budget;
@@ -31,6 +32,7 @@ mod policy;
 mod rendered;
 mod routes;
 mod seed;
+mod snapshot;
 mod source;
 mod substitute;
 mod workloads;
@@ -204,22 +206,58 @@ impl<'a> Preview<'a> {
     }
 
     /// The database: a StatefulSet with a volume, and its Service. Nothing where none is configured.
+    ///
+    /// Where databases are made from a golden snapshot, [`Self::database_from`] has one that is.
     #[must_use]
     pub fn database(&self) -> Vec<Manifest> {
-        self.config
-            .database
-            .iter()
-            .flat_map(database::manifests)
+        self.fresh_database(None)
+    }
+
+    /// The database whose volume begins as a copy of the snapshot `stored`, of which there must be
+    /// [the preview's own objects](Self::snapshot_pair).
+    #[must_use]
+    pub fn database_from(&self, stored: &StoredSnapshot) -> Vec<Manifest> {
+        self.fresh_database(Some(stored))
+    }
+
+    fn fresh_database(&self, source: Option<&StoredSnapshot>) -> Vec<Manifest> {
+        let database = self.config.database.iter();
+        database
+            .flat_map(|database| {
+                database::manifests(database, &database::Files::of(database), source)
+            })
             .collect()
     }
 
     /// The database on the volume that it has: `existing` is its StatefulSet as the cluster holds it, whose claim cannot
-    /// be changed. Another size or StorageClass counts for the next one that is made.
+    /// be changed. Another size, StorageClass or snapshot counts for the next one that is made.
     #[must_use]
     pub fn database_as(&self, existing: &Value) -> Vec<Manifest> {
-        let wave = self.database().into_iter();
-        wave.map(|manifest| database::on_its_volume(manifest, existing))
+        let database = self.config.database.iter();
+        database
+            .flat_map(|database| database::on_its_volume(database, existing))
             .collect()
+    }
+
+    /// The VolumeSnapshotContent and the VolumeSnapshot by which a volume of this preview is a copy of `stored`.
+    #[must_use]
+    pub fn snapshot_pair(&self, stored: &StoredSnapshot) -> [Manifest; 2] {
+        snapshot::pair(&self.namespace, stored)
+    }
+
+    /// The VolumeSnapshotContent of [the pair](Self::snapshot_pair) that the database's volume is a copy by, where it is
+    /// one: `existing` is its StatefulSet as the cluster holds it.
+    #[must_use]
+    pub fn snapshot_content_of(&self, existing: &Value) -> Option<ObjectName> {
+        let snapshot = snapshot::source_of(existing)?;
+        let name = snapshot::content_name(&self.namespace, snapshot);
+        Some(ObjectName::new(Kind::VolumeSnapshotContent, name))
+    }
+
+    /// [The pair](Self::snapshot_pair) once more, of which `content` is the VolumeSnapshotContent as the cluster holds it.
+    #[must_use]
+    pub fn snapshot_pair_as(&self, content: &Value) -> Option<[Manifest; 2]> {
+        Some(self.snapshot_pair(&snapshot::stored_by(content)?))
     }
 
     /// Jobs in waves, each to be complete before the next: every `migrate`, then what fills a fresh database, then every

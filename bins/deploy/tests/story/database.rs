@@ -10,7 +10,7 @@ use crate::DEPLOY;
 use crate::shop::{Ran, Shop};
 
 /// A shop whose `[database]` has these keys besides, and a pull request that CI has built.
-async fn shop(keys: &str) -> (Shop, u64) {
+pub(crate) async fn shop(keys: &str) -> (Shop, u64) {
     let shop = Shop::open().await;
     let file = shop.path("preview.toml");
     let text = fs::read_to_string(&file).unwrap();
@@ -23,13 +23,13 @@ async fn shop(keys: &str) -> (Shop, u64) {
     (shop, number)
 }
 
-async fn deploy(shop: &Shop, number: u64) -> Ran {
+pub(crate) async fn deploy(shop: &Shop, number: u64) -> Ran {
     let payload = shop.repository.workflow_run_payload(number);
     shop.on(DEPLOY, "workflow_run", &payload).await
 }
 
 /// A commit that CI builds.
-fn push(shop: &Shop, number: u64, changes: &[(&str, &str)]) {
+pub(crate) fn push(shop: &Shop, number: u64, changes: &[(&str, &str)]) {
     shop.repository.push(number, changes);
     shop.build(number);
 }
@@ -42,7 +42,7 @@ fn uid(shop: &Shop, kind: &str, name: &str) -> String {
         .to_owned()
 }
 
-fn volume_claim(shop: &Shop) -> String {
+pub(crate) fn volume_claim(shop: &Shop) -> String {
     uid(shop, "PersistentVolumeClaim", "data-database-0")
 }
 
@@ -54,7 +54,7 @@ fn jobs(shop: &Shop, program: &str) -> Vec<String> {
 }
 
 /// The remarks of the comment.
-fn remarks(shop: &Shop, number: u64) -> Vec<String> {
+pub(crate) fn remarks(shop: &Shop, number: u64) -> Vec<String> {
     let comment = shop.comment(number);
     let (told, _) = comment.split_once("<details>").unwrap();
     let remarks = told.lines().filter(|line| line.starts_with("- "));

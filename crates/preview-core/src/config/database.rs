@@ -5,15 +5,18 @@ use serde::Deserialize;
 use super::error::{ConfigError, Source};
 use super::patterns::patterns;
 use super::quantity::Memory;
-use super::read::{check, resources};
+use super::read::{check, resources, value};
 use super::{Resources, file};
 use crate::names::{Digest, ImageName, is_host};
 use crate::paths::PathPatterns;
+use crate::snapshot::SnapshotName;
 
 /// The official image.
 const IMAGE: &str = "docker.io/library/postgres";
 /// Its tag, where nothing is said.
 const VERSION: &str = "17";
+/// Where our own databases have their files, within their volume.
+pub(crate) const DIRECTORY: &str = "pgdata";
 
 /// A PostgreSQL of each preview's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,13 @@ pub enum Seed {
         image: String,
         /// The command; the image's own where there is none.
         command: Vec<String>,
+    },
+    /// The volume itself begins as a copy of another one, rows and schema and all.
+    Snapshot {
+        /// The VolumeSnapshot of that other volume.
+        golden: SnapshotName,
+        /// The folder of PostgreSQL's files within the volume, such as `pgdata`; `.` for the volume itself.
+        directory: String,
     },
 }
 
@@ -83,7 +93,7 @@ pub(super) struct Written {
     pub(super) seed: Option<WrittenSeed>,
 }
 
-/// What a fresh database is filled with: `sql` or `image`.
+/// What a fresh database is filled with: `sql`, `image` or `snapshot`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -95,6 +105,27 @@ pub(super) struct WrittenSeed {
     pub(super) image: Option<String>,
     /// The image's command; its own unless told.
     pub(super) command: Option<Vec<String>>,
+    /// A VolumeSnapshot of the volume of another PostgreSQL, that every fresh database begins as a copy of.
+    pub(super) snapshot: Option<WrittenSnapshot>,
+}
+
+/// A VolumeSnapshot of the volume of another PostgreSQL.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Snapshot"))]
+pub(super) struct WrittenSnapshot {
+    /// Its namespace, which is no preview's.
+    pub(super) namespace: String,
+    /// Its name.
+    pub(super) name: String,
+    /// The folder of PostgreSQL's files within the volume; `.` for the volume itself.
+    #[serde(default = "directory")]
+    pub(super) directory: String,
+}
+
+fn directory() -> String {
+    DIRECTORY.to_owned()
 }
 
 fn app() -> String {
@@ -207,6 +238,7 @@ fn seed(source: &Source<'_>, written: WrittenSeed) -> Result<Seed, ConfigError> 
         sql,
         image,
         command,
+        snapshot,
     } = written;
     check(
         source,
@@ -214,12 +246,12 @@ fn seed(source: &Source<'_>, written: WrittenSeed) -> Result<Seed, ConfigError> 
         &["database", "seed", "command"],
         "the command of no image; name one as image, or let a component have a seed of its own",
     )?;
-    match (sql, image) {
-        (Some(sql), None) => {
+    match (sql, image, snapshot) {
+        (Some(sql), None, None) => {
             let key = ["database", "seed", "sql"];
             Ok(Seed::Sql(patterns(source, &key, Some(sql))?))
         }
-        (None, Some(image)) => {
+        (None, Some(image), None) => {
             check(
                 source,
                 is_image_reference(&image),
@@ -229,11 +261,48 @@ fn seed(source: &Source<'_>, written: WrittenSeed) -> Result<Seed, ConfigError> 
             let command = command.unwrap_or_default();
             Ok(Seed::Image { image, command })
         }
+        (None, None, Some(written)) => snapshot_of(source, written),
         _ => Err(source.wrong(
             &key,
-            "write either sql or image; components may have a seed each besides",
+            "write one of sql, image and snapshot; components may have a seed each besides",
         )),
     }
+}
+
+fn snapshot_of(source: &Source<'_>, written: WrittenSnapshot) -> Result<Seed, ConfigError> {
+    let key = |key| ["database", "seed", "snapshot", key];
+    let WrittenSnapshot {
+        namespace,
+        name,
+        directory,
+    } = written;
+    let namespace = value(source, &key("namespace"), &namespace)?;
+    check(
+        source,
+        is_host(&name),
+        &key("name"),
+        "no name of a VolumeSnapshot; use a-z, 0-9, - and dots, and a letter or digit at either end",
+    )?;
+    check(
+        source,
+        is_directory(&directory),
+        &key("directory"),
+        "no folder within a volume; write it like pgdata or data/pgdata, or as . for the volume itself",
+    )?;
+    let golden = SnapshotName { namespace, name };
+    Ok(Seed::Snapshot { golden, directory })
+}
+
+/// A path that leads down, or nowhere: it becomes a part of `PGDATA`, and must not leave the volume.
+fn is_directory(path: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && !name.starts_with('.')
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    path == "." || path.len() <= 253 && path.split('/').all(is_name)
 }
 
 #[cfg(test)]
@@ -310,14 +379,60 @@ mod tests {
             "seed.sql = []",
             "seed.image = \"ghcr.io/acme/seed\"",
             "seed.command = [\"/seed\"]",
+            "seed.sql = [\"a.sql\"]\nseed.snapshot = { namespace = \"golden\", name = \"shop\" }",
         ]
         .map(refused);
         insta::assert_snapshot!(told.join("\n"), @r#"
-        preview.toml:5: database.seed: write either sql or image; components may have a seed each besides
-        preview.toml:5: database.seed: write either sql or image; components may have a seed each besides
+        preview.toml:5: database.seed: write one of sql, image and snapshot; components may have a seed each besides
+        preview.toml:5: database.seed: write one of sql, image and snapshot; components may have a seed each besides
         preview.toml:5: database.seed.sql: no patterns, so no file is meant; write it like ["web/**"], or leave the key out
         preview.toml:5: database.seed.image: no image with registry and tag or digest; write it like ghcr.io/acme/shop-seed:2025-11
         preview.toml:5: database.seed.command: the command of no image; name one as image, or let a component have a seed of its own
+        preview.toml:5: database.seed: write one of sql, image and snapshot; components may have a seed each besides
+        "#);
+    }
+    #[test]
+    fn a_fresh_database_begins_as_a_snapshot_that_is_named_with_its_home() {
+        let snapshot = |more: &str| {
+            parsed(&format!(
+                "seed.snapshot = {{ namespace = \"golden\", name = \"shop-sanitised\"{more} }}"
+            ))
+            .map(|database| database.seed.unwrap())
+        };
+        let Seed::Snapshot { golden, directory } = snapshot("").unwrap() else {
+            panic!("it is another seed")
+        };
+        assert_eq!(
+            (golden.to_string().as_str(), directory.as_str()),
+            (
+                "VolumeSnapshot/shop-sanitised of namespace golden",
+                "pgdata"
+            )
+        );
+        for good in [".", "data", "16/main", "a.b/pg_data-1"] {
+            let written = format!(", directory = \"{good}\"");
+            assert!(snapshot(&written).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "/data", "data/", "a//b", "..", "a/../..", "./a", "$HOME", "a b",
+        ] {
+            let written = format!(", directory = \"{bad}\"");
+            assert!(snapshot(&written).is_err(), "{bad}");
+        }
+        let told = [
+            "seed.snapshot = { name = \"shop\" }",
+            "seed.snapshot = { namespace = \"Golden\", name = \"shop\" }",
+            "seed.snapshot = { namespace = \"golden\", name = \"Shop\" }",
+            "seed.snapshot = { namespace = \"golden\", name = \"shop\", directory = \"../x\" }",
+            "seed.snapshot = { namespace = \"golden\", name = \"shop\", folder = \"x\" }",
+        ]
+        .map(refused);
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        preview.toml:5: database.seed.snapshot: missing field `namespace`
+        preview.toml:5: database.seed.snapshot.namespace: "Golden" is not a namespace name (a DNS label: at most 63 of a-z, 0-9 and -)
+        preview.toml:5: database.seed.snapshot.name: no name of a VolumeSnapshot; use a-z, 0-9, - and dots, and a letter or digit at either end
+        preview.toml:5: database.seed.snapshot.directory: no folder within a volume; write it like pgdata or data/pgdata, or as . for the volume itself
+        preview.toml:5: database.seed.snapshot.folder: unknown key; there are: namespace, name, directory
         "#);
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Amounts>(&["database", "resources", "requests"]),
         level::<file::Amounts>(&["database", "resources", "limits"]),
         level::<database::WrittenSeed>(&["database", "seed"]),
+        level::<database::WrittenSnapshot>(&["database", "seed", "snapshot"]),
         level::<file::Manifests>(&["manifests"]),
         level::<file::Quota>(&["quota"]),
         level::<file::Amounts>(&["quota", "requests"]),

@@ -124,6 +124,8 @@ fn of_database(
     let (spec, files) = match seed {
         Seed::Sql(_) => (seed::of_sql(database), Some(seed::FILES)),
         Seed::Image { image, command } => (seed::of_image(image, command), None),
+        // The rows came with the volume.
+        Seed::Snapshot { .. } => return (None, None),
     };
     let program = format!("{DATABASE}-seed");
     let job = job(preview, &program, DATABASE, Work::Seed, spec, volume_claim);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Preview, labels};
-use crate::config::{Component, Config, GatewaySettings, Route};
+use super::{Preview, labels, snapshot};
+use crate::config::{Component, Config, GatewaySettings, Route, Seed};
 use crate::names::{ComponentName, Host, NotA, Subject};
 use crate::objects::{Kind, Manifest};
 
@@ -40,6 +40,16 @@ impl Preview<'_> {
     #[must_use]
     pub fn custom_kinds(&self) -> BTreeSet<Kind> {
         let kinds = self.all_names(None).into_iter().map(|object| object.kind);
+        let of_snapshots = match self
+            .config
+            .database
+            .as_ref()
+            .and_then(|db| db.seed.as_ref())
+        {
+            Some(Seed::Snapshot { .. }) => snapshot::KINDS.as_slice(),
+            _ => &[],
+        };
+        let kinds = kinds.chain(of_snapshots.iter().copied());
         kinds.filter(|kind| kind.is_custom()).collect()
     }
 

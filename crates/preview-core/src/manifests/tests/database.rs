@@ -1,4 +1,5 @@
 use super::*;
+use crate::snapshot::VolumeMode;
 
 const SEEDED: &str = "[database]\nseed.sql = [\"db/*.sql\"]\n";
 
@@ -139,4 +140,80 @@ fn sql_files_keep_their_order_in_a_secret_that_has_room_for_them() {
     assert!(seed_files(&[file("db/1.sql", 1 << 20)]).is_ok());
     let refused = seed_files(&[file("db/1.sql", 1 << 20), file("db/2.sql", 1)]).unwrap_err();
     insta::assert_snapshot!(refused, @"the files of database.seed.sql have 1048577 bytes, and 1048576 fit into a Secret; put them into an image and name it as database.seed.image");
+}
+
+const RESTORED: &str = "[database]\nstorage_class = \"csi\"\nseed.snapshot = { namespace = \"golden\", name = \"shop-sanitised\", directory = \"16/main\" }\n";
+
+fn stored(handle: &str) -> StoredSnapshot {
+    StoredSnapshot {
+        driver: "csi.example.com".into(),
+        handle: handle.into(),
+        restore_size: None,
+        source_volume_mode: Some(VolumeMode::Filesystem),
+    }
+}
+
+#[test]
+fn a_restored_copy_is_made_the_previews_own_before_its_server_starts() {
+    let parts = example_with(RESTORED);
+    let set = &body(
+        &parts.preview().database_from(&stored("snap-1")),
+        "StatefulSet/database",
+    );
+    let pod = &set["spec"]["template"]["spec"];
+    let (restored, server) = (&pod["initContainers"][0], &pod["containers"][0]);
+    for same in ["image", "resources", "volumeMounts"] {
+        assert_eq!(restored[same], server[same], "{same}");
+    }
+    assert_eq!(restored["command"].as_array().unwrap().len(), 3);
+    insta::assert_snapshot!(restored["env"], @r#"[{"name":"PGDATA","value":"/var/lib/postgresql/data/16/main"},{"name":"POSTGRES_DB","value":"shop"},{"name":"POSTGRES_PASSWORD","valueFrom":{"secretKeyRef":{"key":"DATABASE_PASSWORD","name":"app-secret"}}},{"name":"POSTGRES_USER","value":"shop"},{"name":"VOLUME","value":"/var/lib/postgresql/data"}]"#);
+    insta::assert_snapshot!(server["args"], @r#"["-c","listen_addresses=*","-c","logging_collector=off","-c","ssl=off","-c","archive_mode=off","-c","max_logical_replication_workers=0","-c","hba_file=/var/lib/postgresql/data/16/main/pg_hba.conf"]"#);
+    insta::assert_snapshot!(set["spec"]["volumeClaimTemplates"][0], @r#"{"metadata":{"name":"data"},"spec":{"accessModes":["ReadWriteOnce"],"dataSource":{"apiGroup":"snapshot.storage.k8s.io","kind":"VolumeSnapshot","name":"database-4a63303004"},"resources":{"requests":{"storage":"1Gi"}},"storageClassName":"csi"}}"#);
+    assert_eq!(names(&parts.preview().job_waves(&uid())).len(), 2);
+}
+
+#[test]
+fn a_volume_is_restored_by_objects_of_the_previews_own_that_leave_the_golden_snapshot_alone() {
+    let parts = example_with(RESTORED);
+    let preview = parts.preview();
+    let pair = preview.snapshot_pair(&stored("snap-1"));
+    let told = pair.each_ref().map(|manifest| manifest.body().to_string());
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    {"apiVersion":"snapshot.storage.k8s.io/v1","kind":"VolumeSnapshotContent","metadata":{"labels":{"app.kubernetes.io/component":"database","app.kubernetes.io/name":"database"},"name":"preview-pr-7-database-4a63303004"},"spec":{"deletionPolicy":"Retain","driver":"csi.example.com","source":{"snapshotHandle":"snap-1"},"sourceVolumeMode":"Filesystem","volumeSnapshotRef":{"name":"database-4a63303004","namespace":"preview-pr-7"}}}
+    {"apiVersion":"snapshot.storage.k8s.io/v1","kind":"VolumeSnapshot","metadata":{"labels":{"app.kubernetes.io/component":"database","app.kubernetes.io/name":"database"},"name":"database-4a63303004"},"spec":{"source":{"volumeSnapshotContentName":"preview-pr-7-database-4a63303004"}}}
+    "#);
+    let kinds = pair.each_ref().map(|manifest| manifest.object().kind);
+    assert_eq!(preview.custom_kinds(), kinds.into());
+
+    let named = |stored: &StoredSnapshot| preview.snapshot_pair(stored).map(|m| m.object().clone());
+    let other_mode = StoredSnapshot {
+        source_volume_mode: None,
+        ..stored("snap-1")
+    };
+    let all = [
+        named(&stored("snap-1")),
+        named(&stored("snap-2")),
+        named(&other_mode),
+    ];
+    assert_eq!(all.concat().into_iter().collect::<BTreeSet<_>>().len(), 6);
+}
+
+#[test]
+fn a_volume_stays_what_it_is_whatever_the_configuration_says_of_fresh_ones() {
+    let (restored, plain) = (example_with(RESTORED), example_with("[database]\n"));
+    let copy = restored.preview().database_from(&stored("snap-1"));
+    let copy = body(&copy, "StatefulSet/database");
+    let made = body(&plain.preview().database(), "StatefulSet/database");
+    for (parts, existing) in [(&plain, &copy), (&restored, &made)] {
+        let preview = parts.preview();
+        let kept = body(&preview.database_as(existing), "StatefulSet/database");
+        assert_eq!(kept["spec"], existing["spec"]);
+    }
+
+    let pair = restored.preview().snapshot_pair(&stored("snap-1"));
+    let content = plain.preview().snapshot_content_of(&copy);
+    assert_eq!(content.as_ref(), Some(pair[0].object()));
+    assert_eq!(plain.preview().snapshot_content_of(&made), None);
+    let again = plain.preview().snapshot_pair_as(pair[0].body());
+    assert_eq!(again, Some(pair));
 }
