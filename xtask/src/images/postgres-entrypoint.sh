@@ -7,7 +7,12 @@ set -eu
 : "${PGDATA:=/var/lib/postgresql/data}"
 : "${POSTGRES_PASSWORD:=}"
 export PGDATA
-if [ "${1:-}" = postgres ]; then shift; fi
+# Without arguments, or with options alone, it is the server that is meant.
+case "${1:--}" in
+-*) set -- postgres "$@" ;;
+postgres) ;;
+*) exec "$@" ;;
+esac
 
 # Root owns a new volume, and PostgreSQL refuses to run as root.
 if [ "$(id -u)" = 0 ]; then
@@ -32,6 +37,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     --encoding=UTF8 --locale=C
   rm "$secret"
   echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
+  echo "listen_addresses = '*'" >>"$PGDATA/postgresql.conf"
   if [ "$POSTGRES_DB" != postgres ]; then
     pg_ctl -w start -o "-c listen_addresses=''"
     echo 'create database :"name"' |
@@ -40,4 +46,4 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   fi
 fi
 unset POSTGRES_PASSWORD
-exec postgres -c listen_addresses='*' "$@"
+exec "$@"

@@ -195,6 +195,25 @@ impl Kube {
         self.done(Method::GET, &path, None).await
     }
 
+    /// Reports the status of an object, as its controller does.
+    ///
+    /// # Errors
+    /// When there is no such object, or the cluster refuses it.
+    pub(crate) async fn report(
+        &self,
+        place: Place<'_>,
+        name: &str,
+        status: &Value,
+    ) -> anyhow::Result<()> {
+        let path = format!("{}/{name}/status", place.path());
+        let status = serde_json::json!({ "status": status });
+        let body = ("application/merge-patch+json", &status);
+        let reported = self.done(Method::PATCH, &path, Some(body)).await?;
+        reported
+            .map(drop)
+            .with_context(|| format!("there is no /{path} to report the status of"))
+    }
+
     /// Deletes an object; tells whether it was there.
     ///
     /// # Errors

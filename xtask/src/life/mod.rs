@@ -8,6 +8,7 @@ mod certificate;
 mod database;
 mod front;
 mod front_door;
+mod golden;
 mod ground;
 mod isolation;
 mod kube;
@@ -67,6 +68,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("crash", broken::a_container_crashes),
     play!("quota", quota::nearly_full),
     play!("database", database::rows_stay_until_they_cannot),
+    play!("golden", golden::a_copy_of_production),
     play!("unchanged", unchanged::the_page_alone_is_built),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),

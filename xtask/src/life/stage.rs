@@ -24,6 +24,7 @@ use crate::images::Edition;
 mod database;
 mod edge;
 mod furnish;
+mod golden;
 mod monorepo;
 mod overlay;
 mod quota;
@@ -70,6 +71,8 @@ pub(crate) struct Stage {
     database: String,
     /// How often somebody typed into the database.
     typed: u32,
+    /// How many copies of production's database were made.
+    copies: u32,
 }
 
 /// What CI built, and from what.
@@ -118,6 +121,7 @@ impl Stage {
             sections: String::new(),
             database: String::new(),
             typed: 0,
+            copies: 0,
         };
         clear_results(results)?;
         stage.clear().await?;
@@ -269,12 +273,13 @@ impl Stage {
             let name = namespace["metadata"]["name"].as_str().unwrap_or_default();
             let ours = name.starts_with(&format!("{}-pr-", self.name))
                 || name == self.production()
-                || name == self.edge();
+                || name == self.edge()
+                || name == self.golden();
             if ours {
                 self.ground.kube.remove_namespace(name, deadline).await?;
             }
         }
-        Ok(())
+        self.clear_snapshots().await
     }
 }
 

@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 use sandbox::World;
 
 use super::{
-    Ground, Like, Programs, Progress, Stage, broken, database, front, isolation, overlay, play,
-    routes, stage::short, unchanged,
+    Ground, Like, Programs, Progress, Stage, broken, database, front, golden, isolation, overlay,
+    play, routes, stage::short, unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -163,4 +163,10 @@ async fn rows_stay_until_their_migrations_are_rewritten() {
     database::rows_stay_until_they_cannot(&mut stage)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_begins_as_a_copy_of_production() {
+    let (mut stage, _folder) = stage().await;
+    golden::a_copy_of_production(&mut stage).await.unwrap();
 }

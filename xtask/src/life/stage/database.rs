@@ -1,15 +1,13 @@
 //! What somebody does to a preview's database, and to what it is made from.
 
-use std::time::Instant;
-
-use anyhow::ensure;
+use anyhow::Context as _;
 use preview_core::outcome::{Program, ResultFile};
 use sandbox::cluster::Behaviour;
 use serde_json::json;
 
-use super::super::{kube::until, repository::SECOND_EDITION};
+use super::super::repository::SECOND_EDITION;
 use super::runs::Event;
-use super::{Built, PATIENCE, Stage};
+use super::{Built, Stage};
 
 /// What keeps the second edition's migration from being applied: it adds this very column.
 const IN_ITS_WAY: &str = "alter table notes add column author text";
@@ -40,18 +38,8 @@ impl Stage {
             "spec": { "backoffLimit": 0, "template": pod },
         });
         self.ground.kube.create(&job).await?;
-        until(Instant::now() + PATIENCE, async || {
-            let job = self
-                .object("batch/v1", "Job", Some(&namespace), &name)
-                .await?;
-            let status = &job["status"];
-            ensure!(status["failed"].is_null(), "{sql}: {status}");
-            Ok(match status["succeeded"] == 1 {
-                true => Ok(()),
-                false => Err(format!("{sql}: {status}")),
-            })
-        })
-        .await?;
+        let done = self.job_is_done(&namespace, &name).await;
+        done.with_context(|| sql.to_owned())?;
         self.progress.say(&format!("somebody typed: {sql}"));
         Ok(())
     }

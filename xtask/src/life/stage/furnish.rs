@@ -28,7 +28,7 @@ impl Stage {
         }
         self.ready("StatefulSet", "database").await?;
         self.ground.kube.create(&production.seed()).await?;
-        self.seeded().await?;
+        self.job_is_done(&namespace, "seed").await?;
         for object in production.servers() {
             self.ground.kube.create(&object).await?;
         }
@@ -55,21 +55,6 @@ impl Stage {
                 false => Err(format!(
                     "{kind}/{name} in {namespace} is not ready: {status}"
                 )),
-            })
-        })
-        .await
-    }
-
-    async fn seeded(&self) -> anyhow::Result<()> {
-        let namespace = self.production();
-        until(Instant::now() + PATIENCE, async || {
-            let job = self
-                .object("batch/v1", "Job", Some(&namespace), "seed")
-                .await?;
-            let status = &job["status"];
-            Ok(match status["succeeded"] == 1 {
-                true => Ok(()),
-                false => Err(format!("Job/seed in {namespace} is not done: {status}")),
             })
         })
         .await
