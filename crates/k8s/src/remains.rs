@@ -375,14 +375,21 @@ fn content_name(name: &str) -> String {
 }
 
 fn content_blocker(content: &DynamicObject) -> String {
-    let finalizers = content.finalizers();
-    let theirs = |finalizer: &String| finalizer.starts_with(SNAPSHOT_CONTROLLER);
-    match why_kept(content) {
-        Some(reason) => reason,
-        None if finalizers.iter().any(theirs) => format!(
-            "{}, which the cluster's snapshot controller takes off",
-            by_finalizers(finalizers)
-        ),
-        None => waits_or_held(finalizers),
+    if let Some(reason) = why_kept(content) {
+        return reason;
     }
+    let (theirs, others): (Vec<_>, Vec<_>) = content
+        .finalizers()
+        .iter()
+        .cloned()
+        .partition(|finalizer| finalizer.starts_with(SNAPSHOT_CONTROLLER));
+    if theirs.is_empty() {
+        return waits_or_held(&others);
+    }
+    let mut blocker =
+        by_finalizers(&theirs) + ", which the cluster's snapshot controller takes off";
+    if !others.is_empty() {
+        blocker = format!("{blocker}; {}", by_finalizers(&others));
+    }
+    blocker
 }

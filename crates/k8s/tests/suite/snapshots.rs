@@ -68,10 +68,13 @@ impl Stage {
 
     /// A person changes the preview's content.
     async fn somebody_changes(&self, change: Value) {
+        self.somebody_tries(change).await.unwrap();
+    }
+
+    async fn somebody_tries(&self, change: Value) -> kube::Result<DynamicObject> {
         let name = self.content().name;
         let (all, params) = (contents(&self.person), PatchParams::default());
-        let change = Patch::Merge(change);
-        all.patch(&name, &params, &change).await.unwrap();
+        all.patch(&name, &params, &Patch::Merge(change)).await
     }
 
     async fn prune_all(&self) -> preview_k8s::Result<Fenced<Vec<ObjectName>>> {
@@ -306,9 +309,10 @@ pub(crate) async fn a_preview_made_from_a_snapshot_is_taken_down_with_a_receipt(
 pub(crate) async fn a_content_that_is_held_keeps_the_namespace(stage: &Stage) {
     stage.create().await;
     stage.apply(stage.pair()).await;
-    let held_by = |finalizer: &str| json!({ "metadata": { "finalizers": [finalizer] } });
+    let held_by = |finalizers: &[&str]| json!({ "metadata": { "finalizers": finalizers } });
     let protection = "snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection";
-    stage.somebody_changes(held_by(protection)).await;
+    let both = [protection, "example.com/backup"];
+    stage.somebody_changes(held_by(&both)).await;
     let read = stage.read().await;
     let receipt = stage.tear_down(&read, stage.backend.moment).await;
     let told = stage.receipt(&receipt, &read, None);
@@ -318,12 +322,19 @@ pub(crate) async fn a_content_that_is_held_keeps_the_namespace(stage: &Stage) {
     // What its conditions say besides is some seconds old.
     let waits = "Namespace/NAMESPACE: still there (it waits for its pods, claims, volumes and snapshot contents";
     assert!(blocked[0].starts_with(waits), "{told}");
-    assert_snapshot!(blocked[1], @"VolumeSnapshotContent/NAMESPACE-database: still there (finalizer snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection, which the cluster's snapshot controller takes off)");
+    assert_snapshot!(blocked[1], @"VolumeSnapshotContent/NAMESPACE-database: still there (finalizer snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection, which the cluster's snapshot controller takes off; finalizer example.com/backup)");
     assert!(!receipt.finished());
     let now = stage.read().await;
     assert_eq!(now.finalizers, [keys::FINALIZER]);
 
-    stage.somebody_changes(held_by("example.com/backup")).await;
+    // What is on its way out can be let go, and not be held anew.
+    let more = [&both[..], &["example.com/another"]].concat();
+    let refused = stage.somebody_tries(held_by(&more)).await.unwrap_err();
+    let kube::Error::Api(refused) = refused else {
+        panic!("{refused}")
+    };
+    assert_snapshot!(stage.told(refused.message), @r#"VolumeSnapshotContent.snapshot.storage.k8s.io "NAMESPACE-database" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"example.com/another"}"#);
+    stage.somebody_changes(held_by(&both[1..])).await;
     let receipt = stage.tear_down(&now, stage.backend.moment).await;
     let told = stage.receipt(&receipt, &now, None);
     let theirs = told.lines().find(|line| line.contains("example.com"));

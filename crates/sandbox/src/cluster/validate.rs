@@ -276,7 +276,7 @@ pub(super) fn change(resource: &Resource, before: &Value, after: &Value) -> Resu
         (old != new).then(|| (path.to_owned(), invalid(&value, "field is immutable")))
     };
     let forbidden = |why: &str| ("spec".to_owned(), format!("Forbidden: {why}"));
-    let mut mistakes = Mistakes::new();
+    let mut mistakes = late_finalizers(&before["metadata"], &after["metadata"]);
     match resource.kind {
         "Deployment" | "ReplicaSet" | "DaemonSet" => mistakes.extend(immutable("spec.selector")),
         "Job" => {
@@ -322,6 +322,27 @@ pub(super) fn change(resource: &Resource, before: &Value, after: &Value) -> Resu
         mistakes.push(("data".to_owned(), why.to_owned()));
     }
     refuse(resource, name, mistakes)
+}
+
+/// What is on its way out can be let go, and not be held anew.
+fn late_finalizers(before: &Value, after: &Value) -> Mistakes {
+    let all = |metadata: &Value| {
+        metadata["finalizers"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut new = all(after);
+    new.retain(|finalizer| !all(before).contains(finalizer));
+    if new.is_empty() || before.get("deletionTimestamp").is_none() {
+        return Mistakes::new();
+    }
+    let new: Vec<String> = new.iter().map(Value::to_string).collect();
+    let what = format!(
+        "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+        new.join(", ")
+    );
+    vec![("metadata.finalizers".to_owned(), what)]
 }
 
 fn without(value: &Value, keys: &[&str]) -> Value {
