@@ -16,9 +16,33 @@ use super::{
 const BUSYBOX: &str = "busybox-static";
 
 /// What the shell scripts of these images call.
-const APPLETS: [&str; 22] = [
-    "cat", "chmod", "chown", "dirname", "echo", "env", "head", "id", "ls", "mkdir", "mktemp", "nc",
-    "nslookup", "printf", "ps", "rm", "sh", "sleep", "test", "true", "wget", "[",
+const APPLETS: [&str; 26] = [
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "dirname",
+    "echo",
+    "env",
+    "head",
+    "id",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "nc",
+    "nslookup",
+    "printf",
+    "ps",
+    "rm",
+    "sed",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "test",
+    "touch",
+    "true",
+    "wget",
+    "[",
 ];
 
 /// An image that does nothing until it is told to end.

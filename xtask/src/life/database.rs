@@ -137,7 +137,7 @@ async fn rows(stage: &Stage, built: &Built, wanted: usize) -> anyhow::Result<()>
 }
 
 /// The preview's identity once the volume of the database before is gone too.
-async fn identity(stage: &Stage) -> anyhow::Result<Identity> {
+pub(super) async fn identity(stage: &Stage) -> anyhow::Result<Identity> {
     until(Instant::now() + VOLUME_GONE, async || {
         let identity = stage.identity().await;
         Ok(identity.map_err(|error| format!("{error:#}")))

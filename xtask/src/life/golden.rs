@@ -4,6 +4,7 @@
 use anyhow::{Context as _, ensure};
 use preview_core::health::FailureClass;
 
+use super::database::identity;
 use super::stage::{Built, Stage};
 use crate::images::Edition;
 
@@ -48,7 +49,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     stage.restore_a_copy().await?;
     stage.deploy_with_a_fresh_database().await?;
     rows(stage, &built).await?;
-    let made = stage.identity().await?;
+    let made = identity(stage).await?;
 
     stage.act(
         "The golden snapshot is gone, and the preview is deployed once more: its database is kept",
