@@ -2,11 +2,11 @@
 //! preview's own objects for it.
 
 use preview_actions::{Failed, Outside as _};
-use preview_core::config::{Database, Seed};
+use preview_core::config::{Memory, Seed};
 use preview_core::manifests::DATABASE;
 use preview_core::objects::{Kind, Manifest, ObjectName};
 use preview_core::ownership::TakeOver;
-use preview_core::snapshot::{self, Golden, StoredSnapshot};
+use preview_core::snapshot::{self, Golden, SnapshotName, StoredSnapshot};
 
 use crate::Deploy;
 use crate::database::Files;
@@ -30,6 +30,9 @@ impl Deploy<'_> {
         files: &Files,
         refusals: &mut Vec<String>,
     ) -> Result<(), Failed> {
+        if self.golden_home().is_none() {
+            return Ok(());
+        }
         // After a teardown that somebody began, everything is made afresh.
         let ends_first = matches!(take_over, TakeOver::Finish);
         if ends_first || self.is_made_afresh(files).await? {
@@ -38,14 +41,19 @@ impl Deploy<'_> {
         Ok(())
     }
 
+    /// Where the golden snapshot is, and the size of the volumes that are restored from it; none where databases are not
+    /// made from one.
+    fn golden_home(&self) -> Option<(&SnapshotName, &Memory)> {
+        let database = self.world.config.database.as_ref()?;
+        match database.seed.as_ref()? {
+            Seed::Snapshot { golden, .. } => Some((golden, &database.size)),
+            Seed::Sql(_) | Seed::Image { .. } => None,
+        }
+    }
+
     /// The golden snapshot at the storage; none where databases are not made from one, or a rule says no.
     async fn golden(&self, refusals: &mut Vec<String>) -> Result<Option<StoredSnapshot>, Failed> {
-        let Some(Database {
-            seed: Some(Seed::Snapshot { golden, .. }),
-            size,
-            ..
-        }) = &self.world.config.database
-        else {
+        let Some((golden, size)) = self.golden_home() else {
             return Ok(None);
         };
         let found = self.world.cluster.golden_snapshot(golden).await.outside()?;
