@@ -46,7 +46,7 @@ pub struct Arguments {
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Say what would be deployed, and stop: reads GitHub and the registry, writes nothing
+    /// Say what would be deployed, object by object, and stop: writes nothing, and needs no cluster
     Plan,
 }
 

@@ -117,6 +117,22 @@ impl Deploy<'_> {
         Ok(wave.into_iter().map(in_place).collect())
     }
 
+    /// The workloads as [`Self::within_quota`] would have them, and whether it would stop the old ones.
+    pub(crate) async fn foreseen(
+        &self,
+        wave: Vec<Manifest>,
+    ) -> Result<(Vec<Manifest>, bool), Failed> {
+        let budget = self.budget()?;
+        let update = budget.update(&self.running().await?);
+        let stops = update == Update::StopFirst;
+        let update = if stops { budget.update(&[]) } else { update };
+        let wave = match update {
+            Update::Surging => wave,
+            _ => wave.into_iter().map(in_place).collect(),
+        };
+        Ok((wave, stops))
+    }
+
     /// Stops the previous version, but for the database.
     async fn stop(&self, running: &[Running], story: &mut Story<'_>) -> Result<(), Stop> {
         let stopped = running.iter().filter(|pod| pod.can_be_stopped());

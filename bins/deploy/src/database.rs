@@ -16,6 +16,7 @@ use preview_core::paths::PathPatterns;
 use secrecy::SecretString;
 
 use crate::Deploy;
+use crate::golden::Wave;
 use crate::slot::Slot;
 use crate::stop::Stop;
 use crate::story::Story;
@@ -52,8 +53,36 @@ impl Running {
     }
 }
 
-/// What is there of a database.
+/// What a deploy would do with the database.
 #[derive(Debug)]
+pub(crate) struct Foreseen {
+    /// What its volume would be restored from.
+    pub(crate) pair: Vec<Manifest>,
+    /// The server.
+    pub(crate) server: Vec<Manifest>,
+    /// The Secret that a seed would need.
+    pub(crate) seed: Option<Manifest>,
+    /// The Jobs that would run; those of a database that is yet to be made have names that only its volume's claim decides.
+    pub(crate) jobs: Vec<Manifest>,
+    /// The claim of the volume that would be kept.
+    pub(crate) kept: Option<Uid>,
+    /// Why the database that is there would be made afresh.
+    pub(crate) rebuilt: Option<Rebuild>,
+}
+
+impl Foreseen {
+    /// The uid of a claim that is not there yet: the nil UUID, which no object has.
+    pub(crate) const YET_TO_BE_MADE: &str = "00000000-0000-0000-0000-000000000000";
+
+    /// All that would be applied.
+    pub(crate) fn manifests(&self) -> impl Iterator<Item = Manifest> {
+        let all = self.pair.iter().chain(&self.server).chain(&self.seed);
+        all.chain(&self.jobs).cloned()
+    }
+}
+
+/// What is there of a database.
+#[derive(Debug, Default)]
 struct Found {
     /// Its volume's claim, unless that is on its way out.
     claim: Option<Uid>,
@@ -247,6 +276,42 @@ impl Deploy<'_> {
     pub(crate) async fn is_made_afresh(&self, files: &Files) -> Result<bool, Failed> {
         let found = self.found().await?;
         Ok(self.unfit(&found, files).is_some() || !self.has_database_server().await?)
+    }
+
+    /// What [`Self::bring_up_database`] and [`Self::migrate`] would do, as far as it can be known now; `is_afresh` where
+    /// all that is there is on its way out.
+    pub(crate) async fn foreseen_database(
+        &self,
+        files: &Files,
+        is_afresh: bool,
+    ) -> Result<Option<Foreseen>, Stop> {
+        if self.world.config.database.is_none() {
+            return Ok(None);
+        }
+        let mut found = Found::default();
+        if !is_afresh {
+            found = self.found().await?;
+        }
+        let rebuilt = self.unfit(&found, files);
+        let Wave { pair, server } = self.database_wave(!is_afresh && rebuilt.is_none()).await?;
+        let kept = found.claim.clone().filter(|_| rebuilt.is_none());
+        let state = match (found.current(), &kept) {
+            (Some(state), Some(_)) => state.clone(),
+            _ => State::fresh(
+                kept.clone()
+                    .map_or_else(|| Foreseen::YET_TO_BE_MADE.parse().outside(), Ok)?,
+            ),
+        };
+        let waves = self.pending(&state);
+        let is_filled = waves.iter().any(|wave| wave.files.is_some());
+        Ok(Some(Foreseen {
+            pair,
+            server,
+            seed: files.seed.clone().filter(|_| is_filled),
+            jobs: waves.into_iter().flat_map(|wave| wave.jobs).collect(),
+            kept,
+            rebuilt,
+        }))
     }
 
     /// Deletes the server and its volume, and waits until both are gone: a StatefulSet would take a claim that is on its

@@ -3,6 +3,7 @@
 //! observe → decide → act → report: which pull request is meant and which images are its own ([`observe`]); whether
 //! they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
 //! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
+//! [`plan`] says what would come of it, and stops.
 
 mod arguments;
 mod budget;
@@ -10,6 +11,7 @@ mod checks;
 mod database;
 mod golden;
 mod observe;
+mod plan;
 mod preflight;
 mod record;
 mod rendering;
@@ -44,7 +46,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     let config = runner.configuration(&arguments.options)?;
     let request = arguments::requested(&runner, &arguments)?;
     runner.know(|result| result.commit = Some(request.head().clone()));
-    let world = World::connect(&runner, &config, &arguments.options).await?;
+    let world = World::connect(&runner, &config, &arguments).await?;
 
     let pull = match world.choose(&request).await? {
         Choice::Deploy(pull) => *pull,
@@ -92,17 +94,16 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         }
     };
     notes.into_iter().for_each(|note| story.note(note));
-    if arguments.command == Some(Command::Plan) {
-        budget::planned(&runner, &preview)?;
-        return Ok(planned(&runner, &preview, &pull, &accepted));
-    }
     let claimant = Claimant {
         owner: owner.clone(),
         repository: world.repository.slug.clone(),
         head: pull.head.clone(),
-        fence: runner.environment().fence()?,
+        fence: match arguments.command {
+            Some(Command::Plan) => plan::FENCE,
+            None => runner.environment().fence()?,
+        },
     };
-    Deploy {
+    let deploy = Deploy {
         runner: &runner,
         world: &world,
         pull: &pull,
@@ -110,9 +111,11 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         preview: &preview,
         claimant: &claimant,
         reset_database: arguments.reset_database,
+    };
+    match arguments.command {
+        Some(Command::Plan) => deploy.planned(story).await,
+        None => deploy.carried_out(story).await,
     }
-    .carried_out(story)
-    .await
 }
 
 /// What is to be deployed, and for whom.
@@ -198,33 +201,4 @@ impl<'a> Deploy<'a> {
         }
         Ok(story.ready(&self.accepted.pinned()).await?)
     }
-}
-
-fn planned(
-    runner: &Runner,
-    preview: &Preview<'_>,
-    pull: &PullRequest,
-    accepted: &Accepted,
-) -> Conclusion {
-    let images = accepted.pinned();
-    for (component, image) in &images {
-        runner.console().line(&format!("{component}: {image}"));
-    }
-    for (component, tested) in accepted.unchanged() {
-        let unchanged = format!("{component}: not built again, as tested with {tested}");
-        runner.console().line(&unchanged);
-    }
-    let url = preview.url();
-    let namespace = preview.namespace_name().clone();
-    let reason = format!(
-        "would deploy pull request #{} at {} to {namespace}, to answer at {url}",
-        pull.number,
-        pull.head.short()
-    );
-    runner.know(|result| {
-        result.namespace = Some(namespace);
-        result.images = images;
-        result.url = Some(url);
-    });
-    Conclusion::done("planned", reason)
 }

@@ -23,13 +23,19 @@ impl Deploy<'_> {
         certificate: Option<SecretData>,
     ) -> Result<(), Stop> {
         slot.is_in(Phase::Provisioning).await?;
+        let secrets = self.secrets(certificate).await?;
+        self.apply(self.preview.furniture(&secrets)).await
+    }
+
+    /// The secrets of the preview, which from now on nothing shows.
+    pub(crate) async fn secrets(&self, certificate: Option<SecretData>) -> Result<Secrets, Failed> {
         let secrets = Secrets {
             database_password: self.database_password().await?,
             pull: self.world.pull.clone(),
             certificate,
         };
         self.runner.console().mask(&secrets.database_password);
-        self.apply(self.preview.furniture(&secrets)).await
+        Ok(secrets)
     }
 
     /// The components, and how they are reached.

@@ -1,12 +1,14 @@
 //! GitHub, the registry and the cluster, as configuration and environment name them.
 
-use preview_actions::{Failed, Options, Outside as _, RegistryLogin, Runner};
+use preview_actions::{Failed, Outside as _, RegistryLogin, Runner};
 use preview_core::config::Config;
 use preview_core::manifests::PullCredential;
 use preview_core::record::RecordKey;
 use preview_github::{GitHub, Repository};
 use preview_k8s::Cluster;
 use preview_registry::{Credentials, Registry};
+
+use crate::{Arguments, Command};
 
 /// Everything outside, connected.
 pub(crate) struct World<'a> {
@@ -22,11 +24,12 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Checks everything that can be checked without asking anybody, then asks GitHub which repository this is.
+    /// Checks everything that can be checked without asking anybody, then asks GitHub which repository this is. A plan
+    /// does without a cluster where no kubeconfig names one.
     pub(crate) async fn connect(
         runner: &'a Runner,
         config: &'a Config,
-        options: &Options,
+        arguments: &Arguments,
     ) -> Result<Self, Failed> {
         let environment = runner.environment();
         let settings = environment.github()?;
@@ -54,12 +57,15 @@ impl<'a> World<'a> {
         ))
         .misused()?;
         let registry = Registry::new(registry).outside()?;
-        let cluster = Cluster::connect(preview_k8s::Settings {
-            kubeconfig: options.kubeconfig.clone(),
+        let settings = preview_k8s::Settings {
+            kubeconfig: arguments.options.kubeconfig.clone(),
             ..preview_k8s::Settings::inferred("preview-deploy")
-        })
-        .await
-        .misused()?;
+        };
+        let cluster = match arguments.command {
+            Some(Command::Plan) => Cluster::connect_if_known(settings).await,
+            None => Cluster::connect(settings).await,
+        };
+        let cluster = cluster.misused()?;
         let repository = github.repository().await.outside()?;
         runner.know(|result| result.repository = Some(repository.slug.clone()));
         Ok(Self {

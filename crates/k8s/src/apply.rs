@@ -21,7 +21,7 @@ use crate::fence::{Fenced, Round, until_settled};
 pub(crate) const MUST_BE_ABSENT: &str = "1";
 
 /// Objects of a wave that are written at the same time.
-const PARALLEL: usize = 6;
+pub(crate) const PARALLEL: usize = 6;
 
 /// What applying an object did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,7 +164,8 @@ impl Cluster {
     }
 }
 
-fn body(claimant: &Claimant, namespace: &NamespaceName, manifest: Manifest) -> Value {
+/// What is applied: the object with the owner's labels, and the fence.
+pub(crate) fn body(claimant: &Claimant, namespace: &NamespaceName, manifest: Manifest) -> Value {
     let namespaced = manifest.object().kind.is_namespaced();
     let mut body = manifest.into_body();
     let metadata = &mut body["metadata"];
@@ -178,7 +179,8 @@ fn body(claimant: &Claimant, namespace: &NamespaceName, manifest: Manifest) -> V
     body
 }
 
-fn conditional(mut body: Value, existing: Option<&DynamicObject>) -> Value {
+/// The body, to be written only where there is what was read.
+pub(crate) fn conditional(mut body: Value, existing: Option<&DynamicObject>) -> Value {
     let metadata = &mut body["metadata"];
     match existing {
         Some(existing) => {

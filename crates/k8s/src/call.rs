@@ -59,6 +59,9 @@ impl Cluster {
     where
         F: Future<Output = kube::Result<T>>,
     {
+        if let Some(reason) = &self.unknown {
+            return Err(Error::Configuration(reason.clone()));
+        }
         let mut pauses = pauses().build();
         for attempt in 1.. {
             let outcome = self.attempt(operation, &mut request).await;

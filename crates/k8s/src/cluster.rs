@@ -15,6 +15,9 @@ use preview_core::objects::Kind;
 use crate::error::{Error, chain};
 use crate::kinds::resource;
 
+/// The address of no server: <https://www.rfc-editor.org/rfc/rfc6761#section-6.4>.
+const NOWHERE: &str = "https://cluster.invalid";
+
 /// How to connect.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -71,6 +74,8 @@ pub struct Cluster {
     pub(crate) timeouts: Timeouts,
     /// Whether the server has answered anything yet.
     pub(crate) answered: Arc<AtomicBool>,
+    /// Why no server is known.
+    pub(crate) unknown: Option<String>,
 }
 
 impl fmt::Debug for Cluster {
@@ -104,6 +109,31 @@ impl Cluster {
             manager: settings.manager,
             timeouts: settings.timeouts,
             answered: Arc::new(AtomicBool::new(false)),
+            unknown: None,
+        })
+    }
+
+    /// As [`Self::connect`], for whoever can do a part of their work without a cluster: where no kubeconfig names one,
+    /// every question fails with [`Error::Configuration`], and nothing is sent.
+    ///
+    /// # Errors
+    /// When not even a client can be made.
+    pub async fn connect_if_known(settings: Settings) -> crate::Result<Self> {
+        let (manager, timeouts) = (settings.manager, settings.timeouts);
+        let reason = match Self::connect(settings).await {
+            Err(Error::Configuration(reason)) => reason,
+            connected => return connected,
+        };
+        let nowhere = Config::new(http::Uri::from_static(NOWHERE));
+        let client =
+            Client::try_from(nowhere).map_err(|error| Error::Configuration(chain(&error)))?;
+        Ok(Self {
+            client,
+            server: NOWHERE.to_owned(),
+            manager,
+            timeouts,
+            answered: Arc::new(AtomicBool::new(false)),
+            unknown: Some(reason),
         })
     }
 

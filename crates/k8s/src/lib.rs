@@ -13,6 +13,7 @@ mod certificate;
 mod cluster;
 mod contents;
 mod discovery;
+mod dry_run;
 mod error;
 mod evidence;
 mod facts;
@@ -36,6 +37,7 @@ mod world;
 
 pub use apply::Change;
 pub use cluster::{Cluster, Settings, Timeouts};
+pub use dry_run::DryRun;
 pub use error::Error;
 pub use fence::Fenced;
 pub use in_use::{InUse, PodInUse};

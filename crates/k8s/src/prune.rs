@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions, PropagationPolicy};
 use preview_core::names::NamespaceName;
 use preview_core::objects::{Kind, ObjectName};
-use preview_core::ownership::Claimant;
+use preview_core::ownership::{Claimant, Owner};
 
 use crate::call::{Answer, Operation};
 use crate::cluster::Cluster;
@@ -55,9 +55,9 @@ impl Cluster {
         keep: &BTreeSet<ObjectName>,
         removed: &mut BTreeSet<ObjectName>,
     ) -> Result<Round<()>, Error> {
-        let selector = claimant.owner.selector();
-        let mut unwanted = self.owned(operation, namespace, &selector).await?;
-        unwanted.retain(|(name, object)| !keep.contains(name) && is_prunable(object));
+        let unwanted = self
+            .unwanted(operation, &claimant.owner, namespace, keep)
+            .await?;
         match self.confirm(operation, claimant, namespace).await? {
             Fenced::Done(()) => {}
             lost => return Ok(Round::Settled(lost)),
@@ -72,6 +72,33 @@ impl Cluster {
             removed.insert(name);
         }
         Ok(Round::Settled(Fenced::Done(())))
+    }
+
+    /// What [`Self::prune`] would delete.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn prunable(
+        &self,
+        owner: &Owner,
+        namespace: &NamespaceName,
+        keep: &BTreeSet<ObjectName>,
+    ) -> Result<BTreeSet<ObjectName>, Error> {
+        let operation = self.operation(format!("list what would be pruned in {namespace}"));
+        let unwanted = self.unwanted(&operation, owner, namespace, keep).await?;
+        Ok(unwanted.into_iter().map(|(name, _)| name).collect())
+    }
+
+    async fn unwanted(
+        &self,
+        operation: &Operation,
+        owner: &Owner,
+        namespace: &NamespaceName,
+        keep: &BTreeSet<ObjectName>,
+    ) -> Result<Vec<(ObjectName, DynamicObject)>, Error> {
+        let mut owned = self.owned(operation, namespace, &owner.selector()).await?;
+        owned.retain(|(name, object)| !keep.contains(name) && is_prunable(object));
+        Ok(owned)
     }
 
     async fn owned(

@@ -21,6 +21,7 @@ pub mod objects;
 pub mod outcome;
 pub mod ownership;
 pub mod paths;
+pub mod plan;
 pub mod promote;
 pub mod pulls;
 pub mod quota;

@@ -13,6 +13,7 @@ use crate::health::Failure;
 use crate::names::{
     CommitSha, ComponentName, Fence, NamespaceName, PinnedImage, RepositorySlug, Subject,
 };
+use crate::plan::Planned;
 use crate::quota::Overdraft;
 
 /// The version of `result.json` that this version of the tool writes and reads.
@@ -265,6 +266,9 @@ pub struct ResultFile {
     /// Who needs how much of what the preview's quota limits too narrowly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdraft: Option<Overdraft>,
+    /// What a deploy would do to each object; only of a plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<Planned>,
     /// What was deployed and failed.
     #[serde(default)]
     pub failure: Option<Failure>,
@@ -307,6 +311,7 @@ impl ResultFile {
             images: BTreeMap::new(),
             refusals: Vec::new(),
             overdraft: None,
+            plan: Vec::new(),
             failure: None,
             receipt: Vec::new(),
             notes: Vec::new(),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::comment::display_name;
 use crate::markdown::{code_cell, fence, inline, is_plain_url};
 use crate::outcome::{EffectResult, Exit, ResultFile};
+use crate::plan;
 use crate::promote::{Link, Mark};
 
 /// Effects that a summary lists; `result.json` has them all. GitHub takes 1 MiB.
@@ -23,6 +24,9 @@ pub fn summary(result: &ResultFile, chain: &[Link]) -> String {
     }
     if let Some(overdraft) = &result.overdraft {
         let _ = write!(out, "\n### Quota\n\n{}", overdraft.table.markdown());
+    }
+    if !result.plan.is_empty() {
+        let _ = write!(out, "\n### Plan\n\n{}", plan::markdown(&result.plan));
     }
     failure(&mut out, result);
     if !chain.is_empty() {

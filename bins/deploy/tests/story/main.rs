@@ -9,6 +9,7 @@ mod golden;
 mod isolation;
 mod life;
 mod overlay;
+mod plan;
 mod quota;
 mod shop;
 mod unchanged;

@@ -1,6 +1,7 @@
 //! What a cluster does for us, as stories written against any cluster.
 
 mod certificates;
+mod dry_runs;
 mod kinds;
 mod objects;
 mod previews;
@@ -14,6 +15,7 @@ mod targets;
 mod teardowns;
 
 pub(crate) use certificates::*;
+pub(crate) use dry_runs::*;
 pub(crate) use kinds::*;
 pub(crate) use objects::*;
 pub(crate) use previews::*;
@@ -54,6 +56,9 @@ macro_rules! every_story {
             a_namespace_cannot_be_applied,
             a_job_that_exists_is_left_alone,
             a_misspelt_field_is_refused_by_name,
+            a_dry_run_tells_what_would_change_and_changes_nothing,
+            a_dry_run_is_refused_as_the_real_thing_would_be,
+            what_would_be_pruned_is_told,
             what_is_not_wanted_any_more_is_removed,
             a_newer_run_is_not_pruned,
             a_secret_is_read_and_not_shown,

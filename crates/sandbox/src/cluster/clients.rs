@@ -1,5 +1,7 @@
 //! What clients write.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -122,10 +124,47 @@ pub(super) fn patch(
     name: &str,
 ) -> Result<Response, Refusal> {
     match asked.content_type() {
-        APPLY => server_side_apply(state, asked, place, name),
+        APPLY => match asked.parameter("dryRun") {
+            Some("All") => rehearsed(state, asked, place, name),
+            Some(_) => Err(asked.not_modelled()),
+            None => applied(state, asked, place, name),
+        },
         MERGE => merge(state, asked, place, name),
         _ => Err(asked.not_modelled()),
     }
+}
+
+fn applied(
+    state: &mut State,
+    asked: &Asked,
+    place: &Place<'_>,
+    name: &str,
+) -> Result<Response, Refusal> {
+    let (status, object) = server_side_apply(state, asked, place, name)?;
+    Ok(answer(status, &object))
+}
+
+/// A dry run: all of an apply, admission included, of which nothing is kept. The version is that of what is there; what
+/// would be created has none.
+/// <https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run>
+fn rehearsed(
+    state: &mut State,
+    asked: &Asked,
+    place: &Place<'_>,
+    name: &str,
+) -> Result<Response, Refusal> {
+    let live = state.store.get(&place.key(name)).cloned();
+    let checkpoint = state.store.checkpoint();
+    let outcome = server_side_apply(state, asked, place, name);
+    state.store.restore(checkpoint);
+    let (status, object) = outcome?;
+    let mut object = Value::clone(&object);
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+        let version = live.map(|live| live["metadata"]["resourceVersion"].clone());
+        metadata.extend(version.map(|version| ("resourceVersion".to_owned(), version)));
+    }
+    Ok(answer(status, &object))
 }
 
 fn server_side_apply(
@@ -133,8 +172,8 @@ fn server_side_apply(
     asked: &Asked,
     place: &Place<'_>,
     name: &str,
-) -> Result<Response, Refusal> {
-    asked.only(&["fieldManager", "fieldValidation", "force"])?;
+) -> Result<(StatusCode, Arc<Value>), Refusal> {
+    asked.only(&["dryRun", "fieldManager", "fieldValidation", "force"])?;
     let resource = place.resource;
     let applied = asked.json()?;
     let Some(manager) = asked.parameter("fieldManager") else {
@@ -176,7 +215,7 @@ fn server_side_apply(
         named(&applied, name)?;
         let namespace = place.namespace.unwrap_or_default();
         let made = state.create(resource, namespace, made)?;
-        return Ok(answer(StatusCode::CREATED, &made));
+        return Ok((StatusCode::CREATED, made));
     };
     let mut next = apply::merge(resource, &live, &applied, manager, force)?;
     named(&applied, name)?;
@@ -186,7 +225,7 @@ fn server_side_apply(
         }
     }
     let written = state.replace(resource, &key, next)?;
-    Ok(answer(StatusCode::OK, &written))
+    Ok((StatusCode::OK, written))
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc7386>

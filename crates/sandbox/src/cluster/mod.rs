@@ -2,8 +2,8 @@
 //! they are told.
 //!
 //! Modelled, and compared with a real v1.36:
-//! - get, list, watch (selectors, bookmarks, 410), create, update, server-side apply with field ownership, merge patch,
-//!   delete with preconditions, of the kinds listed in `kinds.rs`; the fields of those kinds are all of v1.36's.
+//! - get, list, watch (selectors, bookmarks, 410), create, update, server-side apply with field ownership, its dry run,
+//!   merge patch, delete with preconditions, of the kinds listed in `kinds.rs`; the fields of those kinds are all of v1.36's.
 //! - namespaces: 404 and 403 for what is written into an absent or a terminating one; their end, and finalizers.
 //! - discovery; kinds of Gateway API and of volume snapshots where they are installed, with the defaults of their
 //!   definitions.
@@ -17,9 +17,9 @@
 //! a pod ends a few milliseconds after its deletion, a namespace as soon as it is empty.
 //!
 //! Not modelled, and refused with `501`: other kinds (Nodes, EndpointSlices, StorageClasses, ControllerRevisions,
-//! RBAC, …), which discovery does not list either; aggregated discovery; JSON patches, strategic merge patches and YAML; dry runs; deleting collections;
-//! foreground deletion; lists in pages; following a log; other subresources than `status` (by merge patch), `log` and
-//! `proxy` (GET); quotas with scopes and of what is not counted; LimitRanges of other types than Container; Pod Security
+//! RBAC, …), which discovery does not list either; aggregated discovery; JSON patches, strategic merge
+//! patches and YAML; dry runs of anything but an apply; deleting collections; foreground deletion; lists in pages;
+//! following a log; other subresources than `status` (by merge patch), `log` and `proxy` (GET); quotas with scopes and of what is not counted; LimitRanges of other types than Container; Pod Security
 //! at `restricted`.
 //!
 //! Not modelled, and silent:

@@ -38,6 +38,13 @@ pub(super) struct Change {
     pub(super) after: Option<Arc<Value>>,
 }
 
+/// Everything that a store held at a version.
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    objects: BTreeMap<Key, Arc<Value>>,
+    version: u64,
+}
+
 /// Changes kept for watches that begin in the past.
 const HISTORY: usize = 50_000;
 
@@ -119,6 +126,26 @@ impl Store {
         self.version += 1;
         self.record(key.clone(), Some(Arc::clone(&before)), None);
         Some(before)
+    }
+
+    /// Everything as it is now, for [`Self::restore`].
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            objects: self.objects.clone(),
+            version: self.version,
+        }
+    }
+
+    /// Forgets every write since `checkpoint`. Nobody has seen one: the store is locked while a request is answered.
+    pub(super) fn restore(&mut self, checkpoint: Checkpoint) {
+        let Checkpoint { objects, version } = checkpoint;
+        self.objects = objects;
+        self.version = version;
+        let is_later = |change: &Change| change.version > version;
+        while self.history.back().is_some_and(is_later) {
+            self.history.pop_back();
+        }
+        self.changed.send_replace(version);
     }
 
     fn record(&mut self, key: Key, before: Option<Arc<Value>>, after: Option<Arc<Value>>) {
