@@ -14,7 +14,7 @@ mod push;
 
 pub(crate) use example::{Example, layouts as example_layouts};
 pub(crate) use layout::{Image, Layout};
-pub(crate) use node::{crash_layout, nginx_layout, pause_layout, postgres_layout};
+pub(crate) use node::{crash_layout, nginx_layout, pause_layout, postgres_layout, script_layout};
 pub(crate) use push::{Account, push};
 
 /// Arguments of `cargo xtask images`.

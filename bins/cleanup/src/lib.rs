@@ -162,7 +162,7 @@ fn conclusion(number: PrNumber, receipt: Option<&Receipt>) -> Result<Conclusion,
     };
     if !receipt.finished() {
         let left = receipt.to_string().lines().collect::<Vec<_>>().join(", ");
-        return Err(Failed::Outside(format!(
+        return Err(Failed::cluster(format!(
             "destroy the preview of pull request #{number}: it is not gone after {} s: {left}; clear what blocks it, \
              and run this again",
             TEARDOWN.as_secs()

@@ -64,10 +64,19 @@ impl Deploy<'_> {
 
     async fn answers(&self, check: &PageCheck, visitor: Option<&Visitor>) -> Result<(), Failed> {
         let deadline = self.runner.deadline().min(Instant::now() + check.deadline);
+        let mut last = None;
         loop {
-            let answer = match (&check.route, visitor) {
-                (Some(way), Some(visitor)) => outside(visitor, way, check, deadline).await,
-                _ => self.inside(check, deadline).await?,
+            let asked = match (&check.route, visitor) {
+                (Some(way), Some(visitor)) => Ok(outside(visitor, way, check, deadline).await),
+                _ => self.inside(check, deadline).await,
+            };
+            let answer = match (asked, last.take()) {
+                (Ok(answer), _) => answer,
+                // The time was up while it was asked once more: what it answered before counts.
+                (Err(_), Some(last)) if Instant::now() >= deadline => {
+                    return Err(self.unanswered(check, &last).await);
+                }
+                (Err(failed), _) => return Err(failed),
             };
             if check.is_met_by(&answer) {
                 return Ok(());
@@ -75,6 +84,7 @@ impl Deploy<'_> {
             if Instant::now() + PAUSE >= deadline {
                 return Err(self.unanswered(check, &answer).await);
             }
+            last = Some(answer);
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -97,8 +107,18 @@ impl Deploy<'_> {
             Some(_) => self.inside(check, Instant::now() + PATIENCE).await.ok(),
             None => None,
         };
-        let failure = Box::new(check.failure(last, inside.as_ref()));
-        Failed::Broken(failure, self.preview.namespace_name().clone())
+        let namespace = self.preview.namespace_name();
+        let mut failure = check.failure(last, inside.as_ref());
+        match self.world.cluster.redaction(namespace).await {
+            Ok(redaction) => failure = failure.redacted(&redaction),
+            Err(error) => {
+                // A page of an error may show the very password that did not do.
+                failure.log.clear();
+                let warning = format!("what the page answers is not shown: {error}");
+                self.runner.console().warning(&warning);
+            }
+        }
+        self.runner.broken(failure, namespace)
     }
 }
 

@@ -299,7 +299,7 @@ impl Deploy<'_> {
             (Some(state), Some(_)) => state.clone(),
             _ => State::fresh(
                 kept.clone()
-                    .map_or_else(|| Foreseen::YET_TO_BE_MADE.parse().outside(), Ok)?,
+                    .map_or_else(|| Foreseen::YET_TO_BE_MADE.parse().misused(), Ok)?,
             ),
         };
         let waves = self.pending(&state);
@@ -343,7 +343,7 @@ impl Deploy<'_> {
             .outside()?;
         let claim = claims.into_iter().find(|claim| claim.name == VOLUME_CLAIM);
         let claim = claim.ok_or_else(|| {
-            Failed::Outside(format!(
+            Failed::cluster(format!(
                 "find PersistentVolumeClaim/{VOLUME_CLAIM} in {namespace}: it is not there although the database runs; \
                  destroy the preview and deploy it again"
             ))
@@ -415,7 +415,7 @@ impl Deploy<'_> {
         }
         if wave.files.is_some() {
             let seed = files.seed.clone().ok_or_else(|| {
-                Stop::outside(
+                Stop::cluster(
                     "fill the database: it was made afresh while this run had not yet begun; run this again",
                 )
             })?;

@@ -15,6 +15,7 @@ mod plan;
 mod preflight;
 mod record;
 mod rendering;
+mod serving;
 mod slot;
 mod stop;
 mod story;
@@ -33,6 +34,7 @@ use preview_core::ownership::{Claimant, Owner};
 use preview_core::pulls::PullRequest;
 
 use preflight::Found;
+use serving::Before;
 use slot::Slot;
 use stop::Stop;
 use story::Story;
@@ -57,10 +59,17 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         }
         Choice::Refused(refusal) => return Err(Failed::refused(refusal)),
     };
-    let mut evidence = world.images_of(&pull).await?;
-    let shown = world
-        .look_for_what_is_unchanged(&pull, &mut evidence)
-        .await?;
+    let mut story = Story::new(&world, &pull);
+    let observed = async {
+        let mut evidence = world.images_of(&pull).await?;
+        let shown = world.look_for_what_is_unchanged(&pull, &mut evidence);
+        let shown = shown.await?;
+        Ok((evidence, shown))
+    };
+    let (evidence, shown) = match observed.await {
+        Ok(observed) => observed,
+        Err(failed) => return Err(told(&story, &arguments, failed).await),
+    };
     let accepted = accept(&evidence, &pull.head, &pull.base_ref, shown.as_ref());
 
     let owner = Owner {
@@ -68,15 +77,11 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         subject: Subject::Pr(pull.number),
     };
     runner.know(|result| result.subject = Some(owner.subject.clone()));
-    let mut story = Story::new(&world, &pull);
     let accepted = match accepted {
         Ok(accepted) => accepted,
         Err(refusals) => {
-            let reasons: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-            if arguments.command != Some(Command::Plan) {
-                story.refused(&reasons).await;
-            }
-            return Err(Failed::Refused(reasons));
+            let reasons = refusals.iter().map(ToString::to_string).collect();
+            return Err(told(&story, &arguments, Failed::Refused(reasons)).await);
         }
     };
     let images = accepted.pinned();
@@ -86,12 +91,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     let made = world.made_of(&arguments, &pull, preview).await;
     let (preview, notes) = match made {
         Ok(made) => made,
-        Err(failed) => {
-            if arguments.command != Some(Command::Plan) {
-                story.failed(&failed).await;
-            }
-            return Err(failed);
-        }
+        Err(failed) => return Err(told(&story, &arguments, failed).await),
     };
     notes.into_iter().for_each(|note| story.note(note));
     let claimant = Claimant {
@@ -116,6 +116,14 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         Some(Command::Plan) => deploy.planned(story).await,
         None => deploy.carried_out(story).await,
     }
+}
+
+/// Tells the pull request of it, unless nothing is to be written.
+async fn told(story: &Story<'_>, arguments: &Arguments, failed: Failed) -> Failed {
+    if arguments.command != Some(Command::Plan) {
+        story.failed(&failed).await;
+    }
+    failed
 }
 
 /// What is to be deployed, and for whom.
@@ -182,11 +190,23 @@ impl<'a> Deploy<'a> {
         story.begins(self.preview, self.claimant).await?;
         slot.claim().await?;
         self.still_wanted().await?;
+        story.comes_to("furnishing the namespace");
         self.furnish(&mut slot, certificate).await?;
+        story.comes_to("bringing up the database");
         let database = self.bring_up_database(story, &files).await?;
         let database = database.as_ref();
         self.migrate(&mut slot, story, database, &files).await?;
-        self.roll_out(&mut slot, story).await?;
+        let before = Before {
+            commit: slot.serves(),
+            images: slot.ready_images(),
+        };
+        let rolled_out = self.roll_out(&mut slot, story).await;
+        if let Err(Stop::Failed(Failed::Broken(..))) = &rolled_out
+            && slot.is_update
+        {
+            self.tell_what_answers(before, story).await;
+        }
+        rolled_out?;
         self.prune(database).await?;
         self.check_pages(story).await?;
         self.still_wanted().await?;

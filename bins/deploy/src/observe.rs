@@ -9,6 +9,7 @@ use preview_core::config::Component;
 use preview_core::deploy::{
     Choice, ComponentEvidence, Meanwhile, Request, Revision, choose_pull, meanwhile,
 };
+use preview_core::health::FailureClass;
 use preview_core::names::{CommitSha, PinnedImage};
 use preview_core::pulls::PullRequest;
 use preview_registry::Inspection;
@@ -161,10 +162,13 @@ impl Deploy<'_> {
         let pull = self.world.github.pull(number).await.outside()?;
         let Some(pull) = pull else {
             // A 404 never means closed.
-            return Err(Failed::Outside(format!(
-                "read pull request #{number} again: GitHub does not find it any more; check that the token may still \
-                 see it, and run this again"
-            ))
+            return Err(Failed::Outside(
+                FailureClass::GitHub,
+                format!(
+                    "read pull request #{number} again: GitHub does not find it any more; check that the token may \
+                     still see it, and run this again"
+                ),
+            )
             .into());
         };
         match meanwhile(&pull, &self.pull.head) {

@@ -40,7 +40,7 @@ impl Deploy<'_> {
         self.tell_images();
         let plan = match self.asked_of_cluster(&mut story).await {
             Ok(plan) => plan,
-            Err(Stop::Failed(Failed::Outside(why))) => {
+            Err(Stop::Failed(Failed::Outside(_, why))) => {
                 self.remark(&format!(
                     "what this changes on the cluster is not known: {why}"
                 ));
@@ -89,7 +89,7 @@ impl Deploy<'_> {
 
     /// Everything that the preview is made of, by name alone.
     fn known_without_cluster(&self) -> Result<Plan, Failed> {
-        let volume = Foreseen::YET_TO_BE_MADE.parse().outside()?;
+        let volume = Foreseen::YET_TO_BE_MADE.parse().misused()?;
         let mut names = self.preview.all_names(Some(&volume));
         // What we keep there for ourselves is nothing to review.
         names.remove(&ObjectName::new(Kind::ConfigMap, STATE));
@@ -165,7 +165,7 @@ impl Deploy<'_> {
                 Err(refused @ (Error::Refused { .. } | Error::ForeignObject { .. })) => {
                     refusals.push(refused.to_string());
                 }
-                Err(error) => return Err(Stop::outside(error)),
+                Err(error) => return Err(Failed::of(&error).into()),
             }
         }
         if !refusals.is_empty() {

@@ -8,7 +8,9 @@ use preview_core::lifecycle::Phase;
 use preview_core::names::{CommitSha, ComponentName, PinnedImage, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::outcome::ReceiptItem;
-use preview_core::ownership::{Claim, Owner, TakeOver, images_annotation, keys, may_hold};
+use preview_core::ownership::{
+    Claim, Owner, TakeOver, images_annotation, keys, may_hold, parse_images_annotation,
+};
 use preview_k8s::{Fenced, NamespaceChange, Receipt, TearDown};
 
 use crate::Deploy;
@@ -74,7 +76,7 @@ impl Deploy<'_> {
                 return Ok(facts);
             }
         }
-        Err(Stop::outside(format!(
+        Err(Stop::cluster(format!(
             "take Namespace/{name}: it changed each of {ROUNDS} times between read and write; run this again"
         )))
     }
@@ -85,7 +87,7 @@ impl Deploy<'_> {
         if receipt.finished() {
             return Ok(());
         }
-        Err(Stop::outside(format!(
+        Err(Stop::cluster(format!(
             "make Namespace/{} afresh: its earlier teardown is not finished: {}; clear what blocks it, and run this again",
             read.name,
             one_line(&receipt)
@@ -106,7 +108,7 @@ impl Deploy<'_> {
                     .know(|result| result.receipt.clone_from(&receipt.items));
                 Ok(receipt)
             }
-            TearDown::Superseded { by } => Err(Failed::Outside(format!(
+            TearDown::Superseded { by } => Err(Failed::cluster(format!(
                 "tear down Namespace/{}: run {} took it over; look whether the pull request was reopened",
                 read.name,
                 by.map_or_else(|| "(unknown)".to_owned(), |by| by.to_string())
@@ -127,7 +129,7 @@ impl Deploy<'_> {
         story.destroyed(&receipt).await?;
         let number = self.pull.number;
         if !receipt.finished() {
-            return Err(Failed::Outside(format!(
+            return Err(Failed::cluster(format!(
                 "pull request #{number} was closed while it was deployed, and its preview is not gone yet: {}; run \
                  preview-cleanup for it",
                 one_line(&receipt)
@@ -157,7 +159,7 @@ impl Deploy<'_> {
     async fn gone(&self) -> Stop {
         match self.still_wanted().await {
             Err(why) => why,
-            Ok(()) => Stop::outside(format!(
+            Ok(()) => Stop::cluster(format!(
                 "Namespace/{} was deleted while it was deployed; find out by whom, and run this again",
                 self.preview.namespace_name()
             )),
@@ -255,6 +257,13 @@ impl Slot<'_> {
         self.facts.annotations.get(keys::SERVING)?.parse().ok()
     }
 
+    /// The images of the version that was ready last, by component.
+    pub(crate) fn ready_images(&self) -> BTreeMap<String, PinnedImage> {
+        let text = self.facts.annotations.get(keys::IMAGES);
+        let images = text.and_then(|text| parse_images_annotation(text).ok());
+        images.unwrap_or_default()
+    }
+
     /// Writes annotations while the Namespace is ours; whoever else wrote to it meanwhile does not matter.
     async fn annotate(
         &mut self,
@@ -280,7 +289,7 @@ impl Slot<'_> {
                 _ => return Err(self.deploy.gone().await),
             }
         }
-        Err(Stop::outside(format!(
+        Err(Stop::cluster(format!(
             "annotate Namespace/{}: it changed each of {ROUNDS} times between read and write; run this again",
             self.facts.name
         )))

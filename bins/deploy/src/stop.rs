@@ -27,8 +27,9 @@ impl Stop {
         ))
     }
 
-    pub(crate) fn outside(error: impl fmt::Display) -> Self {
-        Self::Failed(Failed::Outside(error.to_string()))
+    /// The cluster is not as it has to be.
+    pub(crate) fn cluster(error: impl Into<String>) -> Self {
+        Self::Failed(Failed::cluster(error))
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
-use preview_core::comment::{Comment, Condition, MARKER, Note, Replicas, State};
+use preview_core::comment::{Comment, Condition, Ended, MARKER, Note, Replicas, State};
 use preview_core::deployments::{ENVIRONMENT, PROGRESS, RECORD, progress_payload, subject_of};
-use preview_core::health::Rollout;
+use preview_core::health::{FailureClass, Rollout};
 use preview_core::labels::{self, image_labels};
 use preview_core::manifests::Preview;
 use preview_core::names::{CommitSha, ComponentName, PinnedImage, Subject};
@@ -40,6 +40,8 @@ pub(crate) struct Story<'a> {
     /// Which component a workload stands for; the database stands for itself.
     shown: BTreeMap<ObjectName, Option<ComponentName>>,
     progress: Option<DeploymentId>,
+    /// What is being done.
+    step: String,
 }
 
 impl<'a> Story<'a> {
@@ -65,6 +67,7 @@ impl<'a> Story<'a> {
             table: None,
             shown: BTreeMap::new(),
             progress: None,
+            step: "looking whether it can be deployed".to_owned(),
         }
     }
 
@@ -138,9 +141,9 @@ impl<'a> Story<'a> {
         commit: CommitSha,
         components: Vec<(ComponentName, Replicas)>,
     ) {
-        self.answers.clone_from(&self.url);
         self.comment.components = components;
-        self.note(Note::PreviousServes { commit });
+        let commit = Some(commit);
+        self.answers_by(Note::PreviousServes { commit });
     }
 
     /// Keeps who needs how much of the quota, for the comment that refuses.
@@ -150,8 +153,20 @@ impl<'a> Story<'a> {
 
     /// The comment says what is being done.
     pub(crate) async fn deploys(&mut self, step: &str) -> Result<(), Failed> {
+        self.comes_to(step);
         let step = step.to_owned();
         self.tell(State::Deploying { step }, None).await
+    }
+
+    /// What is being done from now on, for whoever reads where it failed.
+    pub(crate) fn comes_to(&mut self, step: &str) {
+        step.clone_into(&mut self.step);
+    }
+
+    /// Of what was deployed before something answers still, and this says what.
+    pub(crate) fn answers_by(&mut self, note: Note) {
+        self.answers.clone_from(&self.url);
+        self.note(note);
     }
 
     /// Keeps how the workloads were last seen.
@@ -247,32 +262,20 @@ impl<'a> Story<'a> {
         self.write(&gone).await
     }
 
-    /// A rule says no.
-    pub(crate) async fn refused(&self, reasons: &[String]) {
-        let (reasons, table) = (reasons.to_vec(), self.table.clone());
-        let told = async {
-            self.marks(CommitState::Failure, "Refused").await?;
-            self.tell(State::Refused { reasons, table }, None).await
-        };
-        self.warn(told.await);
-    }
-
     /// It failed. That this cannot be told either must not hide why.
     pub(crate) async fn failed(&self, failed: &Failed) {
         let (state, in_short) = match failed {
             Failed::Broken(failure, _) => {
                 let in_short = format!("{}: {}", failure.workload, failure.class);
-                (State::Failed((**failure).clone()), in_short)
+                let (failure, ended) = ((**failure).clone(), self.ended());
+                (State::Failed { failure, ended }, in_short)
             }
             Failed::Refused(reasons) => {
                 let (reasons, table) = (reasons.clone(), self.table.clone());
                 (State::Refused { reasons, table }, "Refused".to_owned())
             }
-            Failed::Misused(error) | Failed::Outside(error) => {
-                let error = error.clone();
-                let in_short = format!("Failed: {error}");
-                (State::OutsideFailed { error }, in_short)
-            }
+            Failed::Misused(error) => self.outside(FailureClass::Configuration, error),
+            Failed::Outside(class, error) => self.outside(*class, error),
         };
         let told = async {
             self.progresses(DeploymentState::Failure, &in_short).await?;
@@ -280,6 +283,26 @@ impl<'a> Story<'a> {
             self.tell(state, self.answers.clone()).await
         };
         self.warn(told.await);
+    }
+
+    /// What the comment and, in short, the commit's status say of a failure that is not the preview's own.
+    fn outside(&self, class: FailureClass, error: &str) -> (State, String) {
+        let (error, ended) = (error.to_owned(), self.ended());
+        let in_short = format!("Failed: {error}");
+        let state = State::OutsideFailed {
+            class,
+            error,
+            ended,
+        };
+        (state, in_short)
+    }
+
+    fn ended(&self) -> Ended {
+        Ended {
+            step: self.step.clone(),
+            after: self.world.runner.elapsed(),
+            access: self.world.config.access_hint.clone(),
+        }
     }
 
     fn warn(&self, told: Result<(), Failed>) {

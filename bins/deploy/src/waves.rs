@@ -195,9 +195,8 @@ impl Deploy<'_> {
             story.saw(&verdicts);
             for (_, verdict) in verdicts {
                 if let Rollout::Failed(failure) = verdict {
-                    let failure = Box::new(as_seen(failure));
-                    let namespace = self.preview.namespace_name().clone();
-                    return Err(Failed::Broken(failure, namespace));
+                    let namespace = self.preview.namespace_name();
+                    return Err(self.runner.broken(as_seen(failure), namespace));
                 }
             }
             Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::{try_join, try_join_all};
-use futures::{TryFutureExt as _, try_join};
+use futures::try_join;
 use preview_actions::{Failed, Outside as _};
 use preview_core::config::TargetWorkload;
 use preview_core::names::{CommitSha, Digest, PinnedImage};
@@ -56,7 +56,7 @@ impl World<'_> {
             ))
         })?;
         let (on_default_branch, pulls) = try_join(
-            self.github.is_ancestor(sha, branch).map_err(outside),
+            async { self.github.is_ancestor(sha, branch).await.outside() },
             self.pulls_of(sha),
         )
         .await?;
@@ -127,10 +127,6 @@ impl World<'_> {
             _ => Lineage::Unrelated,
         })
     }
-}
-
-fn outside(error: impl std::fmt::Display) -> Failed {
-    Failed::Outside(error.to_string())
 }
 
 impl Promotion<'_> {

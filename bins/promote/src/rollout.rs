@@ -139,7 +139,7 @@ impl Promotion<'_> {
 
     async fn present(&self, workload: &ObjectName) -> Result<TargetFacts, Failed> {
         self.read(workload).await?.ok_or_else(|| {
-            Failed::Outside(format!(
+            Failed::cluster(format!(
                 "read {workload} in {}: it is gone; somebody deleted it during the promotion: make it again, and run \
                  this again",
                 self.target.namespace
@@ -162,7 +162,7 @@ impl Promotion<'_> {
             let verdicts = cluster.await_rollout(namespace, &workloads, deadline, tell);
             let failed = verdicts.await.outside()?.into_iter().find_map(failure);
             failed.map_or(Ok(()), |failure| {
-                Err(Failed::Broken(Box::new(failure), namespace.clone()))
+                Err(self.runner.broken(failure, namespace))
             })
         };
         self.runner.step("await", names.join(", "), work).await
@@ -192,7 +192,7 @@ impl Promotion<'_> {
                     Running::Verified => self.runner.console().line(&format!("  {line}")),
                     Running::NotVerified { .. } => self.runner.console().warning(&line),
                     Running::Differs { .. } => {
-                        return Err(Failed::Outside(format!(
+                        return Err(Failed::cluster(format!(
                             "verify {workload} in {}: container {name}: {running}, not {image}; find out what pulled it",
                             self.target.namespace
                         )));
@@ -221,7 +221,8 @@ impl Promotion<'_> {
                 failure.message = format!("{}; {way_back}", failure.message);
                 Failed::Broken(failure, namespace)
             }
-            other => Failed::Outside(format!("{other}; {way_back}")),
+            Failed::Outside(class, error) => Failed::Outside(class, format!("{error}; {way_back}")),
+            other => Failed::cluster(format!("{other}; {way_back}")),
         }
     }
 
@@ -267,7 +268,7 @@ fn gave_way(by: Option<Fence>) -> Undone {
 }
 
 fn kept_changing(what: &str, workload: &ObjectName) -> Failed {
-    Failed::Outside(format!(
+    Failed::cluster(format!(
         "{what} {workload}: it changed each of {ROUNDS} times between read and write; find out what writes it, and run \
          this again"
     ))

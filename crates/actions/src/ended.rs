@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use preview_core::health::Failure;
+use preview_core::health::{Classified, Failure, FailureClass};
 use preview_core::names::NamespaceName;
 use preview_core::outcome::Exit;
 
@@ -38,8 +38,8 @@ pub enum Failed {
     Misused(String),
     /// Exit code 1: rules say no, each with its next step.
     Refused(Vec<String>),
-    /// Exit code 3: GitHub, the registry or the cluster failed.
-    Outside(String),
+    /// Exit code 3: GitHub, the registry, the cluster or the runner failed; which of them, and the error.
+    Outside(FailureClass, String),
     /// Exit code 3 too: what was deployed in this namespace does not come up. Running again may help, and no rule of ours was broken.
     Broken(Box<Failure>, NamespaceName),
 }
@@ -51,13 +51,36 @@ impl Failed {
         Self::Refused(vec![why.to_string()])
     }
 
+    /// The outside failed, as this error tells.
+    #[must_use]
+    pub fn of(error: &impl Classified) -> Self {
+        Self::Outside(error.class(), error.to_string())
+    }
+
+    /// The cluster is not as it has to be.
+    #[must_use]
+    pub fn cluster(error: impl Into<String>) -> Self {
+        Self::Outside(FailureClass::Cluster, error.into())
+    }
+
+    /// What kind of failure it is; none where a rule says no.
+    #[must_use]
+    pub fn class(&self) -> Option<FailureClass> {
+        match self {
+            Self::Misused(_) => Some(FailureClass::Configuration),
+            Self::Refused(_) => None,
+            Self::Outside(class, _) => Some(*class),
+            Self::Broken(failure, _) => Some(failure.class),
+        }
+    }
+
     /// The exit code.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Misused(_) => Exit::Misused,
             Self::Refused(_) => Exit::Refused,
-            Self::Outside(_) | Self::Broken(..) => Exit::OutsideFailed,
+            Self::Outside(..) | Self::Broken(..) => Exit::OutsideFailed,
         }
     }
 }
@@ -65,7 +88,7 @@ impl Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Misused(why) | Self::Outside(why) => f.write_str(why),
+            Self::Misused(why) | Self::Outside(_, why) => f.write_str(why),
             Self::Refused(reasons) => f.write_str(&reasons.join("; ")),
             Self::Broken(failure, namespace) => {
                 write!(
@@ -85,12 +108,14 @@ impl From<UsageError> for Failed {
 }
 
 /// Says of an error which exit code it has, where the adapters' types cannot.
-pub trait Outside<T> {
-    /// The outside failed: exit code 3.
+pub trait Outside<T, E> {
+    /// The outside failed: exit code 3, with what it was that failed.
     ///
     /// # Errors
     /// As `self`.
-    fn outside(self) -> Result<T, Failed>;
+    fn outside(self) -> Result<T, Failed>
+    where
+        E: Classified;
 
     /// The program was called or configured wrongly: exit code 2.
     ///
@@ -99,9 +124,12 @@ pub trait Outside<T> {
     fn misused(self) -> Result<T, Failed>;
 }
 
-impl<T, E: fmt::Display> Outside<T> for Result<T, E> {
-    fn outside(self) -> Result<T, Failed> {
-        self.map_err(|error| Failed::Outside(error.to_string()))
+impl<T, E: fmt::Display> Outside<T, E> for Result<T, E> {
+    fn outside(self) -> Result<T, Failed>
+    where
+        E: Classified,
+    {
+        self.map_err(|error| Failed::of(&error))
     }
 
     fn misused(self) -> Result<T, Failed> {

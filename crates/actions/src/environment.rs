@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use preview_core::names::{Fence, RepositorySlug};
 use preview_core::record::RecordKey;
+use preview_core::redaction::Redaction;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Variables that hold a secret: masked in the log of a job, and never in a `Debug`.
@@ -324,6 +325,11 @@ impl Environment {
     /// What must not be seen in the log.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         SECRETS.iter().filter_map(|name| self.0.get(*name))
+    }
+
+    /// The same, for what others wrote and people will read.
+    pub(crate) fn redaction(&self) -> Redaction {
+        Redaction::of(self.secrets().map(|secret| secret.expose_secret()))
     }
 }
 

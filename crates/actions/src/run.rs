@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use preview_core::health::FailureClass;
 use preview_core::outcome::{Program, ResultFile};
 use preview_core::promote::Link;
 use preview_core::summary::summary;
@@ -66,9 +67,10 @@ where
         .build()
     {
         Ok(runtime) => runtime.block_on(in_time(&runner, workflow(runner.clone()))),
-        Err(error) => Err(Failed::Outside(format!(
-            "start the program: {error}; check the limits of the machine"
-        ))),
+        Err(error) => Err(Failed::Outside(
+            FailureClass::Runner,
+            format!("start the program: {error}; check the limits of the machine"),
+        )),
     };
     let (result, chain) = conclude(&runner, &ended);
     report(&runner, options, &result, &chain, &ended)
@@ -97,9 +99,11 @@ async fn in_time(
     tokio::select! {
         ended = workflow => ended,
         () = past_deadline(runner) => Err(Failed::Outside(
+            FailureClass::Timeout,
             "the run took longer than `deadline` in preview.toml allows, even to say so; run it again".to_owned(),
         )),
         () = told_to_stop() => Err(Failed::Outside(
+            FailureClass::Runner,
             "the run was told to stop; run it again, and it goes on where this one stopped".to_owned(),
         )),
     }
@@ -141,10 +145,11 @@ fn conclude(runner: &Runner, ended: &Result<Conclusion, Failed>) -> (ResultFile,
             result.exit = failed.exit();
             result.verdict = failed.exit().to_string();
             result.reason = failed.to_string();
+            result.class = failed.class();
             match failed {
                 Failed::Refused(reasons) => result.refusals.clone_from(reasons),
                 Failed::Broken(failure, _) => result.failure = Some((**failure).clone()),
-                Failed::Misused(_) | Failed::Outside(_) => {}
+                Failed::Misused(_) | Failed::Outside(..) => {}
             }
         }
     });

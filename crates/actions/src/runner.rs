@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use preview_core::config::Config;
+use preview_core::health::Failure;
+use preview_core::names::NamespaceName;
 use preview_core::outcome::{Effect, EffectResult, Effects, Exit, Program, ResultFile};
 use preview_core::promote::Link;
 use tokio::sync::watch;
@@ -71,6 +73,19 @@ impl Runner {
     #[must_use]
     pub fn console(&self) -> &Console {
         &self.0.console
+    }
+
+    /// How long the run has taken until now.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.began.elapsed()
+    }
+
+    /// What was deployed in `namespace` does not come up, told without the secrets of this process.
+    #[must_use]
+    pub fn broken(&self, failure: Failure, namespace: &NamespaceName) -> Failed {
+        let failure = failure.redacted(&self.environment().redaction());
+        Failed::Broken(Box::new(failure), namespace.clone())
     }
 
     /// When the run must be done.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use preview_core::health::{Classified, FailureClass};
 
 /// An operation that failed: what was tried on which object, why it failed, and what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -119,5 +120,11 @@ impl Error {
         };
         let wait = until.duration_since(Timestamp::now());
         Some(Duration::try_from(wait).unwrap_or_default())
+    }
+}
+
+impl Classified for Error {
+    fn class(&self) -> FailureClass {
+        FailureClass::GitHub
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::client::AuthError;
 use kube::config::KubeconfigError;
 use kube::core::Status;
+use preview_core::health::{Classified, FailureClass};
 use preview_core::objects::ObjectName;
 use preview_core::ownership::Foreign;
 
@@ -330,6 +331,12 @@ fn place(error: &serde_saphyr::Error) -> String {
     error.location().map_or_else(String::new, |place| {
         format!(" (line {}, column {})", place.line(), place.column())
     })
+}
+
+impl Classified for Error {
+    fn class(&self) -> FailureClass {
+        FailureClass::Cluster
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use preview_core::objects::{
-    ContainerEnd, ContainerFacts, ContainerState, NamespaceFacts, PodFacts, WorkloadFacts,
+    ContainerEnd, ContainerFacts, ContainerState, EventFacts, NamespaceFacts, PodFacts,
+    WorkloadFacts,
 };
 
 /// Conditions of a terminating Namespace that say what is in the way.
@@ -142,8 +143,35 @@ pub(crate) fn job_facts(job: &Job) -> WorkloadFacts {
     }
 }
 
-/// One pod; whether it is `current` is for its workload to say.
-pub(crate) fn pod_facts(pod: &core::Pod, current: bool) -> PodFacts {
+/// When it was last noted. The scheduler writes `eventTime` and counts in `series`; others still write `lastTimestamp`.
+pub(crate) fn noted(event: &core::Event) -> Option<jiff::Timestamp> {
+    let series = event.series.as_ref();
+    let observed = series.and_then(|series| series.last_observed_time.as_ref());
+    let metadata = event.metadata.creation_timestamp.as_ref();
+    observed
+        .map(|time| time.0)
+        .or_else(|| event.last_timestamp.as_ref().map(|time| time.0))
+        .or_else(|| event.event_time.as_ref().map(|time| time.0))
+        .or_else(|| metadata.map(|time| time.0))
+}
+
+/// The newest event of each reason, newest first.
+pub(crate) fn newest_events<'a>(events: impl Iterator<Item = &'a core::Event>) -> Vec<EventFacts> {
+    let mut events: Vec<_> = events.collect();
+    events.sort_by_key(|event| std::cmp::Reverse(noted(event)));
+    let mut newest: Vec<EventFacts> = Vec::new();
+    for event in events {
+        let reason = event.reason.clone().unwrap_or_default();
+        if newest.iter().all(|known| known.reason != reason) {
+            let message = event.message.clone().unwrap_or_default();
+            newest.push(EventFacts { reason, message });
+        }
+    }
+    newest
+}
+
+/// One pod with what was noted of it; whether it is `current` is for its workload to say.
+pub(crate) fn pod_facts(pod: &core::Pod, current: bool, events: Vec<EventFacts>) -> PodFacts {
     let status = pod.status.clone().unwrap_or_default();
     let condition = |kind: &str| {
         let all = status.conditions.iter().flatten();
@@ -164,6 +192,7 @@ pub(crate) fn pod_facts(pod: &core::Pod, current: bool) -> PodFacts {
         ready: condition("Ready").is_some_and(|c| c.status == "True"),
         unschedulable,
         containers: containers(pod, &status),
+        events,
     }
 }
 

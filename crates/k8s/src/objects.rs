@@ -102,13 +102,24 @@ impl Cluster {
         namespace: &NamespaceName,
         workload: &ObjectName,
     ) -> Result<Vec<PodFacts>, Error> {
-        let operation = self.operation(format!("list the pods of {workload} in {namespace}"));
-        let world = self.world_now(&operation, namespace, workload.kind).await?;
-        let mut pods = world
-            .workload(workload)
-            .map(|(_, pods)| pods)
-            .unwrap_or_default();
+        let mut pods = self.pods_of_all_versions(namespace, workload).await?;
         pods.retain(|pod| pod.current && !pod.terminating);
         Ok(pods)
+    }
+
+    /// The pods of a workload, those of earlier templates and those on their way out too, newest first; empty where the
+    /// workload is not there.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn pods_of_all_versions(
+        &self,
+        namespace: &NamespaceName,
+        workload: &ObjectName,
+    ) -> Result<Vec<PodFacts>, Error> {
+        let operation = self.operation(format!("list the pods of {workload} in {namespace}"));
+        let world = self.world_now(&operation, namespace, workload.kind).await?;
+        let found = world.workload(workload);
+        Ok(found.map(|(_, pods)| pods).unwrap_or_default())
     }
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{BoxStream, SelectAll, StreamExt as _};
 use kube::api::ResourceExt as _;
 use kube::runtime::watcher::Event;
-use preview_core::health::{Failure, FailureClass, Rollout, is_rejection, judge, waits_for_room};
-use preview_core::names::NamespaceName;
-use preview_core::objects::{
-    ContainerFacts, ContainerState, Kind, ObjectName, PodFacts, WorkloadFacts,
+use preview_core::health::{
+    Failure, FailureClass, Rollout, doubt, is_rejection, judge, overdue, waits_for_room,
 };
+use preview_core::names::NamespaceName;
+use preview_core::objects::{Kind, ObjectName, PodFacts, WorkloadFacts};
 use tokio::time::Instant;
 
 use crate::call::Operation;
@@ -22,10 +22,10 @@ impl Cluster {
     /// Waits until every workload's rollout is complete, or one is certain to fail, or the deadline; tells `progress`
     /// each change on the way. The verdicts come in the order of `workloads`.
     ///
-    /// A certain failure carries the last log lines of its container. At the deadline, what is not complete has a
-    /// failure of class [`FailureClass::Timeout`] that names the pod and what it waits for, or of class
-    /// [`FailureClass::Quota`] where a quota or a policy rejects its pods. A CronJob is complete as soon as it is
-    /// written.
+    /// What is in doubt is waited for as long as [`doubt`] says. A failure carries the last log lines of its container, or
+    /// else the last events of its object. At the deadline, what is not complete has a failure of the class of what keeps
+    /// it, where that is known, and else of class [`FailureClass::Timeout`] with what it waits for. A CronJob is complete
+    /// as soon as it is written.
     ///
     /// # Errors
     /// When the cluster cannot be watched, or a workload is not there.
@@ -90,6 +90,8 @@ impl Cluster {
                 told: BTreeMap::new(),
                 ended: BTreeMap::new(),
                 waited_for_room: BTreeSet::new(),
+                doubts: BTreeMap::new(),
+                look_again: None,
                 hiccup: None,
             },
         }
@@ -135,10 +137,12 @@ impl RolloutWatch<'_> {
         }
     }
 
-    /// Takes note of the next event; false at the deadline.
+    /// Takes note of the next event, or that a doubt has lasted; false at the deadline.
     async fn next(&mut self) -> Result<bool, Error> {
-        let Ok(next) = tokio::time::timeout_at(self.deadline, self.events.next()).await else {
-            return Ok(false);
+        let until = self.wait.look_again.unwrap_or(self.deadline);
+        let until = until.min(self.deadline);
+        let Ok(next) = tokio::time::timeout_at(until, self.events.next()).await else {
+            return Ok(until < self.deadline);
         };
         match next {
             Some(Ok(seen)) => {
@@ -179,6 +183,10 @@ struct Wait<'a> {
     ended: BTreeMap<ObjectName, Rollout>,
     /// Workloads that the quota had no room for, and whose controllers gave up meanwhile.
     waited_for_room: BTreeSet<ObjectName>,
+    /// What is in doubt, of which class, and since when it has been so without a break.
+    doubts: BTreeMap<ObjectName, (FailureClass, Instant)>,
+    /// When the first doubt will have lasted.
+    look_again: Option<Instant>,
     /// Why the watch is interrupted, while it is.
     hiccup: Option<String>,
 }
@@ -207,6 +215,7 @@ impl Wait<'_> {
         progress: &mut impl FnMut(&ObjectName, &Rollout),
     ) -> Result<Option<Vec<(ObjectName, Rollout)>>, Error> {
         let mut verdicts = Vec::new();
+        self.look_again = None;
         for name in self.workloads {
             let Some(verdict) = self.verdict(operation, name).await? else {
                 return Ok(None);
@@ -220,7 +229,7 @@ impl Wait<'_> {
         let failed = |verdict: &Rollout| matches!(verdict, Rollout::Failed(_));
         let complete = |verdict: &Rollout| matches!(verdict, Rollout::Complete { .. });
         if verdicts.iter().any(|(_, verdict)| failed(verdict)) {
-            return Ok(Some(self.with_logs(verdicts).await));
+            return Ok(Some(self.with_evidence(verdicts).await));
         }
         let all_complete = verdicts.iter().all(|(_, verdict)| complete(verdict));
         Ok(all_complete.then_some(verdicts))
@@ -238,7 +247,7 @@ impl Wait<'_> {
         if let Some((facts, pods)) = self.world.workload(name) {
             self.seen.insert(name.clone());
             let facts = self.without_giving_up_for_room(name, facts);
-            return Ok(Some(judge(name, &facts, &pods)));
+            return Ok(Some(self.judged(name, &facts, &pods)));
         }
         if let Some(end) = self.ended.get(name) {
             return Ok(Some(end.clone()));
@@ -261,6 +270,33 @@ impl Wait<'_> {
         })
     }
 
+    /// How far it is, where a doubt that has lasted for too long is a failure.
+    fn judged(&mut self, name: &ObjectName, facts: &WorkloadFacts, pods: &[PodFacts]) -> Rollout {
+        let verdict = judge(name, facts, pods);
+        let doubt = match &verdict {
+            Rollout::Waiting { .. } => doubt(name, facts, pods),
+            Rollout::Complete { .. } | Rollout::Failed(_) => None,
+        };
+        let Some(doubt) = doubt else {
+            self.doubts.remove(name);
+            return verdict;
+        };
+        let (class, now) = (doubt.failure.class, Instant::now());
+        let known = self.doubts.get(name).filter(|(known, _)| *known == class);
+        let since = known.map_or(now, |(_, since)| *since);
+        self.doubts.insert(name.clone(), (class, since));
+        let end = since.checked_add(doubt.patience);
+        match end {
+            Some(end) if end <= now => return Rollout::Failed(doubt.failure),
+            Some(end) => {
+                let first = self.look_again.map_or(end, |known| known.min(end));
+                self.look_again = Some(first);
+            }
+            None => {}
+        }
+        verdict
+    }
+
     /// The facts without what the controller said while it waited for room: it goes on where there is some, and takes
     /// back that it gave up only after the first new pod.
     fn without_giving_up_for_room(
@@ -281,20 +317,24 @@ impl Wait<'_> {
         }
     }
 
-    async fn with_logs(&self, verdicts: Vec<(ObjectName, Rollout)>) -> Vec<(ObjectName, Rollout)> {
-        let mut with_logs = Vec::with_capacity(verdicts.len());
+    async fn with_evidence(
+        &self,
+        verdicts: Vec<(ObjectName, Rollout)>,
+    ) -> Vec<(ObjectName, Rollout)> {
+        let mut with_evidence = Vec::with_capacity(verdicts.len());
         for (name, verdict) in verdicts {
             let verdict = match verdict {
                 Rollout::Failed(failure) => {
                     let (failure, pods) = self.looked_at_again(&name, failure).await;
-                    let failure = self.cluster.with_log(self.namespace, failure, &pods).await;
+                    let cluster = self.cluster;
+                    let failure = cluster.with_evidence(self.namespace, failure, &pods).await;
                     Rollout::Failed(failure)
                 }
                 other => other,
             };
-            with_logs.push((name, verdict));
+            with_evidence.push((name, verdict));
         }
-        with_logs
+        with_evidence
     }
 
     /// The failure by what the cluster holds now, and the pods: their watch may be behind the workload's, and they say
@@ -333,7 +373,7 @@ impl Wait<'_> {
             };
             verdicts.push((name.clone(), verdict));
         }
-        self.with_logs(verdicts).await
+        self.with_evidence(verdicts).await
     }
 
     /// Whether a Job came and went without being seen, by what Kubernetes noted of it.
@@ -343,21 +383,14 @@ impl Wait<'_> {
 
     async fn timeout_of(&self, name: &ObjectName) -> Failure {
         let mut failure = match self.world.workload(name) {
-            Some((facts, pods)) => waits_for(name, &facts, &pods),
-            None => timeout(name, "it was never seen".to_owned()),
+            Some((facts, pods)) => overdue(name, &facts, &pods),
+            None => Failure::new(FailureClass::Timeout, name, "it was never seen"),
         };
         if let Some(reason) = &self.hiccup {
             failure.message = format!("{}; the watch was interrupted: {reason}", failure.message);
         }
-        let (kind, object) = match &failure.pod {
-            Some(pod) => ("Pod", pod.as_str()),
-            None => (name.kind.as_str(), name.name.as_str()),
-        };
-        if let Some(warning) = self
-            .cluster
-            .last_warning(self.namespace, kind, object)
-            .await
-            && !failure.message.contains(&warning)
+        if failure.class == FailureClass::Timeout
+            && let Some(warning) = self.cluster.last_warning(self.namespace, &failure).await
         {
             failure.message = format!("{}; last warning: {warning}", failure.message);
         }
@@ -373,73 +406,3 @@ const COMPLETED: Rollout = Rollout::Complete {
     ready: 1,
     desired: 1,
 };
-
-fn timeout(workload: &ObjectName, message: String) -> Failure {
-    Failure {
-        class: FailureClass::Timeout,
-        workload: workload.clone(),
-        pod: None,
-        container: None,
-        message,
-        log: Vec::new(),
-    }
-}
-
-/// What an unfinished rollout waits for, by the first pod that is not ready.
-fn waits_for(workload: &ObjectName, facts: &WorkloadFacts, pods: &[PodFacts]) -> Failure {
-    if facts.observed_generation < facts.generation {
-        let message = "its controller has not looked at the newest version yet";
-        return timeout(workload, message.to_owned());
-    }
-    let mut current = pods.iter().filter(|pod| pod.current && !pod.terminating);
-    if let Some(pod) = current.find(|pod| !pod.ready) {
-        let container = pod
-            .containers
-            .iter()
-            .find(|c| !c.ready && !has_succeeded(c));
-        return Failure {
-            pod: Some(pod.name.clone()),
-            container: container.map(|container| container.name.clone()),
-            ..timeout(workload, pod_waits_for(pod, container))
-        };
-    }
-    if let Some(reason) = &facts.cannot_create_pods {
-        return timeout(workload, reason.clone());
-    }
-    match pods.iter().find(|pod| !pod.current || pod.terminating) {
-        Some(old) => Failure {
-            pod: Some(old.name.clone()),
-            ..timeout(
-                workload,
-                "a pod of the previous version is still there".to_owned(),
-            )
-        },
-        None => timeout(
-            workload,
-            format!("{} of {} pods are there", facts.updated, facts.desired),
-        ),
-    }
-}
-
-fn has_succeeded(container: &ContainerFacts) -> bool {
-    matches!(&container.state, ContainerState::Ended(end) if end.exit_code == 0)
-}
-
-fn pod_waits_for(pod: &PodFacts, container: Option<&ContainerFacts>) -> String {
-    if let Some(reason) = &pod.unschedulable {
-        return format!("not scheduled: {reason}");
-    }
-    match container.map(|container| &container.state) {
-        Some(ContainerState::Waiting { reason, message }) if message.is_empty() => {
-            format!("waiting: {reason}")
-        }
-        Some(ContainerState::Waiting { reason, message }) => {
-            format!("waiting: {reason}: {message}")
-        }
-        Some(ContainerState::Running) => "running and not ready".to_owned(),
-        Some(ContainerState::Ended(end)) => {
-            format!("ended with exit code {} ({})", end.exit_code, end.reason)
-        }
-        Some(ContainerState::Unknown) | None => "not started".to_owned(),
-    }
-}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::stream::{BoxStream, SelectAll, StreamExt as _};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event as Noted, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
 use kube::runtime::watcher::{Config, Event};
@@ -16,9 +16,13 @@ use crate::call::Operation;
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::facts::{
-    daemon_set_facts, deployment_facts, job_facts, pod_facts, stateful_set_facts, uid,
+    daemon_set_facts, deployment_facts, job_facts, newest_events, pod_facts, stateful_set_facts,
+    uid,
 };
-use crate::watch::{Outcome, Store, watch};
+use crate::watch::{Failure, Outcome, Store, watch};
+
+/// Only what was noted of pods: the kubelet and the scheduler say there what no status holds.
+const OF_PODS: &str = "involvedObject.kind=Pod";
 
 /// Annotation of a Deployment and of its ReplicaSets: which rollout it is.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -39,6 +43,7 @@ pub(crate) enum Seen {
     DaemonSet(Event<DaemonSet>),
     Job(Event<Job>),
     Pod(Event<Pod>),
+    Noted(Event<Noted>),
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +54,8 @@ pub(crate) struct World {
     daemon_sets: Store<DaemonSet>,
     jobs: Store<Job>,
     pods: Store<Pod>,
+    /// Of pods; it may lack what is not served or not allowed.
+    noted: Store<Noted>,
 }
 
 impl World {
@@ -60,6 +67,7 @@ impl World {
             Seen::DaemonSet(event) => self.daemon_sets.take(event),
             Seen::Job(event) => self.jobs.take(event),
             Seen::Pod(event) => self.pods.take(event),
+            Seen::Noted(event) => self.noted.take(event),
         }
     }
 
@@ -124,11 +132,7 @@ impl World {
                     .map(|pod| (pod, current)),
             );
         }
-        newest_first(&mut pods);
-        let pods = pods
-            .into_iter()
-            .map(|(pod, current)| pod_facts(pod, current));
-        (facts, pods.collect())
+        (facts, self.facts_of(pods))
     }
 
     fn raw_pods_of<'a>(&'a self, owner_uid: &'a str) -> impl Iterator<Item = &'a Pod> {
@@ -137,14 +141,18 @@ impl World {
     }
 
     fn pods_of(&self, owner_uid: &str, is_current: impl Fn(&Pod) -> bool) -> Vec<PodFacts> {
-        let mut pods: Vec<_> = self
-            .raw_pods_of(owner_uid)
-            .map(|pod| (pod, is_current(pod)))
-            .collect();
+        let pods = self.raw_pods_of(owner_uid);
+        self.facts_of(pods.map(|pod| (pod, is_current(pod))).collect())
+    }
+
+    /// The pods, newest first, each with what was noted of it.
+    fn facts_of(&self, mut pods: Vec<(&Pod, bool)>) -> Vec<PodFacts> {
         newest_first(&mut pods);
-        let pods = pods
-            .into_iter()
-            .map(|(pod, current)| pod_facts(pod, current));
+        let pods = pods.into_iter().map(|(pod, current)| {
+            let of_pod = |noted: &&Noted| noted.involved_object.uid == pod.metadata.uid;
+            let events = newest_events(self.noted.values().filter(of_pod));
+            pod_facts(pod, current, events)
+        });
         pods.collect()
     }
 }
@@ -193,6 +201,7 @@ impl Cluster {
             };
         }
         add!(Pod);
+        all.push(self.watch_notes(namespace));
         for kind in kinds {
             match kind {
                 Kind::Deployment => {
@@ -212,6 +221,18 @@ impl Cluster {
             }
         }
         all
+    }
+
+    /// What is noted of pods, for as long as that can be watched: it explains, and nothing depends on it.
+    fn watch_notes(&self, namespace: &NamespaceName) -> BoxStream<'static, Outcome<Seen>> {
+        let api: Api<Noted> = Api::namespaced(self.client.clone(), namespace.as_str());
+        let events = watch(api, Config::default().fields(OF_PODS));
+        let events = events.take_while(|event| {
+            let goes_on = !matches!(event, Err(Failure::Final(_)));
+            std::future::ready(goes_on)
+        });
+        let events = events.filter_map(|event| std::future::ready(event.ok()));
+        events.map(|event| Ok(Seen::Noted(event))).boxed()
     }
 
     /// The world as it is now, as far as one workload of `kind` is judged by it.
@@ -247,6 +268,12 @@ impl Cluster {
             _ => {}
         }
         fill!(pods);
+        let api: Api<Noted> = Api::namespaced(self.client.clone(), namespace.as_str());
+        let of_pods = ListParams::default().fields(OF_PODS);
+        match self.list(operation, || api.list(&of_pods)).await {
+            Ok(list) => world.noted = Store::of(list.items),
+            Err(error) => tracing::debug!(%error, "no events"),
+        }
         Ok(world)
     }
 }

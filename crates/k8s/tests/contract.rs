@@ -44,6 +44,13 @@ async fn sandbox() -> Backend {
                 log: last_words,
             }),
         ),
+        (
+            Behaviour::Blabs,
+            Some(Does::Crash {
+                exit_code: 3,
+                log: vec!["cannot log in with $(PASSWORD)".to_owned()],
+            }),
+        ),
         (Behaviour::Hungry, Some(Does::OutOfMemory)),
     ];
     let mut containers = BTreeMap::new();

@@ -30,10 +30,11 @@ async fn real() -> Backend {
     let shell = |script: &str| json!({ "image": pause, "command": ["/bin/sh", "-c", script] });
     let mut hungry = shell("x=0123456789abcdef; while :; do x=$x$x; done");
     hungry["resources"] = json!({ "limits": { "memory": "24Mi" } });
+    let mut blabs = shell("echo cannot log in with $PASSWORD; exit 3");
     let mut crashes = json!({ "image": format!("{registry}/example/crash:1") });
     let mut never_ready = json!({ "image": pause });
     // Without a probe, what started is ready, and what ends at once is so for a moment.
-    for container in [&mut hungry, &mut crashes, &mut never_ready] {
+    for container in [&mut hungry, &mut blabs, &mut crashes, &mut never_ready] {
         container["readinessProbe"] = json!({
             "exec": { "command": ["/bin/test", "-e", "/ready"] },
             "periodSeconds": 1,
@@ -43,6 +44,7 @@ async fn real() -> Backend {
         (Behaviour::Runs, json!({ "image": pause })),
         (Behaviour::NeverReady, never_ready),
         (Behaviour::Crashes, crashes),
+        (Behaviour::Blabs, blabs),
         (Behaviour::Hungry, hungry),
         (Behaviour::Succeeds, shell("true")),
         (

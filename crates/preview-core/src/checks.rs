@@ -89,12 +89,8 @@ impl PageCheck {
             told(last),
         );
         Failure {
-            class,
-            workload: workload.clone(),
-            pod: None,
-            container: None,
-            message,
             log: beginning(last),
+            ..Failure::new(class, workload, message)
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::health::{Actor, Failure, Rollout};
+use crate::health::{Actor, Failure, FailureClass, Rollout};
 use crate::markdown::{code, fence, inline, is_plain_url, link};
 use crate::names::{CommitSha, ComponentName, NamespaceName, PinnedImage, Subject};
 use crate::outcome::ReceiptItem;
@@ -101,11 +102,20 @@ pub enum State {
     /// It answers.
     Ready,
     /// What was deployed does not come up.
-    Failed(Failure),
-    /// GitHub, the registry or the cluster failed.
+    Failed {
+        /// What, where and why.
+        failure: Failure,
+        /// How far the run had come.
+        ended: Ended,
+    },
+    /// GitHub, the registry, the cluster or the runner failed, or the configuration is wrong.
     OutsideFailed {
+        /// Which of them.
+        class: FailureClass,
         /// The error, which names operation, object and next step.
         error: String,
+        /// How far the run had come.
+        ended: Ended,
     },
     /// It waits for a slot.
     Queued {
@@ -147,6 +157,28 @@ pub enum State {
         /// Each reason with its next step.
         reasons: Vec<String>,
     },
+}
+
+/// How far a run had come when it failed, and who helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// What was being done, such as `rolling out`.
+    pub step: String,
+    /// How long the run had taken until then.
+    pub after: Duration,
+    /// How to get access to the cluster, as `[access]` in preview.toml says it to people.
+    pub access: Option<String>,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.after.as_secs();
+        write!(f, "{} after ", self.step)?;
+        match seconds / 60 {
+            0 => write!(f, "{seconds} s"),
+            minutes => write!(f, "{minutes} min {} s", seconds % 60),
+        }
+    }
 }
 
 /// How a part of the preview is.
@@ -272,10 +304,10 @@ impl Comment {
         match &self.state {
             State::Deploying { .. } => {}
             State::Ready => return String::new(),
-            State::Failed(failure) => self.failure(&mut out, failure),
-            State::OutsideFailed { error } => {
-                let _ = writeln!(out, "**What failed**: {}", inline(error));
-                acts(&mut out, Actor::Operator);
+            State::Failed { failure, ended } => self.failure(&mut out, failure, ended),
+            State::OutsideFailed { class, error, .. } => {
+                let _ = writeln!(out, "**What failed**: {class} — {}", inline(error));
+                acts(&mut out, class.actor());
             }
             State::Queued { place, holders } => queue(&mut out, *place, holders),
             State::Refused { reasons, table } => {
@@ -306,7 +338,7 @@ impl Comment {
         out
     }
 
-    fn failure(&self, out: &mut String, failure: &Failure) {
+    fn failure(&self, out: &mut String, failure: &Failure, ended: &Ended) {
         let _ = write!(
             out,
             "**What failed**: {} — {}",
@@ -327,9 +359,17 @@ impl Comment {
         if let Some(namespace) = &self.namespace {
             let _ = writeln!(out, "**Next**: {}", code(&failure.next_command(namespace)));
         }
-        if !failure.log.is_empty() {
-            let heading = failure.class.log_heading();
-            let _ = writeln!(out, "\n{heading}\n\n{}", fence(&last_lines(&failure.log)));
+        if let Some(hint) = &ended.access {
+            let _ = writeln!(out, "**Access**: {}", with_links(hint));
+        }
+        let events = "What Kubernetes noted last:";
+        for (heading, lines) in [
+            (failure.class.log_heading(), &failure.log),
+            (events, &failure.events),
+        ] {
+            if !lines.is_empty() {
+                let _ = writeln!(out, "\n{heading}\n\n{}", fence(&last_lines(lines)));
+            }
         }
     }
 
@@ -370,7 +410,9 @@ impl State {
         match self {
             Self::Deploying { step } => format!("⏳ Deploying — {}", inline(step)),
             Self::Ready => "✅ Ready".to_owned(),
-            Self::Failed(_) | Self::OutsideFailed { .. } => "❌ Failed".to_owned(),
+            Self::Failed { ended, .. } | Self::OutsideFailed { ended, .. } => {
+                format!("❌ Failed — {}", inline(&ended.to_string()))
+            }
             Self::Queued { .. } => "🚦 Queued".to_owned(),
             Self::Refused { .. } => "⛔ Refused".to_owned(),
             Self::Destroyed { .. } => Self::DESTROYED.to_owned(),
@@ -416,6 +458,17 @@ fn receipt_line(item: &ReceiptItem) -> String {
     let note = note.map_or_else(String::new, |note| format!(": {}", inline(note)));
     let state = item.state;
     format!("{} {} {state}{note}", state.sign(), code(&item.object))
+}
+
+/// `text` on one line, in which addresses can be followed and nothing else is markup.
+fn with_links(text: &str) -> String {
+    let words = text
+        .split_whitespace()
+        .map(|word| match is_plain_url(word) {
+            true => word.to_owned(),
+            false => inline(word),
+        });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn list(out: &mut String, items: impl ExactSizeIterator<Item = String>) {

@@ -65,6 +65,8 @@ pub struct Config {
     pub gateway: Option<GatewaySettings>,
     /// What all checks of components have in common.
     pub checks: ChecksSettings,
+    /// How somebody gets access to the cluster, for people.
+    pub access_hint: Option<String>,
     /// Where a merged pull request goes.
     pub promote: Promote,
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::health::{Classified, FailureClass};
 use crate::markdown::code;
 use crate::names::{BlobSha, Uid};
 use crate::paths::PathPatterns;
@@ -69,6 +70,12 @@ pub struct State {
      --reset-database to make the database afresh"
 )]
 pub struct Unreadable(String);
+
+impl Classified for Unreadable {
+    fn class(&self) -> FailureClass {
+        FailureClass::Cluster
+    }
+}
 
 impl State {
     /// Of a database that nothing was done to.

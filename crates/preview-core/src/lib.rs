@@ -26,6 +26,7 @@ pub mod promote;
 pub mod pulls;
 pub mod quota;
 pub mod record;
+pub mod redaction;
 pub mod snapshot;
 pub mod summary;
 pub mod tls;

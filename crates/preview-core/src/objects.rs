@@ -333,6 +333,23 @@ pub struct PodFacts {
     pub unschedulable: Option<String>,
     /// Init containers, then containers, in the order of the spec.
     pub containers: Vec<ContainerFacts>,
+    /// What was noted of it, the newest of each reason, newest first.
+    pub events: Vec<EventFacts>,
+}
+
+/// Something that Kubernetes noted of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFacts {
+    /// `reason`: `FailedMount`, `Unhealthy`, ….
+    pub reason: String,
+    /// `message`.
+    pub message: String,
+}
+
+impl fmt::Display for EventFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.message)
+    }
 }
 
 /// What is known of one container of a pod.

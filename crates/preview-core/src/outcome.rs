@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::health::Failure;
+use crate::health::{Failure, FailureClass};
 use crate::names::{
     CommitSha, ComponentName, Fence, NamespaceName, PinnedImage, RepositorySlug, Subject,
 };
@@ -269,6 +269,9 @@ pub struct ResultFile {
     /// What a deploy would do to each object; only of a plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<Planned>,
+    /// What kind of failure it was: of what was deployed, or of GitHub, the registry, the cluster or the runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<FailureClass>,
     /// What was deployed and failed.
     #[serde(default)]
     pub failure: Option<Failure>,
@@ -312,6 +315,7 @@ impl ResultFile {
             refusals: Vec::new(),
             overdraft: None,
             plan: Vec::new(),
+            class: None,
             failure: None,
             receipt: Vec::new(),
             notes: Vec::new(),

@@ -5,6 +5,7 @@
 //! pods that end in their grace and finished or finishing Jobs free what they use, and whoever is rejected meanwhile waits.
 //! <https://kubernetes.io/docs/concepts/policy/resource-quotas/>
 
+use crate::health::{Classified, FailureClass};
 use crate::objects::ObjectName;
 
 mod amount;
@@ -50,6 +51,12 @@ pub enum Uncountable {
         /// What it may use.
         limit: String,
     },
+}
+
+impl Classified for Uncountable {
+    fn class(&self) -> FailureClass {
+        FailureClass::Cluster
+    }
 }
 
 #[cfg(test)]

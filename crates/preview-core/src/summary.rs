@@ -107,6 +107,9 @@ fn failure(out: &mut String, result: &ResultFile) {
     if !failure.log.is_empty() {
         let _ = writeln!(out, "\n{}", fence(&failure.log));
     }
+    if !failure.events.is_empty() {
+        let _ = writeln!(out, "\n{}", fence(&failure.events));
+    }
 }
 
 fn images(out: &mut String, result: &ResultFile) {
@@ -257,6 +260,7 @@ mod tests {
             container: Some("web".into()),
             message: "no progress".into(),
             log: vec!["```".into()],
+            events: Vec::new(),
         });
         insta::assert_snapshot!(summary(&result, &[]), @r"
         ## ❌ preview-deploy pr-7: failed

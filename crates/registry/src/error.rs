@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use preview_core::health::{Classified, FailureClass};
 use preview_core::names::ImageName;
 use tokio::time::Instant;
 
@@ -188,5 +189,11 @@ impl Operation {
             registry: self.registry(),
             reason: reason.to_owned(),
         }
+    }
+}
+
+impl Classified for Error {
+    fn class(&self) -> FailureClass {
+        FailureClass::Registry
     }
 }

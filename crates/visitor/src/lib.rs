@@ -12,6 +12,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use preview_core::checks::Answer;
 use preview_core::config::Address;
+use preview_core::health::{Classified, FailureClass};
 use preview_core::names::Host;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -46,6 +47,16 @@ pub enum Error {
          of them in SSL_CERT_FILE"
     )]
     NoRoots(String),
+}
+
+impl Classified for Error {
+    fn class(&self) -> FailureClass {
+        match self {
+            // It came with the certificate, from the cluster.
+            Self::Authority(_) => FailureClass::Cluster,
+            Self::NoRoots(_) => FailureClass::Runner,
+        }
+    }
 }
 
 impl Visitor {

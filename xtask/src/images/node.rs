@@ -60,12 +60,19 @@ pub(crate) fn pause_layout(folder: &Path) -> anyhow::Result<Layout> {
 /// # Errors
 /// When busybox cannot be taken from its package, or `folder` cannot be written.
 pub(crate) fn crash_layout(revision: &str, folder: &Path) -> anyhow::Result<Layout> {
-    let revision = Some(revision.to_owned());
-    script(
+    script_layout(
         "echo cannot reach the database >&2; exit 3",
         revision,
         folder,
     )
+}
+
+/// An image that runs a shell script. It says that it was built from `revision`.
+///
+/// # Errors
+/// When busybox cannot be taken from its package, or `folder` cannot be written.
+pub(crate) fn script_layout(text: &str, revision: &str, folder: &Path) -> anyhow::Result<Layout> {
+    script(text, Some(revision.to_owned()), folder)
 }
 
 fn script(text: &str, revision: Option<String>, folder: &Path) -> anyhow::Result<Layout> {

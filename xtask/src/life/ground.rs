@@ -28,6 +28,25 @@ const POSTGRES: &str = "1";
 /// What a crashing page says.
 pub(crate) const CRASH: &str = "cannot reach the database";
 
+/// A page that is a shell script, and what the sandbox, which runs none, takes it to do.
+#[derive(Clone, Copy)]
+pub(crate) struct Script {
+    /// What it is called.
+    pub(crate) name: &'static str,
+    pub(crate) text: &'static str,
+    pub(crate) behaviour: fn() -> Behaviour,
+}
+
+/// A page that ends at once whenever it is started, and says [`CRASH`].
+pub(crate) const CRASHING: Script = Script {
+    name: "crash",
+    text: "echo cannot reach the database >&2; exit 3",
+    behaviour: || Behaviour::Crash {
+        exit_code: 3,
+        log: vec![CRASH.to_owned()],
+    },
+};
+
 /// A cluster and a registry.
 pub(crate) struct Ground {
     /// For the programs.
@@ -187,30 +206,28 @@ impl Ground {
         images::push(layout, &self.image(name), &[tag], self.account.as_ref()).await
     }
 
-    /// Pushes an image of the page that ends at once whenever it is started, and says [`CRASH`].
+    /// Pushes an image of the page that runs a shell script; on the sandbox it behaves as told.
     ///
     /// # Errors
     /// When it cannot be made, or the registry refuses it.
-    pub(crate) async fn publish_crashing_page(
+    pub(crate) async fn publish_script(
         &self,
+        page: &Script,
         revision: &str,
         tag: &str,
         folder: &Path,
     ) -> anyhow::Result<()> {
         let placeholder = self.world().is_some();
-        let (revision, folder) = (revision.to_owned(), folder.join("crash.oci"));
+        let (text, name) = (page.text, page.name);
+        let (revision, folder) = (revision.to_owned(), folder.join(format!("{name}.oci")));
         let built = tokio::task::spawn_blocking(move || match placeholder {
-            true => images::placeholder_layout("crash", &revision, Edition::First, &folder),
-            false => images::crash_layout(&revision, &folder),
+            true => images::placeholder_layout(name, &revision, Edition::First, &folder),
+            false => images::script_layout(text, &revision, &folder),
         });
-        let layout = built.await.context("make an image that crashes")??;
+        let layout = built.await.with_context(|| format!("make {name}"))??;
         let digest = self.publish(&layout, "web", tag).await?;
         if let Some(world) = self.world() {
-            let behaviour = Behaviour::Crash {
-                exit_code: 3,
-                log: vec![CRASH.to_owned()],
-            };
-            world.cluster.behave(&digest, behaviour);
+            world.cluster.behave(&digest, (page.behaviour)());
         }
         Ok(())
     }

@@ -266,6 +266,16 @@ impl Kube {
         .await
     }
 
+    /// Somebody else who asks the same API server, for as long as this is there.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            base: self.base.clone(),
+            token: self.token.clone(),
+            _proxy: None,
+        }
+    }
+
     /// Opens a page of a service, as a browser does: no redirect or retry hides what it answers.
     ///
     /// # Errors

@@ -66,6 +66,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("life", play),
     play!("missing", broken::an_image_is_missing),
     play!("crash", broken::a_container_crashes),
+    play!("wrong", broken::everything_goes_wrong),
     play!("quota", quota::nearly_full),
     play!("database", database::rows_stay_until_they_cannot),
     play!("golden", golden::a_copy_of_production),

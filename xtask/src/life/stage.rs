@@ -13,7 +13,7 @@ use sandbox::github::{GitHub, MergeStyle, Repository};
 use tempfile::TempDir;
 
 use super::{
-    ground::{Ground, OWNER, REPOSITORY},
+    ground::{Ground, OWNER, REPOSITORY, Script},
     production::TARGET,
     programs::Programs,
     progress::Progress,
@@ -63,6 +63,8 @@ pub(crate) struct Stage {
     pub(crate) pull_login: (String, String),
     /// What the configuration says otherwise than the example's.
     changes: Vec<(String, String)>,
+    /// The page alone, where previews are no more than that.
+    alone: Option<Alone>,
     /// What the overlay has besides, where previews are made of the overlay.
     overlay: Option<&'static str>,
     /// Sections that the configuration has besides.
@@ -73,6 +75,14 @@ pub(crate) struct Stage {
     typed: u32,
     /// How many copies of production's database were made.
     copies: u32,
+}
+
+/// A preview that is a page and nothing else.
+struct Alone {
+    /// As the workflow rendered them.
+    manifests: String,
+    /// What is configured of its check.
+    check: &'static str,
 }
 
 /// What CI built, and from what.
@@ -117,6 +127,7 @@ impl Stage {
             pull: None,
             pull_login: Default::default(),
             changes: Vec::new(),
+            alone: None,
             overlay: None,
             sections: String::new(),
             database: String::new(),
@@ -223,12 +234,21 @@ impl Stage {
         })
     }
 
-    /// Builds the page of the pull request's head once more, so that it crashes.
-    pub(crate) async fn ci_builds_a_crashing_page(&self, built: &Built) -> anyhow::Result<()> {
+    /// Builds the page of the pull request's head once more, as a shell script.
+    pub(crate) async fn ci_builds_a_script(&self, page: &Script) -> anyhow::Result<()> {
+        let number = self.number()?;
+        let head = self.repository.head_of(number);
+        let test_merge = self.repository.merge_commit_of(number);
+        let test_merge = test_merge.context("the pull request conflicts with its base")?;
         let folder = self.folder.path();
         self.ground
-            .publish_crashing_page(&built.test_merge, &built.head, folder)
+            .publish_script(page, &test_merge, &head, folder)
             .await
+    }
+
+    /// From now on the preview is the page alone, of these manifests, and its page is checked where `check` says so.
+    pub(crate) fn is_the_page_alone(&mut self, manifests: String, check: &'static str) {
+        self.alone = Some(Alone { manifests, check });
     }
 
     /// Builds and pushes the example; GitHub's package list hears of it, as ghcr tells it.

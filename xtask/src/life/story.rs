@@ -124,6 +124,12 @@ async fn a_container_that_crashes_is_told_long_before_the_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everything_that_goes_wrong_is_told_with_its_class() {
+    let (mut stage, _folder) = stage().await;
+    broken::everything_goes_wrong(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_pull_request_leaves_as_it_was_is_not_built_again() {
     let (mut stage, _folder) = stage().await;
     unchanged::the_page_alone_is_built(&mut stage)

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use preview_actions::{Failed, Runner};
+use preview_core::health::FailureClass;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
@@ -44,10 +45,11 @@ pub(super) async fn build(runner: &Runner, root: &Path, folder: &str) -> Result<
         let patience = PATIENCE.min(left);
         let said = tokio::time::timeout(patience, hear(child, &by)).await;
         let text = said.map_err(|_| {
-            Failed::Outside(format!(
+            let error = format!(
                 "{by} was not done after {} s; run it yourself in a checkout of the base branch",
                 patience.as_secs()
-            ))
+            );
+            Failed::Outside(FailureClass::Timeout, error)
         })??;
         Ok(Rendered { by, text })
     };
@@ -91,8 +93,12 @@ fn start(runner: &Runner, root: &Path, folder: &str) -> Result<(Child, String), 
 /// What it says, when it ends well.
 async fn hear(mut child: Child, by: &str) -> Result<String, Failed> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
+    let broken = |what: &str, error: std::io::Error| {
+        let error = format!("cannot {what} {by}: {error}; run this again");
+        Failed::Outside(FailureClass::Runner, error)
+    };
     let (out, words) = tokio::try_join!(up_to(out, MOST + 1), up_to(err, WORDS))
-        .map_err(|error| Failed::Outside(format!("cannot hear {by}: {error}; run this again")))?;
+        .map_err(|error| broken("hear", error))?;
     if out.len() as u64 > MOST {
         let most = MOST >> 20;
         return Err(Failed::Misused(format!(
@@ -100,8 +106,7 @@ async fn hear(mut child: Child, by: &str) -> Result<String, Failed> {
         )));
     }
     let status = child.wait().await;
-    let status =
-        status.map_err(|error| Failed::Outside(format!("cannot wait for {by}: {error}")))?;
+    let status = status.map_err(|error| broken("wait for", error))?;
     if !status.success() {
         let words = String::from_utf8_lossy(&words);
         let words: Vec<&str> = words

@@ -155,13 +155,13 @@ async fn an_unreachable_cluster_is_told_here_and_on_the_pull_request() {
     <!-- preview-environments:comment -->
     ## 🚀 Preview Environment
 
-    **Status**: ❌ Failed
+    **Status**: ❌ Failed — looking whether it can be deployed after [time]
     **Last Updated**: [now]
     **Commit**: [head]
 
     ---
 
-    **What failed**: read Namespace/preview-pr-7: cannot reach http:&#8203;//127.0.0.1:1: client error (Connect): tcp connect error: Connection refused (os error 111); check KUBECONFIG and that the cluster is up
+    **What failed**: cluster failed — read Namespace/preview-pr-7: cannot reach http:&#8203;//127.0.0.1:1: client error (Connect): tcp connect error: Connection refused (os error 111); check KUBECONFIG and that the cluster is up
     **Who acts**: whoever operates the previews
 
     [The run and its log](https://github.com/acme/shop/actions/runs/100/attempts/1)

@@ -75,7 +75,7 @@ async fn a_page_that_answers_something_else_is_told_by_what_it_says() {
     <!-- preview-environments:comment -->
     ## 🚀 Preview Environment
 
-    **Status**: ❌ Failed
+    **Status**: ❌ Failed — checking that it answers after [time]
     **Last Updated**: [now]
     **Commit**: [head]
 
@@ -126,7 +126,7 @@ async fn a_page_that_only_the_cluster_sees_is_a_matter_of_its_route() {
     <!-- preview-environments:comment -->
     ## 🚀 Preview Environment
 
-    **Status**: ❌ Failed
+    **Status**: ❌ Failed — checking that it answers after [time]
     **Last Updated**: [now]
     **Commit**: [head]
 

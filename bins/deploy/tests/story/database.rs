@@ -90,7 +90,7 @@ async fn a_migration_that_fails_leaves_the_previous_version_serving_and_is_tried
     <!-- preview-environments:comment -->
     ## 🚀 Preview Environment
 
-    **Status**: ❌ Failed
+    **Status**: ❌ Failed — migrating the database after [time]
     **URL**: https://7.pr.example.com
     **Last Updated**: [now]
     **Commit**: [head]

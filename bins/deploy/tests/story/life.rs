@@ -363,7 +363,7 @@ async fn a_container_that_crashes_is_told_with_its_pod_and_its_last_words() {
     <!-- preview-environments:comment -->
     ## 🚀 Preview Environment
 
-    **Status**: ❌ Failed
+    **Status**: ❌ Failed — rolling out after [time]
     **Last Updated**: [now]
     **Commit**: [head]
 

@@ -5,6 +5,7 @@
 mod bad_input;
 mod checks;
 mod database;
+mod failures;
 mod golden;
 mod isolation;
 mod life;

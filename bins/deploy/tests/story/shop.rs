@@ -313,12 +313,17 @@ namespace = "shop"
             .plain(&comments[0].1)
             .replace(&head, "[head]")
             .replace(&head[..7], "[head]");
-        let lines = text
-            .lines()
-            .map(|line| match line.strip_prefix("**Last Updated**: ") {
-                Some(_) => "**Last Updated**: [now]",
-                None => line,
-            });
+        let lines = text.lines().map(|line| {
+            if line.starts_with("**Last Updated**: ") {
+                return "**Last Updated**: [now]".to_owned();
+            }
+            match line.split_once(" after ") {
+                Some((failed, _)) if failed.starts_with("**Status**: ❌ Failed — ") => {
+                    format!("{failed} after [time]")
+                }
+                _ => line.to_owned(),
+            }
+        });
         lines.collect::<Vec<_>>().join("\n")
     }
 

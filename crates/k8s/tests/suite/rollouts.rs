@@ -157,13 +157,15 @@ pub(crate) async fn what_is_not_ready_in_time_is_told_with_what_it_waits_for(sta
         .apply(vec![stage.deployment("web", Behaviour::NeverReady)])
         .await;
     let failure = failure(stage.rollout(&web(), stage.backend.moment).await);
-    assert_eq!(failure.class, FailureClass::Timeout, "{failure}");
+    assert_eq!(failure.class, FailureClass::Probe, "{failure}");
     assert!(
         failure.pod.as_ref().unwrap().starts_with("web-"),
         "{failure}"
     );
     assert!(
-        failure.message.starts_with("running and not ready"),
+        failure
+            .message
+            .starts_with("running and not ready: Readiness probe failed"),
         "{failure}"
     );
 
@@ -171,6 +173,104 @@ pub(crate) async fn what_is_not_ready_in_time_is_told_with_what_it_waits_for(sta
     stage.apply(vec![hasty(stage, Behaviour::NeverReady)]).await;
     let failure = self::failure(stage.rollout(&web(), PATIENT).await);
     assert_eq!(failure.class, FailureClass::Probe, "{failure}");
+    assert!(
+        failure.message.starts_with("Readiness probe failed")
+            && failure.message.contains("has timed out progressing"),
+        "{failure}"
+    );
+}
+
+pub(crate) async fn a_registry_that_does_not_answer_is_given_time(stage: &Stage) {
+    stage.create().await;
+    // Nobody listens at that port.
+    let container = json!({ "name": "main", "image": "127.0.0.1:1/example/web:1" });
+    stage.apply(vec![deployment("web", container)]).await;
+    let started = Instant::now();
+    let failure = failure(stage.rollout(&web(), stage.backend.moment).await);
+    assert!(
+        started.elapsed() >= stage.backend.moment,
+        "it may answer yet: {failure}"
+    );
+    assert_eq!(failure.class, FailureClass::Image, "{failure}");
+    assert!(failure.message.contains("connection refused"), "{failure}");
+    assert_eq!(failure.log, Vec::<String>::new());
+    let events = failure.events.join("\n");
+    assert!(events.contains("Warning Failed Pod/web-"), "{events}");
+}
+
+pub(crate) async fn a_pod_that_no_node_takes_is_told_by_the_scheduler(stage: &Stage) {
+    stage.create().await;
+    let mut hasty = hasty(stage, Behaviour::Runs).into_body();
+    hasty["spec"]["template"]["spec"]["nodeSelector"] = json!({ "example.com/gpu": "many" });
+    let web = manifest(Kind::Deployment, "web", json!({ "spec": hasty["spec"] }));
+    stage.apply(vec![web]).await;
+    let failure = failure(stage.rollout(&self::web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Scheduling, "{failure}");
+    assert!(failure.message.contains("nodes are available"), "{failure}");
+    let events = failure.events.join("\n");
+    assert!(
+        events.contains("Warning FailedScheduling Pod/web-"),
+        "{events}"
+    );
+}
+
+pub(crate) async fn a_config_map_that_is_mounted_and_missing_is_told_by_name(stage: &Stage) {
+    stage.create().await;
+    let mut body = stage.deployment("web", Behaviour::Runs).into_body();
+    let pod = &mut body["spec"]["template"]["spec"];
+    pod["volumes"] = json!([{ "name": "settings", "configMap": { "name": "app-settings" } }]);
+    pod["containers"][0]["volumeMounts"] =
+        json!([{ "name": "settings", "mountPath": "/settings" }]);
+    let web = manifest(Kind::Deployment, "web", json!({ "spec": body["spec"] }));
+    stage.apply(vec![web]).await;
+    let failure = failure(stage.rollout(&self::web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Configuration, "{failure}");
+    assert!(
+        failure
+            .message
+            .contains(r#"configmap "app-settings" not found"#),
+        "{failure}"
+    );
+}
+
+pub(crate) async fn a_claim_that_nobody_provides_for_is_told_with_its_events(stage: &Stage) {
+    stage.create().await;
+    let claim = json!({ "spec": {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "made-of-cheese",
+        "resources": { "requests": { "storage": "8Mi" } },
+    }});
+    let mut body = hasty(stage, Behaviour::Runs).into_body();
+    body["spec"]["template"]["spec"]["volumes"] =
+        json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }]);
+    let wave = vec![
+        manifest(Kind::PersistentVolumeClaim, "data", claim),
+        manifest(Kind::Deployment, "web", json!({ "spec": body["spec"] })),
+    ];
+    stage.apply(wave).await;
+    let failure = failure(stage.rollout(&web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Volume, "{failure}");
+    let events = failure.events.join("\n");
+    assert!(
+        events.contains("ProvisioningFailed PersistentVolumeClaim/data")
+            && events.contains("made-of-cheese"),
+        "{events}"
+    );
+}
+
+pub(crate) async fn a_secret_that_a_container_prints_is_not_shown(stage: &Stage) {
+    stage.create().await;
+    let password = json!({ "stringData": { "PASSWORD": "hunter2-and-more" } });
+    let mut container = stage.container(Behaviour::Blabs);
+    container["envFrom"] = json!([{ "secretRef": { "name": "app-secret" } }]);
+    let wave = vec![
+        manifest(Kind::Secret, "app-secret", password),
+        deployment("web", container),
+    ];
+    stage.apply(wave).await;
+    let failure = failure(stage.rollout(&web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Crash, "{failure}");
+    assert_eq!(failure.log, ["cannot log in with ***"]);
 }
 
 pub(crate) async fn a_workload_that_is_not_there_is_told(stage: &Stage) {

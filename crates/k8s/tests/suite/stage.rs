@@ -48,6 +48,8 @@ pub(crate) enum Behaviour {
     NeverReady,
     /// It prints `cannot reach the database` and ends with exit code 3.
     Crashes,
+    /// It prints `cannot log in with` and its variable `PASSWORD`, and ends with exit code 3.
+    Blabs,
     /// It uses more memory than its limit.
     Hungry,
     /// It ends well.

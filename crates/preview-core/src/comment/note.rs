@@ -27,10 +27,19 @@ pub enum Note {
     DatabaseRebuilt(Rebuild),
     /// A run that failed half-way may have applied migrations that are others now: the database was kept all the same.
     MigrationsInDoubt(Divergence),
-    /// The deploy failed before it touched what serves.
+    /// The deploy failed, and what was there before serves.
     PreviousServes {
-        /// The commit H that serves.
-        commit: CommitSha,
+        /// The commit H that serves, where that is known.
+        commit: Option<CommitSha>,
+    },
+    /// The deploy failed half-way: parts of the preview are of the previous version, and others of this one.
+    Mixed {
+        /// Components of which the previous version serves.
+        previous: Vec<ComponentName>,
+        /// Components of which this version serves.
+        new: Vec<ComponentName>,
+        /// Components of which nothing serves.
+        none: Vec<ComponentName>,
     },
     /// CI built no image of a component that the pull request leaves as it was.
     Unchanged {
@@ -75,10 +84,18 @@ impl fmt::Display for Note {
                 "{since}, and a run that failed may have applied it as it was before. The database was kept; where it does \
                  not fit, `--reset-database` makes it afresh."
             ),
-            Self::PreviousServes { commit } => {
+            Self::PreviousServes { commit: Some(commit) } => {
                 let commit = commit.short();
                 write!(f, "The previous version, {commit}, still serves.")
             }
+            Self::PreviousServes { commit: None } => {
+                f.write_str("The previous version still serves.")
+            }
+            Self::Mixed {
+                previous,
+                new,
+                none,
+            } => mixed([("the previous version", previous), ("this version", new), ("nothing", none)], f),
             Self::Unchanged { component, tested } => write!(
                 f,
                 "{} is as it was and was not built again: its image is the one that was tested with {tested}.",
@@ -107,6 +124,17 @@ impl fmt::Display for Note {
             }
         }
     }
+}
+
+/// Which version serves of which components.
+fn mixed(versions: [(&str, &Vec<ComponentName>); 3], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let some = versions.into_iter().filter(|(_, of)| !of.is_empty());
+    let parts = some.map(|(version, of)| {
+        let of = listed(of.iter().map(display_name));
+        format!("of {of} {version} serves")
+    });
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    write!(f, "The update stopped half-way: {parts}.")
 }
 
 /// Which manifests of a pull request are not in its preview, as far as that can be known.

@@ -43,6 +43,7 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Gateway>(&["gateway"]),
         level::<file::Checks>(&["checks"]),
         level::<file::Registry>(&["registry"]),
+        level::<file::Access>(&["access"]),
         level::<file::Promote>(&["promote"]),
         level::<file::Target>(&["promote", "targets", "[]"]),
         level::<file::Workload>(&["promote", "targets", "[]", "workloads", "[]"]),

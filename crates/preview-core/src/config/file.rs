@@ -60,6 +60,9 @@ pub(super) struct File {
     /// How images are read.
     #[serde(default)]
     pub(super) registry: Registry,
+    /// Who may look into previews.
+    #[serde(default)]
+    pub(super) access: Access,
     /// Where a merged pull request goes.
     #[serde(default)]
     pub(super) promote: Promote,
@@ -272,6 +275,17 @@ pub(super) struct Registry {
     /// Registries, as `host` or `host:port`, that are spoken to over plain HTTP.
     #[serde(default)]
     pub(super) plain_http: BTreeSet<String>,
+}
+
+/// Who may look into previews.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Access {
+    /// How somebody gets access to the cluster, such as `ask in #platform, or https://wiki.example.com/kubectl`. It stands
+    /// in the comment of a failure, beside the command that shows more.
+    #[cfg_attr(feature = "schema", schemars(length(max = 300)))]
+    pub(super) hint: Option<String>,
 }
 
 /// Where a merged pull request goes.

@@ -54,6 +54,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             .map(|written| routes::gateway(&source, written))
             .transpose()?,
         checks: checks::settings(&source, &written.checks)?,
+        access_hint: access_hint(&source, written.access.hint)?,
         promote: Promote::default(),
     };
     if config.capacity == 0 {
@@ -88,6 +89,15 @@ pub(super) fn check(
     } else {
         Err(source.wrong(key, problem))
     }
+}
+
+fn access_hint(source: &Source<'_>, hint: Option<String>) -> Result<Option<String>, ConfigError> {
+    if let Some(hint) = &hint {
+        let fits = !hint.trim().is_empty() && hint.lines().count() == 1 && hint.len() <= 300;
+        let problem = "it stands in a comment: write one line of at most 300 characters";
+        check(source, fits, &["access", "hint"], problem)?;
+    }
+    Ok(hint)
 }
 
 fn deadline(source: &Source<'_>, text: &str) -> Result<Duration, ConfigError> {

@@ -182,6 +182,7 @@ fn everything_has_a_default_but_names_images_and_hosts() {
         checks: ChecksSettings {
             connect_to: None,
         },
+        access_hint: None,
         promote: Promote {
             unsigned_records: false,
             targets: [],
@@ -252,7 +253,7 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
 
 #[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
-    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, manifests, quota, tls, network, ingress, gateway, checks, registry, promote");
+    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, manifests, quota, tls, network, ingress, gateway, checks, registry, access, promote");
     insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, unchanged, port, replicas, host, path, check, readiness, env, migrate, seed, resources");
 }
 
@@ -294,6 +295,11 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
         ("[database]", "[database]\nname = \"Shop\""),
         ("[database]", "[database]\nsize = \"big\""),
         ("[database]", "[quota]\nstorage = \"big\"\n[database]"),
+        ("[database]", "[access]\nhint = \"\"\n[database]"),
+        (
+            "[database]",
+            "[access]\nhint = \"ask\\nsomebody\"\n[database]",
+        ),
         ("[database]\n", ""),
         (
             "[database]",
@@ -343,6 +349,8 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
     preview.toml:14: database.name: no plain name; use a-z, 0-9 and _, at most 63, and a letter first
     preview.toml:14: database.size: "big" is not an amount of bytes such as "512Mi" or "1Gi"
     preview.toml:14: quota.storage: "big" is not an amount of bytes such as "512Mi" or "1Gi"
+    preview.toml:14: access.hint: it stands in a comment: write one line of at most 300 characters
+    preview.toml:14: access.hint: it stands in a comment: write one line of at most 300 characters
     preview.toml:10: components.api.migrate: there is no database; describe one as [database], if with no keys at all
     preview.toml:14: registry.plain_http: "http://x" is no registry; write it like registry.example.com:5000
     preview.toml:14: ingress.class: no name of a Kubernetes object: a-z, 0-9, - and dots

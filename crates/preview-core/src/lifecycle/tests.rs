@@ -221,14 +221,8 @@ fn the_first_thing_that_is_not_complete_says_how_far_a_preview_is() {
         desired: 1,
     };
     let failed = || {
-        Rollout::Failed(Failure {
-            class: FailureClass::Crash,
-            workload: ObjectName::new(Kind::Deployment, "web"),
-            pod: None,
-            container: None,
-            message: String::new(),
-            log: Vec::new(),
-        })
+        let web = ObjectName::new(Kind::Deployment, "web");
+        Rollout::Failed(Failure::new(FailureClass::Crash, &web, ""))
     };
     let phase = |rollouts: Vec<(Kind, Rollout)>, ran_before: bool| {
         let mut namespace = namespace(Some(Claim::Held));

@@ -16,7 +16,7 @@ pub enum Behaviour {
     Crash {
         /// Its exit code.
         exit_code: i32,
-        /// Lines of its log.
+        /// Lines of its log, in which `$(NAME)` is a variable of its environment.
         log: Vec<String>,
     },
     /// It is ended for using more memory than its limit, each time.

@@ -37,7 +37,7 @@ pub(super) fn of(state: &State, pod: &Value, container: &Value) -> Result<Variab
 }
 
 /// `$(NAME)` of a variable before this one.
-fn expanded(text: &str, variables: &Variables) -> String {
+pub(super) fn expanded(text: &str, variables: &Variables) -> String {
     let all = variables.iter();
     all.fold(text.to_owned(), |text, (name, value)| {
         text.replace(&format!("$({name})"), value)

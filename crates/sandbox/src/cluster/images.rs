@@ -1,4 +1,5 @@
-//! Pulling images: from the registries that are known; all other images are taken to be there.
+//! Pulling images: from the registries that are known; all other images are taken to be there, but for those of this
+//! machine, where nobody else listens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,17 +33,25 @@ pub(super) fn pull(
     secrets: &[&str],
 ) -> Result<Pulled, Failed> {
     let reference = parse(image).ok_or_else(|| invalid(image))?;
-    let Some(registry) = state.registries.iter().find(|r| r.host() == reference.host) else {
-        return Ok(Pulled {
-            id: reference.pinned(&assumed_digest(image)),
-            revision: None,
-        });
-    };
     let failed = |code: &str, why: &str| Failed {
         reason: "ErrImagePull",
         message: format!(
             "rpc error: code = {code} desc = failed to pull and unpack image {image:?}: {why}"
         ),
+    };
+    let Some(registry) = state.registries.iter().find(|r| r.host() == reference.host) else {
+        if reference.host.starts_with("127.0.0.1:") {
+            let (host, name, wanted) = (reference.host, &reference.name, &reference.wanted);
+            let why = format!(
+                "failed to resolve reference {image:?}: failed to do request: Head \
+                 \"https://{host}/v2/{name}/manifests/{wanted}\": dial tcp {host}: connect: connection refused"
+            );
+            return Err(failed("Unknown", &why));
+        }
+        return Ok(Pulled {
+            id: reference.pinned(&assumed_digest(image)),
+            revision: None,
+        });
     };
     let login = login(state, namespace, secrets, reference.host);
     let known = registry.account();

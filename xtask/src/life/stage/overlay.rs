@@ -8,7 +8,7 @@ use preview_core::outcome::{Program, ResultFile};
 
 use super::{
     super::repository::SECOND_EDITION,
-    Stage,
+    Alone, Stage,
     runs::{Event, USUAL_PATH},
     short, write,
 };
@@ -67,6 +67,10 @@ impl Stage {
 
     /// Puts the manifests into the checkout; gives the arguments that the workflow adds.
     pub(super) fn check_manifests_out(&self, folder: &Path) -> anyhow::Result<Vec<String>> {
+        if let Some(Alone { manifests, .. }) = &self.alone {
+            write(&folder.join("rendered.yaml"), manifests)?;
+            return Ok(vec!["--manifests".to_owned(), "rendered.yaml".to_owned()]);
+        }
         let Some(more) = self.overlay else {
             return Ok(Vec::new());
         };

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     super::programs::{Ended, Step, is_secret},
-    Stage, write,
+    Alone, Stage, write,
 };
 
 /// No secret: it signs records on a GitHub that ends with the play.
@@ -39,9 +39,10 @@ impl Stage {
     pub(crate) async fn deploy_in_vain(&mut self) -> anyhow::Result<(Failure, Duration)> {
         let ended = self.run(Program::Deploy, Event::WorkflowRun).await?;
         let result = ended.with(3, "failed")?.result;
-        let failure = result
-            .failure
-            .context("preview-deploy does not say what failed")?;
+        let reason = result.reason;
+        let failure = result.failure.with_context(|| {
+            format!("preview-deploy does not say what of the preview failed: {reason}")
+        })?;
         Ok((failure, Duration::from_millis(result.took_ms)))
     }
 
@@ -162,6 +163,13 @@ impl Stage {
     /// The example's own `preview.toml`, with the places of this play.
     fn configuration(&self) -> anyhow::Result<String> {
         let (name, registry) = (self.name, &self.ground.registry);
+        if let Some(Alone { check, .. }) = &self.alone {
+            return Ok(format!(
+                "namespace = \"{name}-pr-{{pr}}\"\ndeadline = \"3m\"\nhost = \"{{pr}}.pr.example.com\"\n\n\
+                 [components.web]\nimage = \"{}\"\n{check}\n\n[registry]\nplain_http = [\"{registry}\"]\n",
+                self.ground.image("web")
+            ));
+        }
         let mut text = format!(
             "namespace = \"{name}-pr-{{pr}}\"\ndeadline = \"5m\"\n\n{}",
             match self.overlay {

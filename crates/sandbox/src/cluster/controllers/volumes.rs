@@ -57,6 +57,8 @@ fn bind(state: &mut State, key: &Key, claim: &Value) {
         .unwrap_or_default();
     let Some(policy) = state.classes.get(class).cloned() else {
         // Nobody makes volumes of this class.
+        let message = format!("storageclass.storage.k8s.io {class:?} not found");
+        event(state, claim, "Warning", "ProvisioningFailed", &message);
         return;
     };
     if claim["spec"]["dataSource"].is_object() {

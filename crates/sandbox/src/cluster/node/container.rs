@@ -272,10 +272,12 @@ impl Container {
             self.restarts += 1;
             self.previous = self.log.take();
         }
-        self.log = Some(match behaviour {
+        let log = match behaviour {
             Behaviour::Fine { log } | Behaviour::Crash { log, .. } => log,
             _ => Vec::new(),
-        });
+        };
+        let said = |line: &String| environment::expanded(line, &self.env);
+        self.log = Some(log.iter().map(said).collect());
         self.phase = Phase::Running;
         self.state = json!({ "running": { "startedAt": time::now() } });
         self.next = Some(now + STEP);
