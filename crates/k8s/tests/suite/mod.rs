@@ -56,6 +56,7 @@ macro_rules! every_story {
             a_namespace_cannot_be_applied,
             a_job_that_exists_is_left_alone,
             a_misspelt_field_is_refused_by_name,
+            a_probe_of_another_kind_takes_the_place_of_the_one_before,
             a_dry_run_tells_what_would_change_and_changes_nothing,
             a_dry_run_is_refused_as_the_real_thing_would_be,
             what_would_be_pruned_is_told,

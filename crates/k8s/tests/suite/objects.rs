@@ -10,7 +10,7 @@ use preview_k8s::{Change, Error, Fenced};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::stage::{Behaviour, Stage, config_map, manifest, volume_claim};
+use super::stage::{Behaviour, Stage, config_map, deployment, manifest, volume_claim};
 
 pub(crate) async fn what_is_applied_is_created_then_unchanged_then_changed(stage: &Stage) {
     stage.create().await;
@@ -216,4 +216,20 @@ pub(crate) async fn a_secret_is_read_and_not_shown(stage: &Stage) {
     assert!(!format!("{password:?}").contains("correct"));
     assert!(read("app-secret", "OTHER").await.unwrap().is_none());
     assert!(read("other", "DATABASE_PASSWORD").await.unwrap().is_none());
+}
+
+pub(crate) async fn a_probe_of_another_kind_takes_the_place_of_the_one_before(stage: &Stage) {
+    stage.create().await;
+    for asks in [
+        json!({ "httpGet": { "path": "/ready", "port": 8080 } }),
+        json!({ "tcpSocket": { "port": 8080 } }),
+    ] {
+        let mut container = stage.container(Behaviour::Runs);
+        container["readinessProbe"] = asks;
+        stage.apply(vec![deployment("web", container)]).await;
+    }
+    let web = stage.object(Kind::Deployment, "web").await.unwrap();
+    let probe = &web["spec"]["template"]["spec"]["containers"][0]["readinessProbe"];
+    assert_eq!(probe.get("httpGet"), None, "{probe}");
+    assert_eq!(probe["tcpSocket"]["port"], 8080, "{probe}");
 }

@@ -62,9 +62,9 @@ pub(crate) async fn a_claim_of_a_snapshot_waits_for_a_volume_that_is_meant_for_i
     let Rollout::Failed(failure) = stage.rollout(&database, stage.backend.moment).await else {
         panic!("nobody restores its volume")
     };
-    assert_eq!(failure.class, FailureClass::Timeout);
+    assert_eq!(failure.class, FailureClass::Volume);
     let (why, _) = failure.message.split_once(". ").unwrap();
-    assert_snapshot!(why, @"not scheduled: 0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims");
+    assert_snapshot!(why, @"0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims");
 
     restore(stage).await;
     let complete = Rollout::Complete {

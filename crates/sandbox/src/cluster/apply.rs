@@ -95,13 +95,26 @@ pub(super) fn merge(
     // An item goes before its parts: without its key it would not be found.
     for path in before.iter().filter(|path| !wanted.contains(*path)) {
         if !others.iter().any(|other| other.starts_with(path)) {
-            fields::remove(&mut merged, path);
+            fields::remove(&mut merged, whole(path, &wanted, &others));
         }
     }
 
     managers::settle(&mut all, us);
     managers::write(resource, &mut merged, &all);
     Ok(merged)
+}
+
+/// What goes with a field of the spec: the largest part around it of which nobody wants anything. What the server filled
+/// in there, such as the `scheme` of a probe that is of another kind now, does not keep it.
+fn whole<'a>(path: &'a [Step], wanted: &Fields, others: &Fields) -> &'a [Step] {
+    let of_spec = matches!(path.first(), Some(Step::Field(top)) if top == "spec");
+    let is_unwanted = |part: &[Step]| {
+        let mut all = wanted.iter().chain(others);
+        !all.any(|field| field.starts_with(part))
+    };
+    let parts = (2..path.len()).map(|length| &path[..length]);
+    let mut parts = parts.filter(|part| of_spec && is_unwanted(part));
+    parts.next().unwrap_or(path)
 }
 
 /// An item of a list is shared by all who name it; only what is in it can be disputed.
