@@ -112,7 +112,7 @@ impl GitHub {
     }
 
     /// Makes our comment with this hidden marker say `body`: creates it, changes it, or leaves it when it says so
-    /// already (a change notifies nobody).
+    /// already (a change notifies nobody). Two that create it at the same time leave one.
     ///
     /// The marker is put before the body where the body does not hold it. A body beyond [`COMMENT_BUDGET`] is cut, and
     /// says so.
@@ -126,14 +126,35 @@ impl GitHub {
         body: &str,
     ) -> Result<CommentOutcome, Error> {
         let body = fitted(marker, body);
-        let Some(old) = self.comment(pr, marker).await? else {
-            let comment = self.create_comment(pr, marker, &body).await?;
-            return Ok(CommentOutcome {
-                comment,
-                change: Change::Created,
-            });
+        let old = match self.comment(pr, marker).await? {
+            Some(old) => old,
+            None => {
+                let made = self.create_comment(pr, marker, &body).await?;
+                // Another run may have found none at the same time.
+                match self.comment(pr, marker).await? {
+                    Some(older) if older.id != made.id => {
+                        self.delete_comment(pr, made.id).await?;
+                        older
+                    }
+                    _ => {
+                        return Ok(CommentOutcome {
+                            comment: made,
+                            change: Change::Created,
+                        });
+                    }
+                }
+            }
         };
-        if same_text(&old.body, &body) {
+        self.rewrite_comment(pr, old, &body).await
+    }
+
+    async fn rewrite_comment(
+        &self,
+        pr: PrNumber,
+        old: Comment,
+        body: &str,
+    ) -> Result<CommentOutcome, Error> {
+        if same_text(&old.body, body) {
             return Ok(CommentOutcome {
                 comment: old,
                 change: Change::Unchanged,
@@ -154,6 +175,15 @@ impl GitHub {
             comment: wire.into(),
             change: Change::Updated,
         })
+    }
+
+    async fn delete_comment(&self, pr: PrNumber, id: u64) -> Result<(), Error> {
+        let call = Call::delete(
+            self.path(format_args!("/issues/comments/{id}")),
+            format!("delete comment {id} on pull request #{pr} of {}", self.slug),
+            NEEDS,
+        );
+        self.transport.done(&call).await.map(drop)
     }
 
     async fn create_comment(

@@ -24,6 +24,7 @@ mod records;
 mod statuses;
 mod text;
 mod transport;
+mod workflows;
 
 pub use client::{GitHub, Repository, Settings};
 pub use comments::{COMMENT_BUDGET, Change, Comment, CommentOutcome};

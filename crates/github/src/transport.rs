@@ -152,6 +152,18 @@ impl Transport {
         Ok(found(answer)?.is_some())
     }
 
+    /// Sends what must not be carried out twice and cannot be looked for afterwards: it is repeated only where it was
+    /// surely not carried out.
+    pub(crate) async fn sent(&self, call: &Call) -> Result<(), Error> {
+        let sent = self.repeated(|| async {
+            match self.send(call).await {
+                Err(error) if error.may_have_landed() => Ok(Err(error)),
+                answer => answer.map(Ok),
+            }
+        });
+        sent.await?.map(drop)
+    }
+
     /// All items of a list, over all pages.
     pub(crate) async fn pages<T: DeserializeOwned>(&self, call: &Call) -> Result<Vec<T>, Error> {
         let mut items = Vec::new();

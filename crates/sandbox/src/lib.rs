@@ -7,10 +7,12 @@
 //! The servers know nothing of our adapters or rules: they model the outside world, in its own words.
 
 pub mod cluster;
+mod gate;
 pub mod github;
 pub mod registry;
 mod server;
 mod world;
 
+pub use gate::Gate;
 pub use server::{Exchange, Fault, Traffic};
 pub use world::World;

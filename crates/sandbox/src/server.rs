@@ -13,6 +13,8 @@ use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::gate::Gate;
+
 /// One request and what was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
@@ -115,12 +117,14 @@ impl Traffic {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) traffic: Traffic,
-    task: JoinHandle<()>,
+    router: Router,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.task.abort();
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -135,15 +139,25 @@ impl Server {
         let address = listener.local_addr()?;
         let traffic = Traffic::default();
         let router = router.layer(middleware::from_fn_with_state(traffic.clone(), observe));
+        let served = router.clone();
         let task = tokio::spawn(async move {
             // Serving ends with the task; `axum::serve` itself never returns an error.
-            let _ = axum::serve(listener, router).await;
+            let _ = axum::serve(listener, served).await;
         });
         Ok(Self {
             address,
             traffic,
-            task,
+            router,
+            tasks: Mutex::new(vec![task]),
         })
+    }
+
+    /// The base URL of another way to the same server, behind `gate`.
+    pub(crate) async fn through(&self, gate: &Gate) -> std::io::Result<String> {
+        let (url, task) = gate.before(self.router.clone()).await?;
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.push(task);
+        Ok(url)
     }
 
     /// `http://127.0.0.1:PORT`.

@@ -23,6 +23,7 @@ mod files;
 mod history;
 mod labels;
 mod pulls;
+mod workflows;
 
 const MARKER: &str = "<!-- preview -->";
 
@@ -73,12 +74,16 @@ impl Stage {
 }
 
 fn client(server: &sandbox::github::GitHub, token: &str) -> GitHub {
+    client_at(&server.url(), token)
+}
+
+fn client_at(url: &str, token: &str) -> GitHub {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let deadline = Instant::now() + Duration::from_secs(30);
     let slug = "acme/shop".parse().unwrap();
     GitHub::connect(Settings {
         first_pause: Duration::from_millis(1),
-        ..Settings::new(server.url(), SecretString::from(token), slug, deadline)
+        ..Settings::new(url, SecretString::from(token), slug, deadline)
     })
     .unwrap()
 }

@@ -148,6 +148,14 @@ impl Cluster {
         self.server.url()
     }
 
+    /// The base URL of another way to the server, behind `gate`: for [`Self::kubeconfig_at`].
+    ///
+    /// # Errors
+    /// When no loopback port can be bound.
+    pub async fn through(&self, gate: &crate::Gate) -> std::io::Result<String> {
+        self.server.through(gate).await
+    }
+
     /// The log of exchanges, and the place to plan faults.
     #[must_use]
     pub fn traffic(&self) -> crate::Traffic {
@@ -163,12 +171,18 @@ impl Cluster {
     /// A kubeconfig of that account.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
+        self.kubeconfig_at(&self.url())
+    }
+
+    /// A kubeconfig of that account for a way to the server.
+    #[must_use]
+    pub fn kubeconfig_at(&self, url: &str) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: sandbox\n\
              clusters:\n- name: sandbox\n  cluster:\n    server: {}\n\
              users:\n- name: sandbox\n  user:\n    token: {}\n\
              contexts:\n- name: sandbox\n  context:\n    cluster: sandbox\n    user: sandbox\n",
-            self.url(),
+            url,
             self.token()
         )
     }

@@ -93,6 +93,14 @@ impl GitHub {
         self.server.url()
     }
 
+    /// The base URL of another way to the server, behind `gate`.
+    ///
+    /// # Errors
+    /// When no loopback port can be bound.
+    pub async fn through(&self, gate: &crate::Gate) -> std::io::Result<String> {
+        self.server.through(gate).await
+    }
+
     /// The log of exchanges, and the place to plan faults. Planned faults are not judged.
     #[must_use]
     pub fn traffic(&self) -> crate::Traffic {

@@ -74,6 +74,7 @@ pub(super) fn add_repo(
         statuses: Vec::new(),
         environments: Vec::new(),
         workflows: vec!["ci.yml".to_owned()],
+        dispatch_inputs: BTreeMap::new(),
         runs: BTreeMap::new(),
         dispatches: Vec::new(),
         collaborators: BTreeMap::new(),

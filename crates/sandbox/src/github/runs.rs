@@ -256,6 +256,9 @@ fn dispatch(state: &mut State, id: u64, call: &Call) -> Answer {
     let Some(sha) = repo.branches.get(&branch).cloned() else {
         return Answer::error(422, &format!("No ref found for: {reference}"));
     };
+    if let Some(refusal) = undeclared(repo, &workflow, &call.body["inputs"]) {
+        return Answer::error(422, &refusal);
+    }
     let run = new_run(
         state,
         id,
@@ -285,6 +288,21 @@ fn dispatch(state: &mut State, id: u64, call: &Call) -> Answer {
         "run_url": format!("{}/actions/runs/{run}", call.url),
         "html_url": format!("https://github.com/{}/actions/runs/{run}", repo.slug()),
     }))
+}
+
+/// What is wrong with a dispatch of a workflow with these inputs, in GitHub's words.
+fn undeclared(repo: &Repo, workflow: &str, inputs: &Value) -> Option<String> {
+    let Some(declared) = repo.dispatch_inputs.get(workflow) else {
+        return Some("Workflow does not have 'workflow_dispatch' trigger".to_owned());
+    };
+    let given = inputs
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name);
+    let unexpected: Vec<&String> = given.filter(|name| !declared.contains(name)).collect();
+    let told = || format!("Unexpected inputs provided: {}", json!(unexpected));
+    (!unexpected.is_empty()).then(told)
 }
 
 /// Adds a queued run of a branch of the repository itself; returns its id.

@@ -129,9 +129,18 @@ impl Repository {
         repo(&mut self.lock(), self.id).dispatches.clone()
     }
 
-    /// Adds a workflow file, so that it can be dispatched and run. `ci.yml` is there already.
+    /// Adds a workflow file, so that it can be run. `ci.yml` is there already.
     pub fn add_workflow(&self, file: &str) {
         add_workflow(&mut self.lock(), self.id, file);
+    }
+
+    /// Adds a workflow file with the trigger `workflow_dispatch` and these inputs. No other can be dispatched.
+    pub fn add_dispatched_workflow(&self, file: &str, inputs: &[&str]) {
+        let mut state = self.lock();
+        add_workflow(&mut state, self.id, file);
+        let inputs = inputs.iter().map(|name| (*name).to_owned()).collect();
+        let declared = &mut repo(&mut state, self.id).dispatch_inputs;
+        declared.insert(file.to_owned(), inputs);
     }
 
     /// A successful `pull_request` run of `ci.yml` for the pull request's head; returns the run's id.

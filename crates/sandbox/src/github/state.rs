@@ -330,6 +330,8 @@ pub(super) struct Repo {
     pub(super) statuses: Vec<CommitStatus>,
     pub(super) environments: Vec<Environment>,
     pub(super) workflows: Vec<String>,
+    /// The inputs that each workflow with the trigger `workflow_dispatch` declares.
+    pub(super) dispatch_inputs: BTreeMap<String, Vec<String>>,
     pub(super) runs: BTreeMap<u64, Run>,
     pub(super) dispatches: Vec<Dispatch>,
     pub(super) collaborators: BTreeMap<String, Permission>,

@@ -69,7 +69,8 @@ async fn a_run_is_cancelled_once() {
 #[tokio::test]
 async fn a_workflow_is_dispatched() {
     let desk = Desk::open().await;
-    desk.shop.add_workflow("preview-deploy.yml");
+    desk.shop
+        .add_dispatched_workflow("preview-deploy.yml", &["pr", "sha"]);
     let path = "/actions/workflows/preview-deploy.yml/dispatches";
     let body = json!({ "ref": "main", "inputs": { "pr": "7" } });
     assert_eq!(desk.post(path, body).await.0, 204);
@@ -84,6 +85,19 @@ async fn a_workflow_is_dispatched() {
     let absent = "/actions/workflows/absent.yml/dispatches";
     assert_eq!(desk.post(absent, json!({ "ref": "main" })).await.0, 404);
     assert_eq!(desk.post(path, json!({ "ref": "absent" })).await.0, 422);
+    let undeclared = json!({ "ref": "main", "inputs": { "commit": "abc" } });
+    let (status, told) = desk.post(path, undeclared).await;
+    assert_eq!(status, 422);
+    assert_eq!(
+        told["message"],
+        json!("Unexpected inputs provided: [\"commit\"]")
+    );
+    let without_trigger = "/actions/workflows/ci.yml/dispatches";
+    assert_eq!(
+        desk.post(without_trigger, json!({ "ref": "main" })).await.0,
+        422
+    );
+    assert_eq!(desk.shop.dispatches().len(), 2);
     desk.close();
 }
 

@@ -1,0 +1,33 @@
+//! Workflows: starting one by hand.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::call::Call;
+use crate::client::GitHub;
+use crate::error::Error;
+
+impl GitHub {
+    /// Starts the workflow `file` of `.github/workflows` on `branch` with `inputs`, by its trigger `workflow_dispatch`: the
+    /// one event besides `repository_dispatch` that starts a workflow although `GITHUB_TOKEN` caused it.
+    /// <https://docs.github.com/en/actions/concepts/security/github_token>
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`]. 404 where there is no such workflow, 422 where the branch is not there, or the
+    /// workflow has no such trigger or input. Where the answer was lost, it may have been started all the same.
+    pub async fn dispatch_workflow(
+        &self,
+        file: &str,
+        branch: &str,
+        inputs: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        let call = Call::post(
+            self.path(format_args!("/actions/workflows/{file}/dispatches")),
+            format!("start the workflow {file} of {} on {branch}", self.slug),
+            "actions: write",
+        )
+        .with(&json!({ "ref": branch, "inputs": inputs }))?;
+        self.transport.sent(&call).await
+    }
+}
