@@ -6,6 +6,7 @@
 
 mod arguments;
 mod github;
+mod queue;
 mod world;
 
 pub use arguments::Arguments;
@@ -84,8 +85,10 @@ impl<'a> Cleanup<'a> {
             result.subject = Some(owner.subject.clone());
             result.namespace = Some(name.clone());
         });
-        let pull = world.github.pull(number).await.outside()?;
+        // In this order: what is torn down is the Namespace as it was read, and whoever opens the pull request again and
+        // deploys it after that has another fence.
         let namespace = world.cluster.namespace(&name).await.outside()?;
+        let pull = world.github.pull(number).await.outside()?;
         let promoted = match pull.as_ref().map(|pull| &pull.state) {
             Some(PullState::Merged { commit }) => world.is_promoted(commit).await?,
             _ => false,
@@ -134,6 +137,9 @@ impl<'a> Cleanup<'a> {
                 self.number
             )));
         };
+        if receipt.as_ref().is_some_and(Receipt::finished) {
+            self.world.start_next().await;
+        }
         self.put_away(pull, github, receipt.as_ref()).await?;
         conclusion(self.number, receipt.as_ref())
     }

@@ -7,6 +7,7 @@ mod shop;
 
 use preview_core::comment::MARKER;
 use preview_core::ownership::{Owner, keys};
+use sandbox::Gate;
 use sandbox::github::MergeStyle;
 use serde_json::{Value, json};
 
@@ -275,6 +276,148 @@ async fn a_volume_that_its_own_policy_keeps_is_named_and_holds_nothing_up() {
 
     </details>
     ");
+    shop.close();
+}
+
+/// Cleans up, frozen at the request `nth`; meanwhile the pull request is opened again, and a run deploys it. Whether the
+/// preview that this makes is still there at the end; none where the cleanup has fewer requests.
+async fn opened_again_at(nth: usize) -> Option<Result<(), String>> {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    namespace(&shop, number, shop.repository.id());
+    shop.repository.close(number);
+    let gate = Gate::closed_from(nth);
+    let github = shop.world.github.through(&gate).await.unwrap();
+    let cluster = shop.world.cluster.through(&gate).await.unwrap();
+    let kubeconfig = shop.path("kubeconfig-with-a-gate");
+    std::fs::write(&kubeconfig, shop.world.cluster.kubeconfig_at(&cluster)).unwrap();
+    let ways = [
+        ("GITHUB_API_URL", github),
+        ("KUBECONFIG", kubeconfig.to_str().unwrap().to_owned()),
+    ];
+    let arguments = ["--pr", &number.to_string()];
+    let cleanup = shop.run(CLEANUP, &arguments, &ways);
+    tokio::pin!(cleanup);
+    tokio::select! {
+        _ = &mut cleanup => return None,
+        () = gate.holds() => {}
+    }
+    shop.repository.reopen(number);
+    let name = format!("preview-pr-{number}");
+    let is_deployed = match shop.world.cluster.object("Namespace", "", &name) {
+        // A deploy finishes this teardown, and makes the preview afresh.
+        Some(there) if !there["metadata"]["deletionTimestamp"].is_null() => false,
+        Some(_) => {
+            let take = |namespace: &mut Value| {
+                namespace["metadata"]["annotations"][keys::FENCE] = json!("60.1");
+            };
+            let taken = shop
+                .world
+                .cluster
+                .edit("preview-deploy", ("Namespace", "", &name), take);
+            taken.is_ok()
+        }
+        None => {
+            namespace(&shop, number, shop.repository.id());
+            true
+        }
+    };
+    gate.open();
+    let ran = cleanup.await;
+    let told = format!(
+        "request {nth}, {}: {ran:#?}",
+        gate.held().unwrap_or_default()
+    );
+    shop.close();
+    Some(match is_deployed && !is_there(&shop, number) {
+        true => Err(told),
+        false => Ok(()),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_was_deployed_again_meanwhile_stays_whenever_the_cleanup_goes_on() {
+    let mut requests = 0;
+    while let Some(stays) = opened_again_at(requests + 1).await {
+        assert_eq!(stays, Ok(()));
+        requests += 1;
+    }
+    assert!(
+        requests > 10,
+        "a cleanup of {requests} requests is no whole one"
+    );
+}
+
+/// The Namespace of a pull request that waits for a slot, as a deploy leaves it.
+fn waiting(shop: &Shop, branch: &str) -> u64 {
+    let number = shop
+        .repository
+        .open_pull_request(branch, &[("web/x.html", branch)]);
+    namespace(shop, number, shop.repository.id());
+    let head = shop.repository.head_of(number);
+    let queued = |namespace: &mut Value| {
+        namespace["metadata"]["annotations"][keys::CLAIM] = json!("queued");
+        namespace["metadata"]["annotations"][keys::APPROVED] = json!(head);
+    };
+    let name = format!("preview-pr-{number}");
+    let edited = shop
+        .world
+        .cluster
+        .edit("preview-deploy", ("Namespace", "", &name), queued);
+    edited.unwrap();
+    number
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_turn_it_is_is_started_when_a_slot_is_free() {
+    let shop = Shop::open().await;
+    shop.configure("capacity = 1");
+    shop.repository
+        .add_dispatched_workflow("preview-deploy.yml", &["pr", "sha"]);
+    let number = opened(&shop);
+    preview(&shop, number).await;
+    let first = waiting(&shop, "search");
+    shop.repository.close(number);
+    let ran = on_closed(&shop, number).await.exits(0);
+    insta::assert_snapshot!(ran.steps(), @r"
+    ✓ tear down Namespace/preview-pr-7
+    ✓ start preview-deploy.yml for pr-8
+    ✓ retire deployments of pr-7
+    ✓ remove labels of pr-7
+    ✓ comment on #7: 🗑️ Destroyed
+    ");
+    let dispatches = shop.repository.dispatches();
+    assert_eq!(dispatches.len(), 1);
+    assert_eq!(dispatches[0].reference, "main");
+    let head = shop.repository.head_of(first);
+    assert_eq!(
+        dispatches[0].inputs,
+        json!({ "pr": first.to_string(), "sha": head })
+    );
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_next_cannot_be_started_its_command_is_told_and_the_preview_is_gone_all_the_same()
+{
+    let shop = Shop::open().await;
+    shop.configure("capacity = 1");
+    let number = opened(&shop);
+    preview(&shop, number).await;
+    let next = waiting(&shop, "search");
+    shop.repository.close(number);
+    let ran = on_closed(&shop, number).await.exits(0);
+    assert_eq!(
+        ran.verdict(),
+        "destroyed: the preview of pull request #7 is gone"
+    );
+    let head = shop.repository.head_of(next);
+    let warnings = ran
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("warning: "));
+    let warnings: Vec<String> = warnings.map(|line| line.replace(&head, "[head]")).collect();
+    insta::assert_snapshot!(warnings.join("\n"), @"warning: a slot is free and it is the turn of pr-8, whose deploy was not started: cannot start the workflow preview-deploy.yml of acme/shop on main: GitHub does not find it (404: Not Found); check that it exists and that the token may see it; type `gh workflow run preview-deploy.yml --repo acme/shop --ref main -f pr=8 -f sha=[head]`");
     shop.close();
 }
 

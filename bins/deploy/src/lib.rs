@@ -10,9 +10,11 @@ mod budget;
 mod checks;
 mod database;
 mod golden;
+mod handover;
 mod observe;
 mod plan;
 mod preflight;
+mod queue;
 mod record;
 mod rendering;
 mod serving;
@@ -152,7 +154,10 @@ impl<'a> Deploy<'a> {
                 tested: tested.clone(),
             });
         }
-        match self.act(&mut story).await {
+        let ended = match self.act(&mut story).await {
+            Err(Stop::Queued(waiting)) => self.waits(&story, waiting).await,
+            Err(Stop::Failed(failed)) => Err(self.why(&story, failed).await),
+            Err(stop) => Err(stop),
             Ok(()) => {
                 let url = self.preview.url();
                 self.runner.know(|result| result.url = Some(url.clone()));
@@ -165,20 +170,24 @@ impl<'a> Deploy<'a> {
                     ),
                 ))
             }
-            Err(Stop::Superseded(why)) => {
-                story.gives_way(&why).await;
-                Ok(Conclusion::done("superseded", why))
-            }
-            Err(Stop::Queued(holders)) => {
-                let reason = format!("all {} slots are taken", holders.len());
-                story.queued(holders).await?;
-                Ok(Conclusion::done("queued", reason))
-            }
-            Err(Stop::Closed) => self.destroy(&story).await,
+        };
+        let stop = match ended {
+            Ok(conclusion) => return Ok(conclusion),
             Err(Stop::Failed(failed)) => {
                 story.failed(&failed).await;
-                Err(failed)
+                self.why(&story, failed).await
             }
+            Err(stop) => stop,
+        };
+        match stop {
+            Stop::Superseded(why) => {
+                self.gives_way(&story, &why).await;
+                Ok(Conclusion::done("superseded", why))
+            }
+            Stop::Closed => self.destroy(&story).await,
+            Stop::Failed(failed) => Err(failed),
+            // It was told above.
+            Stop::Queued(_) => Ok(Conclusion::done("queued", stop)),
         }
     }
 
@@ -210,8 +219,9 @@ impl<'a> Deploy<'a> {
         self.prune(database).await?;
         self.check_pages(story).await?;
         self.still_wanted().await?;
-        self.record().await?;
-        self.announce(&mut slot, story).await
+        self.record(story).await?;
+        self.announce(&mut slot, story).await?;
+        self.last_look().await
     }
 
     async fn announce(&self, slot: &mut Slot<'_>, story: &mut Story<'_>) -> Result<(), Stop> {

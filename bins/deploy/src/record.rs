@@ -13,10 +13,16 @@ use preview_github::{DeploymentRequest, DeploymentState, NewDeploymentStatus};
 
 use crate::Deploy;
 use crate::stop::Stop;
+use crate::story::Story;
 
 impl Deploy<'_> {
     /// Keeps what was tested in a deployment of its own: created only now that everything is ready.
-    pub(crate) async fn record(&self) -> Result<(), Stop> {
+    pub(crate) async fn record(&self, story: &mut Story<'_>) -> Result<(), Stop> {
+        let pods = self.pods().await?;
+        // Only now: what the pods of another run's images report is none of this record.
+        if let Some(newer) = self.taken_over().await? {
+            return Err(Stop::superseded_by(newer.fence()));
+        }
         let record = Record {
             version: VERSION,
             repository: self.world.repository.id,
@@ -26,7 +32,7 @@ impl Deploy<'_> {
             tree: self.accepted.tree.clone(),
             base: self.accepted.base.clone(),
             components: self.components(),
-            pods: self.pods().await?,
+            pods,
             run: self.claimant.fence,
             approval: None,
             tested_at: Timestamp::now(),
@@ -56,13 +62,16 @@ impl Deploy<'_> {
                 log_url: self.runner.environment().run_url(),
                 environment_url: Some(self.preview.url()),
             };
-            github.set_deployment_status(deployment.id, &tested).await
+            github.set_deployment_status(deployment.id, &tested).await?;
+            Ok::<_, preview_github::Error>(deployment.id)
         };
         let subject = &record.subject;
-        self.runner
+        let kept = self
+            .runner
             .step("record", format!("test of {subject}"), kept)
             .await
             .outside()?;
+        story.record = Some(kept);
         Ok(())
     }
 

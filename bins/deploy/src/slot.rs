@@ -3,22 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use preview_actions::{Conclusion, Failed, Outside as _};
 use preview_core::lifecycle::Phase;
-use preview_core::names::{CommitSha, ComponentName, PinnedImage, Subject};
+use preview_core::names::{CommitSha, ComponentName, PinnedImage};
 use preview_core::objects::NamespaceFacts;
 use preview_core::outcome::ReceiptItem;
-use preview_core::ownership::{
-    Claim, Owner, TakeOver, images_annotation, keys, may_hold, parse_images_annotation,
-};
+use preview_core::ownership::{Claim, TakeOver, images_annotation, keys, parse_images_annotation};
+use preview_core::slots::{Count, Step, Waiting, any_hand_is_up, count, is_free};
 use preview_k8s::{Fenced, NamespaceChange, Receipt, TearDown};
 
 use crate::Deploy;
 use crate::stop::Stop;
 use crate::story::Story;
 
-/// How often a Namespace that keeps changing under our hands is read again, and a hand is put up.
+/// How often a Namespace that keeps changing under our hands is read again.
 const ROUNDS: u32 = 5;
+
+/// How often claims are counted while others make room: for some seconds. A hand whose run has died makes none, until the
+/// sweep lowers it.
+const HANDS: u32 = 20;
 
 /// How long a teardown may take: five minutes, as a promise to those who wait for the slot.
 const TEARDOWN: Duration = Duration::from_secs(300);
@@ -47,6 +51,9 @@ impl Deploy<'_> {
         let cluster = &self.world.cluster;
         for _ in 0..ROUNDS {
             let existing = cluster.namespace(name).await.outside()?;
+            // After the Namespace was read, and before it is taken as it was read: what another head has left behind may be
+            // taken over by the run of the live head alone.
+            self.still_wanted().await?;
             let taken = match (self.claimant.take_over(existing.as_ref()), &existing) {
                 (TakeOver::Refused(foreign), _) => return Err(Failed::refused(foreign).into()),
                 (TakeOver::Superseded { by }, _) => return Err(Stop::superseded_by(Some(by))),
@@ -121,11 +128,26 @@ impl Deploy<'_> {
         let name = self.preview.namespace_name();
         let existing = self.world.cluster.namespace(name).await.outside()?;
         let ours = existing.filter(|read| self.claimant.owner.check(read).is_ok());
+        // Once more after the Namespace was read: it is torn down as it was read, so a run that has taken it over since
+        // keeps it, and so does one that came before, when the pull request was opened again.
+        match self.still_wanted().await {
+            Err(Stop::Closed) => {}
+            Err(Stop::Failed(failed)) => return Err(failed),
+            Ok(()) | Err(_) => {
+                let number = self.pull.number;
+                let why = format!("pull request #{number} was closed, and opened again");
+                self.gives_way(story, &why).await;
+                return Ok(Conclusion::done("superseded", why));
+            }
+        }
         let receipt: Vec<ReceiptItem> = match ours {
             Some(read) => self.tear_down(&read).await?.items,
             None => Vec::new(),
         };
         let receipt = Receipt { items: receipt };
+        if receipt.finished() {
+            self.world.start_next().await;
+        }
         story.destroyed(&receipt).await?;
         let number = self.pull.number;
         if !receipt.finished() {
@@ -156,7 +178,7 @@ impl Deploy<'_> {
     }
 
     /// The Namespace is on its way out: most likely its pull request was closed, and a cleanup runs already.
-    async fn gone(&self) -> Stop {
+    pub(crate) async fn gone(&self) -> Stop {
         match self.still_wanted().await {
             Err(why) => why,
             Ok(()) => Stop::cluster(format!(
@@ -168,55 +190,101 @@ impl Deploy<'_> {
 }
 
 impl Slot<'_> {
-    /// Puts the hand up, and counts the hands.
+    /// Takes one of the slots (`preview_core::slots`), or a place in the queue.
     pub(crate) async fn claim(&mut self) -> Result<(), Stop> {
         let capacity = self.deploy.world.config.capacity;
-        for round in 1..=ROUNDS {
-            if self.facts.claim() == Some(Claim::Held) {
-                return Ok(());
+        for _ in 0..HANDS {
+            match Step::after(self.facts.claim()) {
+                Step::Go => return Ok(()),
+                Step::RaiseHand => {
+                    // Right before claiming: a slot that nobody wants any more is not to be taken.
+                    self.deploy.still_wanted().await?;
+                    self.flip(Claim::Claiming, Phase::Claiming).await?;
+                }
+                Step::Count => {}
             }
-            // Right before claiming: a slot that nobody wants any more is not to be taken.
-            self.deploy.still_wanted().await?;
-            self.flip(Claim::Claiming, Phase::Claiming).await?;
             let all = self.all_claims().await?;
-            if may_hold(&all, capacity) {
-                return self.flip(Claim::Held, Phase::Provisioning).await;
+            match count(&all, &self.facts.uid, capacity) {
+                Count::Hold => {
+                    self.hold().await?;
+                    // Where the hand was lowered meanwhile, from the beginning.
+                    if self.facts.claim() == Some(Claim::Held) {
+                        return Ok(());
+                    }
+                }
+                Count::Again => moment().await,
+                Count::Lower => {
+                    self.flip(Claim::Queued, Phase::Queued).await?;
+                    self.look_for_a_free_slot().await?;
+                }
             }
-            self.flip(Claim::Queued, Phase::Queued).await?;
-            let holders = self.holders(&all);
-            if round == ROUNDS || holders.len() >= capacity as usize {
-                return Err(Stop::Queued(holders));
-            }
-            // Hands went up at the same time; whoever waits less gets the slot.
-            let jitter = Duration::from_millis(rand::random_range(100..1000));
-            tokio::time::sleep(jitter).await;
         }
-        unreachable!("the last round returns")
+        self.flip(Claim::Queued, Phase::Queued).await?;
+        Err(self.waits(&self.all_claims().await?))
     }
 
-    /// All claims of the repository, in one consistent list.
+    /// Looks for a free slot once the hand is lowered. Hands of others that are still up are waited for a little: what came
+    /// of them is told.
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn look_for_a_free_slot(&self) -> Result<(), Stop> {
+        let capacity = self.deploy.world.config.capacity;
+        for look in 1.. {
+            let all = self.all_claims().await?;
+            if is_free(&all, &self.facts.uid, capacity) {
+                break;
+            }
+            if look == HANDS || !any_hand_is_up(&all) {
+                return Err(self.waits(&all));
+            }
+            moment().await;
+        }
+        Ok(())
+    }
+
+    fn waits(&self, all: &[NamespaceFacts]) -> Stop {
+        let world = self.deploy.world;
+        Stop::Queued(Waiting::new(
+            all,
+            &self.facts.uid,
+            world.repository.id,
+            world.config.capacity,
+        ))
+    }
+
+    /// All claims that the capacity is about, in one consistent list.
     async fn all_claims(&self) -> Result<Vec<NamespaceFacts>, Stop> {
-        let of_repository = Owner::selector_of_repository(self.deploy.world.repository.id);
-        let all = self.deploy.world.cluster.namespaces(&of_repository);
-        Ok(all.await.outside()?)
+        Ok(self.deploy.world.claims().await?)
     }
 
-    /// Who has the slots, ourselves not among them.
-    fn holders(&self, all: &[NamespaceFacts]) -> Vec<(Subject, Option<jiff::Timestamp>)> {
-        all.iter()
-            .filter(|other| other.uid != self.facts.uid && other.claim() == Some(Claim::Held))
-            .filter_map(|other| Some((other.subject()?, None)))
-            .collect()
-    }
-
-    async fn flip(&mut self, claim: Claim, phase: Phase) -> Result<(), Stop> {
-        let annotations = [
-            (keys::CLAIM.to_owned(), claim.to_string()),
-            (keys::PHASE.to_owned(), phase.to_string()),
-        ];
+    /// Writes that the slot is ours, on condition that the hand is still up: one that somebody has lowered was not counted
+    /// by others.
+    async fn hold(&mut self) -> Result<(), Stop> {
+        let held = NamespaceChange::annotate([
+            (keys::CLAIM.to_owned(), Claim::Held.to_string()),
+            (keys::PHASE.to_owned(), Phase::Provisioning.to_string()),
+            (keys::HELD_SINCE.to_owned(), now()),
+        ]);
         let object = format!("slot of {}", self.facts.name);
         let runner = self.deploy.runner;
-        let flipped = self.annotate(annotations);
+        let hold = self.change_while(held, |now| now.claim() == Some(Claim::Claiming));
+        runner.step(Claim::Held.as_str(), object, hold).await
+    }
+
+    /// Writes a claim that is no slot.
+    async fn flip(&mut self, claim: Claim, phase: Phase) -> Result<(), Stop> {
+        let claimed = NamespaceChange {
+            annotations: BTreeMap::from([
+                (keys::CLAIM.to_owned(), Some(claim.to_string())),
+                (keys::PHASE.to_owned(), Some(phase.to_string())),
+                (keys::HELD_SINCE.to_owned(), None),
+            ]),
+            ..NamespaceChange::default()
+        };
+        let object = format!("slot of {}", self.facts.name);
+        let runner = self.deploy.runner;
+        let flipped = self.change(claimed);
         runner.step(claim.as_str(), object, flipped).await
     }
 
@@ -273,6 +341,16 @@ impl Slot<'_> {
     }
 
     async fn change(&mut self, change: NamespaceChange) -> Result<(), Stop> {
+        self.change_while(change, |_| true).await
+    }
+
+    /// Changes the Namespace while it is ours, and as long as it is `fit` for the change; one that is not any more is left
+    /// as it is.
+    async fn change_while(
+        &mut self,
+        change: NamespaceChange,
+        fit: fn(&NamespaceFacts) -> bool,
+    ) -> Result<(), Stop> {
         let cluster = &self.deploy.world.cluster;
         for _ in 0..ROUNDS {
             let changed = cluster
@@ -284,7 +362,12 @@ impl Slot<'_> {
                 return Ok(());
             }
             match cluster.namespace(&self.facts.name).await.outside()? {
-                Some(now) if self.deploy.claimant.still_owns(&now) => self.facts = now,
+                Some(now) if self.deploy.claimant.still_owns(&now) => {
+                    self.facts = now;
+                    if !fit(&self.facts) {
+                        return Ok(());
+                    }
+                }
                 Some(now) if !now.terminating => return Err(Stop::superseded_by(now.fence())),
                 _ => return Err(self.deploy.gone().await),
             }
@@ -294,6 +377,17 @@ impl Slot<'_> {
             self.facts.name
         )))
     }
+}
+
+/// A short while, of another length for everybody: hands that went up together do not go on together.
+async fn moment() {
+    tokio::time::sleep(Duration::from_millis(rand::random_range(50..400))).await;
+}
+
+/// The present second, as annotations have it.
+fn now() -> String {
+    let second = Timestamp::from_second(Timestamp::now().as_second());
+    second.unwrap_or_default().to_string()
 }
 
 fn namespace(name: impl std::fmt::Display) -> String {

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use preview_actions::Failed;
-use preview_core::names::{Fence, Subject};
+use preview_core::names::Fence;
+use preview_core::slots::Waiting;
 
 /// What ends a deploy.
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// Another run owns the preview, for this reason.
     Superseded(String),
-    /// All slots are taken, by these.
-    Queued(Vec<(Subject, Option<Timestamp>)>),
+    /// All slots are taken.
+    Queued(Waiting),
     /// The pull request was closed meanwhile.
     Closed,
     /// It failed.

@@ -1,6 +1,7 @@
 //! What people see on GitHub: the comment, the deployment that shows the progress, the commit's status, the labels.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
@@ -15,6 +16,7 @@ use preview_core::outcome::EffectResult;
 use preview_core::ownership::Claimant;
 use preview_core::pulls::PullRequest;
 use preview_core::quota::Table;
+use preview_core::slots::Waiting;
 use preview_github::{
     Change, CommitState, CommitStatus, DeploymentFilter, DeploymentId, DeploymentRequest,
     DeploymentState, ImageLabel, NewDeploymentStatus,
@@ -28,13 +30,15 @@ const STATUS: &str = "preview";
 
 /// How the deploy goes, as it is told.
 pub(crate) struct Story<'a> {
-    world: &'a World<'a>,
-    pull: &'a PullRequest,
+    pub(crate) world: &'a World<'a>,
+    pub(crate) pull: &'a PullRequest,
     subject: Subject,
     url: Option<String>,
     /// Where the previous version answers, while it does.
     answers: Option<String>,
-    comment: Comment,
+    pub(crate) comment: Comment,
+    /// The comment that this run wrote last, as GitHub has it.
+    told: Mutex<Option<String>>,
     /// Who needs how much of the quota, where it is not enough.
     table: Option<Table>,
     /// Which component a workload stands for; the database stands for itself.
@@ -42,6 +46,8 @@ pub(crate) struct Story<'a> {
     progress: Option<DeploymentId>,
     /// What is being done.
     step: String,
+    /// The deployment that carries the record.
+    pub(crate) record: Option<DeploymentId>,
 }
 
 impl<'a> Story<'a> {
@@ -64,10 +70,12 @@ impl<'a> Story<'a> {
                 run_url: world.runner.environment().run_url(),
                 preview_gone: false,
             },
+            told: Mutex::default(),
             table: None,
             shown: BTreeMap::new(),
             progress: None,
             step: "looking whether it can be deployed".to_owned(),
+            record: None,
         }
     }
 
@@ -124,6 +132,11 @@ impl<'a> Story<'a> {
             .await?;
         self.marks(CommitState::Pending, "Deploying").await?;
         self.deploys("claiming a slot").await
+    }
+
+    /// Whether this run has the preview, or had it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.progress.is_some()
     }
 
     /// Keeps what else there is to know: every comment from now on says it.
@@ -205,18 +218,12 @@ impl<'a> Story<'a> {
     }
 
     /// It waits for a slot.
-    pub(crate) async fn queued(
-        &self,
-        holders: Vec<(Subject, Option<Timestamp>)>,
-    ) -> Result<(), Failed> {
+    pub(crate) async fn queued(&self, waiting: Waiting) -> Result<(), Failed> {
         self.progresses(DeploymentState::Queued, "Waits for a slot")
             .await?;
         self.marks(CommitState::Pending, "Waits for a slot").await?;
         let waits = Comment {
-            state: State::Queued {
-                place: None,
-                holders,
-            },
+            state: State::Queued(waiting),
             updated: Timestamp::now(),
             database: None,
             components: Vec::new(),
@@ -224,12 +231,6 @@ impl<'a> Story<'a> {
             ..self.comment.clone()
         };
         self.write(&waits).await
-    }
-
-    /// Another run owns the preview and tells the rest.
-    pub(crate) async fn gives_way(&self, why: &str) {
-        let told = self.progresses(DeploymentState::Inactive, why).await;
-        self.warn(told);
     }
 
     /// It is gone again.
@@ -305,7 +306,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn warn(&self, told: Result<(), Failed>) {
+    pub(crate) fn warn(&self, told: Result<(), Failed>) {
         if let Err(error) = told {
             let warning = format!("the pull request was not told: {error}");
             self.world.runner.console().warning(&warning);
@@ -322,7 +323,13 @@ impl<'a> Story<'a> {
         self.write(&comment).await
     }
 
-    async fn write(&self, comment: &Comment) -> Result<(), Failed> {
+    /// The comment that this run wrote last, as GitHub has it.
+    pub(crate) fn told(&self) -> Option<String> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.clone()
+    }
+
+    pub(crate) async fn write(&self, comment: &Comment) -> Result<(), Failed> {
         let number = self.pull.number;
         let body = comment.render();
         let write = self.world.github.upsert_comment(number, MARKER, &body);
@@ -332,14 +339,20 @@ impl<'a> Story<'a> {
             Change::Created | Change::Updated => EffectResult::Done,
         };
         let runner = self.world.runner;
-        runner
+        let written = runner
             .step_with("comment", object, write, came_of_it)
             .await
             .outside()?;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = Some(written.comment.body);
         Ok(())
     }
 
-    async fn progresses(&self, state: DeploymentState, description: &str) -> Result<(), Failed> {
+    pub(crate) async fn progresses(
+        &self,
+        state: DeploymentState,
+        description: &str,
+    ) -> Result<(), Failed> {
         let Some(id) = self.progress else {
             return Ok(());
         };
@@ -357,7 +370,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    async fn marks(&self, state: CommitState, description: &str) -> Result<(), Failed> {
+    pub(crate) async fn marks(&self, state: CommitState, description: &str) -> Result<(), Failed> {
         let status = CommitStatus {
             context: STATUS.to_owned(),
             state,
@@ -371,7 +384,10 @@ impl<'a> Story<'a> {
         set.await.outside()
     }
 
-    async fn labels(&self, images: &BTreeMap<ComponentName, PinnedImage>) -> Result<(), Failed> {
+    pub(crate) async fn labels(
+        &self,
+        images: &BTreeMap<ComponentName, PinnedImage>,
+    ) -> Result<(), Failed> {
         let wanted: Vec<ImageLabel> = image_labels(images)
             .into_iter()
             .map(|label| ImageLabel {
@@ -401,7 +417,8 @@ impl<'a> Story<'a> {
         let repository = self.world.repository.id;
         let others: Vec<DeploymentId> = all
             .into_iter()
-            .filter(|deployment| Some(deployment.id) != self.progress)
+            // Those that were made later are of a run that has taken the preview over.
+            .filter(|deployment| Some(deployment.id) < self.progress)
             .filter(|deployment| {
                 deployment.task != RECORD || deployment.reference != self.pull.head
             })

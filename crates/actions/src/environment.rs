@@ -172,10 +172,15 @@ impl Environment {
     /// The page of this run; none outside Actions.
     #[must_use]
     pub fn run_url(&self) -> Option<String> {
+        self.run_url_of(self.fence().ok()?)
+    }
+
+    /// The page of another run of this repository; none outside Actions.
+    #[must_use]
+    pub fn run_url_of(&self, run: Fence) -> Option<String> {
         let server = self.get("GITHUB_SERVER_URL")?;
         let repository = self.get("GITHUB_REPOSITORY")?;
-        let run = self.get("GITHUB_RUN_ID")?;
-        let attempt = self.get("GITHUB_RUN_ATTEMPT").unwrap_or("1");
+        let Fence { run, attempt } = run;
         Some(format!(
             "{server}/{repository}/actions/runs/{run}/attempts/{attempt}"
         ))

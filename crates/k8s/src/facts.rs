@@ -33,6 +33,11 @@ pub(crate) fn namespace_facts(namespace: &core::Namespace) -> Result<NamespaceFa
         name: name.parse().map_err(|error| format!("{error}"))?,
         uid: uid(metadata).parse().map_err(|error| format!("{error}"))?,
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        created: metadata
+            .creation_timestamp
+            .as_ref()
+            .map(|time| time.0)
+            .ok_or("a Namespace without a creationTimestamp")?,
         labels: metadata.labels.clone().unwrap_or_default(),
         annotations: metadata.annotations.clone().unwrap_or_default(),
         finalizers: metadata.finalizers.clone().unwrap_or_default(),

@@ -150,6 +150,7 @@ mod tests {
             name: "preview-pr-7".parse().unwrap(),
             uid: "u-1".parse().unwrap(),
             resource_version: "1".into(),
+            created: jiff::Timestamp::UNIX_EPOCH,
             labels,
             annotations: BTreeMap::new(),
             finalizers: Vec::new(),

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use crate::health::{Actor, Failure, FailureClass, Rollout};
 use crate::markdown::{code, fence, inline, is_plain_url, link};
-use crate::names::{CommitSha, ComponentName, NamespaceName, PinnedImage, Subject};
+use crate::names::{CommitSha, ComponentName, NamespaceName, PinnedImage};
 use crate::outcome::ReceiptItem;
 use crate::quota::Table;
+use crate::slots::Waiting;
 
 mod note;
 
@@ -118,12 +119,7 @@ pub enum State {
         ended: Ended,
     },
     /// It waits for a slot.
-    Queued {
-        /// Its place in the queue, counted from 1, and the queue's length.
-        place: Option<(u32, u32)>,
-        /// Who has the slots, and since when.
-        holders: Vec<(Subject, Option<Timestamp>)>,
-    },
+    Queued(Waiting),
     /// A rule says no.
     Refused {
         /// Each reason with its next step.
@@ -309,7 +305,7 @@ impl Comment {
                 let _ = writeln!(out, "**What failed**: {class} — {}", inline(error));
                 acts(&mut out, class.actor());
             }
-            State::Queued { place, holders } => queue(&mut out, *place, holders),
+            State::Queued(waiting) => queue(&mut out, waiting),
             State::Refused { reasons, table } => {
                 list(&mut out, reasons.iter().map(|reason| inline(reason)));
                 if let Some(table) = table {
@@ -413,7 +409,10 @@ impl State {
             Self::Failed { ended, .. } | Self::OutsideFailed { ended, .. } => {
                 format!("❌ Failed — {}", inline(&ended.to_string()))
             }
-            Self::Queued { .. } => "🚦 Queued".to_owned(),
+            Self::Queued(Waiting { place, .. }) => match place {
+                Some(place) => format!("🚦 Queued — {} of {}", place.number, place.of),
+                None => "🚦 Queued".to_owned(),
+            },
             Self::Refused { .. } => "⛔ Refused".to_owned(),
             Self::Destroyed { .. } => Self::DESTROYED.to_owned(),
             Self::NotDestroyed { .. } => "⚠️ Not destroyed yet".to_owned(),
@@ -433,22 +432,31 @@ fn acts(out: &mut String, actor: Actor) {
     let _ = writeln!(out, "**Who acts**: {who}");
 }
 
-fn queue(out: &mut String, place: Option<(u32, u32)>, holders: &[(Subject, Option<Timestamp>)]) {
-    let place = place.map_or_else(String::new, |(place, of)| {
-        format!(" This one is number {place} of {of} in the queue.")
+fn queue(out: &mut String, waiting: &Waiting) {
+    let slots = match waiting.capacity {
+        1 => "The one slot for previews is taken".to_owned(),
+        capacity => format!("All {capacity} slots for previews are taken"),
+    };
+    let place = waiting.place.map_or_else(String::new, |place| {
+        format!(
+            " This one is number {} of {} in the queue.",
+            place.number, place.of
+        )
     });
     let _ = writeln!(
         out,
-        "All {} slots for previews are taken.{place} Closing a pull request \
-         frees its slot.\n",
-        holders.len()
+        "{slots}.{place} It is deployed by itself when its turn comes: closing a pull request frees its slot.\n"
     );
-    let lines = holders.iter().map(|(subject, since)| {
-        let since = since.map_or_else(String::new, |since| {
+    let lines = waiting.holders.iter().map(|holder| {
+        // As code: a reference would write into the history of the other pull request.
+        let who = holder.subject.as_ref().map_or_else(
+            || "a preview of another repository".to_owned(),
+            |subject| code(&subject.to_string()),
+        );
+        let since = holder.since.map_or_else(String::new, |since| {
             format!(" since {}", since.strftime("%Y-%m-%d %H:%M UTC"))
         });
-        // As code: a reference would write into the history of the other pull request.
-        format!("{}{since}", code(&subject.to_string()))
+        format!("{who}{since}")
     });
     list(out, lines);
 }

@@ -22,6 +22,7 @@ mod patterns;
 mod quantity;
 mod read;
 mod routes;
+mod slots;
 mod template;
 
 pub use checks::{Address, Check, ChecksSettings, Through};
@@ -32,6 +33,7 @@ pub use isolation::{Cidr, NetworkSettings, Peer, TlsSettings};
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
 pub use routes::{GatewaySettings, Route, is_snippet};
+pub use slots::{CapacityOf, QueueSettings};
 pub use template::{HostTemplate, NamespaceTemplate};
 
 /// Everything that an adopter decides.
@@ -43,6 +45,8 @@ pub struct Config {
     pub host: HostTemplate,
     /// How many previews may hold a slot at once.
     pub capacity: u32,
+    /// Which previews that counts.
+    pub capacity_of: CapacityOf,
     /// How long a run may take.
     pub deadline: Duration,
     /// What a preview is made of, in the order of the file.
@@ -53,6 +57,8 @@ pub struct Config {
     pub manifests: ManifestSettings,
     /// What a preview may use altogether.
     pub quota: Quota,
+    /// What happens to previews that wait for a slot.
+    pub queue: QueueSettings,
     /// How images are read.
     pub registry: RegistrySettings,
     /// Where the certificate is that previews share; none to use the ingress controller's own.

@@ -27,6 +27,7 @@ pub mod pulls;
 pub mod quota;
 pub mod record;
 pub mod redaction;
+pub mod slots;
 pub mod snapshot;
 pub mod summary;
 pub mod tls;

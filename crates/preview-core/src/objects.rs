@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -280,6 +281,8 @@ pub struct NamespaceFacts {
     pub uid: Uid,
     /// The version that this read saw, for compare-and-set.
     pub resource_version: String,
+    /// When it was created, by the API server's clock, in whole seconds.
+    pub created: Timestamp,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Annotations.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
+
 use crate::names::{
     CommitSha, Fence, NamespaceName, NotA, PinnedImage, RepositoryId, RepositorySlug, Subject,
 };
@@ -27,8 +29,13 @@ pub mod keys {
     pub const REPOSITORY: &str = "preview-environments/repository";
     /// Annotation: the commit H that the preview is of.
     pub const HEAD: &str = "preview-environments/head";
+    /// Annotation: the commit H that may be deployed without anybody being asked again: a run for it has passed the
+    /// approval. It stands while the preview waits for a slot.
+    pub const APPROVED: &str = "preview-environments/approved";
     /// Annotation: the claim on a slot.
     pub const CLAIM: &str = "preview-environments/claim";
+    /// Annotation, for eyes: since when it has its slot, by the clock of the run that took it.
+    pub const HELD_SINCE: &str = "preview-environments/held-since";
     /// Annotation: the lifecycle's phase, for eyes.
     pub const PHASE: &str = "preview-environments/phase";
     /// Annotation: where the preview answers.
@@ -132,12 +139,14 @@ impl Owner {
     /// The label selector that finds the Namespaces of every preview of `repository`.
     #[must_use]
     pub fn selector_of_repository(repository: RepositoryId) -> String {
-        format!(
-            "{}={},{}={repository}",
-            keys::MANAGED_BY,
-            keys::MANAGED_BY_US,
-            keys::REPOSITORY_ID
-        )
+        let all = Self::selector_of_all();
+        format!("{all},{}={repository}", keys::REPOSITORY_ID)
+    }
+
+    /// The label selector that finds the Namespaces of every preview on the cluster, whichever repository it is of.
+    #[must_use]
+    pub fn selector_of_all() -> String {
+        format!("{}={}", keys::MANAGED_BY, keys::MANAGED_BY_US)
     }
 
     /// Checks that `namespace` is this owner's.
@@ -275,6 +284,7 @@ impl Claimant {
         BTreeMap::from([
             (keys::REPOSITORY.to_owned(), self.repository.to_string()),
             (keys::HEAD.to_owned(), self.head.to_string()),
+            (keys::APPROVED.to_owned(), self.head.to_string()),
             (keys::FENCE.to_owned(), self.fence.to_string()),
         ])
     }
@@ -293,6 +303,24 @@ impl NamespaceFacts {
         self.annotations.get(keys::CLAIM)?.parse().ok()
     }
 
+    /// Since when it has its slot.
+    #[must_use]
+    pub fn held_since(&self) -> Option<Timestamp> {
+        self.annotations.get(keys::HELD_SINCE)?.parse().ok()
+    }
+
+    /// The repository it is a preview of.
+    #[must_use]
+    pub fn repository(&self) -> Option<RepositoryId> {
+        self.labels.get(keys::REPOSITORY_ID)?.parse().ok()
+    }
+
+    /// The commit H that may be deployed without anybody being asked again.
+    #[must_use]
+    pub fn approved(&self) -> Option<CommitSha> {
+        self.annotations.get(keys::APPROVED)?.parse().ok()
+    }
+
     /// The subject it is a preview of.
     #[must_use]
     pub fn subject(&self) -> Option<Subject> {
@@ -304,18 +332,6 @@ impl NamespaceFacts {
     pub fn head(&self) -> Option<CommitSha> {
         self.annotations.get(keys::HEAD)?.parse().ok()
     }
-}
-
-/// Whether a run that is `claiming` may flip to `held`: every claim was read in one consistent list, its own included.
-///
-/// The last of several runs to flip to `claiming` sees all others, so the cap holds in every interleaving.
-#[must_use]
-pub fn may_hold(all: &[NamespaceFacts], capacity: u32) -> bool {
-    let hands = all
-        .iter()
-        .filter(|namespace| namespace.claim().is_some_and(Claim::counts))
-        .count();
-    u32::try_from(hands).is_ok_and(|hands| hands <= capacity)
 }
 
 /// The value of the annotation [`keys::IMAGES`].
@@ -364,6 +380,7 @@ mod tests {
             name: "preview-pr-7".parse().unwrap(),
             uid: "u-1".parse().unwrap(),
             resource_version: "1".into(),
+            created: Timestamp::UNIX_EPOCH,
             labels: claimant.owner.labels(),
             annotations: claimant.annotations(),
             finalizers: vec![keys::FINALIZER.into()],
@@ -409,25 +426,6 @@ mod tests {
         let mut ours = namespace_of(&claimant(20, 'a'));
         ours.terminating = true;
         assert_eq!(claimant(30, 'a').take_over(Some(&ours)), TakeOver::Finish);
-    }
-
-    #[test]
-    fn hands_up_and_held_count_against_the_capacity_queued_and_asleep_do_not() {
-        let with = |claim: Claim| {
-            let mut namespace = namespace_of(&claimant(1, 'a'));
-            namespace
-                .annotations
-                .insert(keys::CLAIM.into(), claim.to_string());
-            namespace
-        };
-        let all = [
-            with(Claim::Held),
-            with(Claim::Claiming),
-            with(Claim::Queued),
-            with(Claim::Asleep),
-        ];
-        assert!(may_hold(&all, 2));
-        assert!(!may_hold(&all, 1));
     }
 
     #[test]

@@ -306,49 +306,6 @@ async fn an_older_run_that_wakes_up_late_says_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_finds_no_slot_waits_and_says_for_whom() {
-    let shop = Shop::open().await;
-    shop.configure("capacity = 1");
-    let first = shop.open_pull_request();
-    let second = shop
-        .repository
-        .open_pull_request("feature/search", &[("web/search.html", "search")]);
-    shop.build(second);
-    let payload = shop.repository.workflow_run_payload(first);
-    shop.on(DEPLOY, "workflow_run", &payload).await.exits(0);
-    let payload = shop.repository.workflow_run_payload(second);
-    let ran = shop.on(DEPLOY, "workflow_run", &payload).await.exits(0);
-    insta::assert_snapshot!(ran.verdict(), @"queued: all 1 slots are taken");
-    insta::assert_snapshot!(shop.comment(second), @r"
-    <!-- preview-environments:comment -->
-    ## 🚀 Preview Environment
-
-    **Status**: 🚦 Queued
-    **Last Updated**: [now]
-    **Commit**: [head]
-
-    ---
-
-    All 1 slots for previews are taken. Closing a pull request frees its slot.
-
-    - `pr-7`
-
-    [The run and its log](https://github.com/acme/shop/actions/runs/101/attempts/1)
-
-    <details>
-    <summary>Deployment Details</summary>
-
-    - Namespace: `preview-pr-8`
-
-    </details>
-    ");
-    assert_eq!(annotation(&shop, "preview-pr-8", "claim"), "queued");
-    assert_eq!(shop.contents("preview-pr-8"), "");
-    assert_eq!(annotation(&shop, "preview-pr-7", "claim"), "held");
-    shop.close();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_crashes_is_told_with_its_pod_and_its_last_words() {
     let shop = Shop::open().await;
     let number = shop.open_pull_request();

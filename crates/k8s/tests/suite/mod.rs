@@ -49,6 +49,7 @@ macro_rules! every_story {
             a_change_of_what_is_not_there_any_more_changes_nothing,
             a_change_leaves_what_it_does_not_name,
             namespaces_are_found_by_their_owner,
+            a_claim_is_in_every_list_that_is_read_after_it,
             what_is_applied_is_created_then_unchanged_then_changed,
             a_newer_run_is_not_written_over,
             a_namespace_on_its_way_out_takes_nothing,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use preview_core::objects::Kind;
-use preview_core::ownership::{Owner, keys};
+use preview_core::ownership::{Claim, Owner, keys};
 use preview_k8s::NamespaceChange;
 
 use super::stage::{REPOSITORY, Stage, config_map};
@@ -78,6 +79,31 @@ pub(crate) async fn a_change_leaves_what_it_does_not_name(stage: &Stage) {
     assert_eq!(changed.labels["team"], "shop");
     assert_eq!(changed.finalizers, made.finalizers);
     assert!(stage.claimant.still_owns(&changed));
+}
+
+/// On this rests that no more previews than there are slots get one: who has raised its hand sees every hand that was
+/// raised before.
+pub(crate) async fn a_claim_is_in_every_list_that_is_read_after_it(stage: &Stage) {
+    let mut read = stage.create().await;
+    let age = Timestamp::now().duration_since(read.created);
+    assert!(
+        (-5..60).contains(&age.as_secs()),
+        "created {}",
+        read.created
+    );
+    let (created, all) = (read.created, Owner::selector_of_all());
+    for claim in [Claim::Claiming, Claim::Queued]
+        .into_iter()
+        .cycle()
+        .take(20)
+    {
+        let change = note(keys::CLAIM, claim.as_str());
+        let changed = stage.us.change_namespace(&read, &change).await.unwrap();
+        read = changed.expect("nobody else changes it");
+        let listed = stage.us.namespaces(&all).await.unwrap();
+        let listed = listed.into_iter().find(|one| one.uid == read.uid).unwrap();
+        assert_eq!((listed.claim(), listed.created), (Some(claim), created));
+    }
 }
 
 pub(crate) async fn namespaces_are_found_by_their_owner(stage: &Stage) {

@@ -86,6 +86,7 @@ impl Stage {
                 "name": self.namespace,
                 "uid": "11111111-1111-4111-8111-111111111111",
                 "resourceVersion": "7",
+                "creationTimestamp": "2026-11-28T09:00:00Z",
                 "labels": claimant.owner.labels(),
                 "annotations": claimant.annotations(),
             },

@@ -1,6 +1,7 @@
 use super::*;
 use crate::health::FailureClass;
 use crate::outcome::ReceiptState;
+use crate::slots::{Holder, Place};
 
 mod failed;
 
@@ -96,16 +97,19 @@ fn deploying_tells_the_step() {
 
 #[test]
 fn queued_tells_who_has_the_slots() {
-    let mut queued = comment(State::Queued {
-        place: Some((1, 3)),
+    let holder = |subject: Option<&str>, since: Option<&str>| Holder {
+        subject: subject.map(|subject| subject.parse().unwrap()),
+        since: since.map(|since| since.parse().unwrap()),
+    };
+    let mut queued = comment(State::Queued(Waiting {
+        capacity: 3,
+        place: Some(Place { number: 1, of: 4 }),
         holders: vec![
-            (
-                "pr-7".parse().unwrap(),
-                Some("2025-12-18T09:00:00Z".parse().unwrap()),
-            ),
-            ("pr-9".parse().unwrap(), None),
+            holder(Some("pr-7"), Some("2025-12-18T09:00:00Z")),
+            holder(None, Some("2025-12-19T09:00:00Z")),
+            holder(Some("pr-9"), None),
         ],
-    });
+    }));
     queued.url = None;
     queued.database = None;
     queued.components.clear();
@@ -113,15 +117,16 @@ fn queued_tells_who_has_the_slots() {
     <!-- preview-environments:comment -->
     ## 🚀 Preview Environment
 
-    **Status**: 🚦 Queued
+    **Status**: 🚦 Queued — 1 of 4
     **Last Updated**: 2025-12-19 14:32 UTC
     **Commit**: abc1234
 
     ---
 
-    All 2 slots for previews are taken. This one is number 1 of 3 in the queue. Closing a pull request frees its slot.
+    All 3 slots for previews are taken. This one is number 1 of 4 in the queue. It is deployed by itself when its turn comes: closing a pull request frees its slot.
 
     - `pr-7` since 2025-12-18 09:00 UTC
+    - a preview of another repository since 2025-12-19 09:00 UTC
     - `pr-9`
 
     [The run and its log](https://github.com/acme/shop/actions/runs/12)

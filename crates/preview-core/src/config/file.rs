@@ -9,6 +9,7 @@ use super::checks::Through;
 use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
 use super::quantity::{Cpu, Memory};
+use super::slots::{CapacityOf, QueueFile};
 use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
 
 /// Configuration of previews and of promotion.
@@ -27,6 +28,9 @@ pub(super) struct File {
     #[serde(default = "capacity")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub(super) capacity: u32,
+    /// Which previews that counts: those of this repository, or all on the cluster.
+    #[serde(default)]
+    pub(super) capacity_of: CapacityOf,
     /// How long a run may take, such as `10m` or `90s`.
     #[serde(default = "deadline")]
     #[cfg_attr(
@@ -44,6 +48,9 @@ pub(super) struct File {
     /// What a preview may use altogether.
     #[serde(default)]
     pub(super) quota: Quota,
+    /// What happens to previews that wait for a slot.
+    #[serde(default)]
+    pub(super) queue: QueueFile,
     /// The wildcard certificate that every preview gets a copy of; the ingress controller's own serves unless told.
     pub(super) tls: Option<TlsFile>,
     /// Who reaches previews, and what they do not reach.

@@ -10,7 +10,7 @@ use super::patterns::patterns;
 use super::quantity::{Cpu, Memory};
 use super::{
     Amounts, Component, Config, EnvValue, Promote, Quota, RegistrySettings, Resources, Target,
-    TargetWorkload, Variable, checks, database, file, isolation, routes,
+    TargetWorkload, Variable, checks, database, file, isolation, routes, slots,
 };
 use crate::manifests;
 use crate::names::{ComponentName, ImageName, is_dns_label};
@@ -34,6 +34,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         namespace: value(&source, &["namespace"], &written.namespace)?,
         host: value(&source, &["host"], &written.host)?,
         capacity: written.capacity,
+        capacity_of: written.capacity_of,
         deadline: deadline(&source, &written.deadline)?,
         components: components(&source, written.components)?,
         database: written
@@ -42,6 +43,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
             .transpose()?,
         manifests: super::manifests::manifests(&source, written.manifests)?,
         quota: quota(&source, written.quota)?,
+        queue: slots::queue(&source, written.queue)?,
         registry: registry(&source, written.registry)?,
         tls: written
             .tls

@@ -88,6 +88,7 @@ fn everything_has_a_default_but_names_images_and_hosts() {
         namespace: preview-pr-{pr},
         host: {pr}.x.org,
         capacity: 10,
+        capacity_of: Repository,
         deadline: 600s,
         components: [
             Component {
@@ -158,6 +159,9 @@ fn everything_has_a_default_but_names_images_and_hosts() {
             },
             volumes: 3,
             storage: None,
+        },
+        queue: QueueSettings {
+            workflow: "preview-deploy.yml",
         },
         registry: RegistrySettings {
             plain_http: {},
@@ -253,7 +257,7 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
 
 #[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
-    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, deadline, components, database, manifests, quota, tls, network, ingress, gateway, checks, registry, access, promote");
+    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, capacity_of, deadline, components, database, manifests, quota, queue, tls, network, ingress, gateway, checks, registry, access, promote");
     insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, unchanged, port, replicas, host, path, check, readiness, env, migrate, seed, resources");
 }
 
@@ -271,6 +275,11 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
         ("host =", "namespace = \"preview\"\nhost ="),
         ("host =", "capacity = 0\nhost ="),
         ("host =", "capacity = -1\nhost ="),
+        ("host =", "capacity_of = \"world\"\nhost ="),
+        (
+            "[database]",
+            "[queue]\nworkflow = \".github/workflows/deploy.yml\"\n[database]",
+        ),
         ("host =", "deadline = \"ten minutes\"\nhost ="),
         ("host =", "deadline = \"7h\"\nhost ="),
         ("ghcr.io/acme/web", "ghcr.io/acme/web:latest"),
@@ -325,6 +334,8 @@ fn a_wrong_value_is_refused_with_file_line_key_and_what_to_write() {
     preview.toml:2: namespace: "preview" is not a template with {pr} once, and {repo} at most once
     preview.toml:2: capacity: at least one preview must have a slot; write 1 or more
     preview.toml:2: capacity: invalid value: integer `-1`, expected u32
+    preview.toml:2: capacity_of: unknown variant `world`, expected `repository` or `cluster`
+    preview.toml:14: queue.workflow: ".github/workflows/deploy.yml" is no file of .github/workflows; write its name alone, like preview-deploy.yml
     preview.toml:2: deadline: "ten minutes" is no duration of at least 30s and at most 6h; write it like 10m, 90s or 1h30m
     preview.toml:2: deadline: "7h" is no duration of at least 30s and at most 6h; write it like 10m, 90s or 1h30m
     preview.toml:5: components.web.image: "ghcr.io/acme/web:latest" is not an image name with a registry and without tag or digest, such as ghcr.io/acme/web

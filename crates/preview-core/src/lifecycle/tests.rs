@@ -185,6 +185,7 @@ fn namespace(claim: Option<Claim>) -> NamespaceFacts {
         name: "preview-pr-7".parse().unwrap(),
         uid: "u-1".parse().unwrap(),
         resource_version: "1".into(),
+        created: jiff::Timestamp::UNIX_EPOCH,
         labels: BTreeMap::new(),
         annotations: claim.into_iter().collect(),
         finalizers: Vec::new(),

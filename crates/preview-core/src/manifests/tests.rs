@@ -100,6 +100,7 @@ fn a_namespace_is_queued_owned_and_kept_by_our_finalizer_from_the_start() {
       "kind": "Namespace",
       "metadata": {
         "annotations": {
+          "preview-environments/approved": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
           "preview-environments/claim": "queued",
           "preview-environments/fence": "12.1",
           "preview-environments/head": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
