@@ -17,6 +17,7 @@ mod play;
 mod production;
 mod programs;
 mod progress;
+mod queue;
 mod quota;
 mod repository;
 mod routes;
@@ -74,6 +75,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),
+    play!("queue", queue::eleven_and_ten_slots),
 ];
 
 impl Play {

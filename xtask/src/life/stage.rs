@@ -27,6 +27,7 @@ mod furnish;
 mod golden;
 mod monorepo;
 mod overlay;
+mod queue;
 mod quota;
 mod routes;
 mod runs;
@@ -75,6 +76,8 @@ pub(crate) struct Stage {
     typed: u32,
     /// How many copies of production's database were made.
     copies: u32,
+    /// Whether previews are of the page alone, without a database.
+    small: bool,
 }
 
 /// A preview that is a page and nothing else.
@@ -133,6 +136,7 @@ impl Stage {
             database: String::new(),
             typed: 0,
             copies: 0,
+            small: false,
         };
         clear_results(results)?;
         stage.clear().await?;

@@ -164,6 +164,14 @@ async fn a_preview_that_nearly_fills_its_quota() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn eleven_pull_requests_and_ten_slots() {
+    let (mut stage, _folder) = stage().await;
+    super::queue::eleven_and_ten_slots(&mut stage)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_stay_until_their_migrations_are_rewritten() {
     let (mut stage, _folder) = stage().await;
     database::rows_stay_until_they_cannot(&mut stage)

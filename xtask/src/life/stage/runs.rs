@@ -1,6 +1,11 @@
 //! What the programs do, each started as a workflow's runner starts it.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use preview_core::{
@@ -26,6 +31,17 @@ pub(super) enum Event {
     WorkflowRun,
     PullRequest,
     Push(String),
+}
+
+/// A run of a program that can be started.
+pub(super) struct Prepared {
+    program: Program,
+    arguments: Vec<String>,
+    environment: BTreeMap<String, String>,
+    /// Where it leaves its result.
+    result: PathBuf,
+    /// The checkout.
+    folder: PathBuf,
 }
 
 impl Stage {
@@ -75,6 +91,17 @@ impl Stage {
         event: Event,
         more: &[&str],
     ) -> anyhow::Result<Ended> {
+        let prepared = self.prepared(program, event, more)?;
+        self.started(prepared).await
+    }
+
+    /// Makes everything ready that a run of a program finds.
+    pub(super) fn prepared(
+        &mut self,
+        program: Program,
+        event: Event,
+        more: &[&str],
+    ) -> anyhow::Result<Prepared> {
         self.runs += 1;
         let nth = self.runs;
         let folder = self.folder.path().join(format!("run-{nth}"));
@@ -88,12 +115,24 @@ impl Stage {
             arguments.extend(self.check_manifests_out(&folder)?);
         }
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-        let step = Step {
+        Ok(Prepared {
             program,
             arguments,
             environment: self.environment(name, &folder),
-            result: &result,
-            checkout: &folder,
+            result,
+            folder,
+        })
+    }
+
+    /// Starts a program, and waits for its end. Several may run at the same time.
+    pub(super) async fn started(&self, prepared: Prepared) -> anyhow::Result<Ended> {
+        let Prepared { program, .. } = prepared;
+        let step = Step {
+            program,
+            arguments: prepared.arguments,
+            environment: prepared.environment,
+            result: &prepared.result,
+            checkout: &prepared.folder,
         };
         let who = program.to_string();
         let _live = self.progress.live();
@@ -162,6 +201,9 @@ impl Stage {
 
     /// The example's own `preview.toml`, with the places of this play.
     fn configuration(&self) -> anyhow::Result<String> {
+        if self.small {
+            return Ok(self.small_configuration());
+        }
         let (name, registry) = (self.name, &self.ground.registry);
         if let Some(Alone { check, .. }) = &self.alone {
             return Ok(format!(
