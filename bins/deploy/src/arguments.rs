@@ -48,6 +48,8 @@ pub struct Arguments {
 pub enum Command {
     /// Say what would be deployed, object by object, and stop: writes nothing, and needs no cluster
     Plan,
+    /// Look whether everything is there that a deploy needs, and how to mend what is not; exit code 1 where something is missing
+    Doctor,
 }
 
 /// What is asked for: by hand, or by the event.

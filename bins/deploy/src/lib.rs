@@ -3,12 +3,13 @@
 //! observe → decide → act → report: which pull request is meant and which images are its own ([`observe`]); whether
 //! they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
 //! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
-//! [`plan`] says what would come of it, and stops.
+//! [`plan`] says what would come of it, and stops; [`doctor`] looks whether all is there that any deploy needs.
 
 mod arguments;
 mod budget;
 mod checks;
 mod database;
+mod doctor;
 mod golden;
 mod handover;
 mod observe;
@@ -47,6 +48,9 @@ use world::World;
 /// # Errors
 /// When a rule says no, or something outside failed; the pull request was told before.
 pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Failed> {
+    if arguments.command == Some(Command::Doctor) {
+        return doctor::run(&runner, &arguments).await;
+    }
     let config = runner.configuration(&arguments.options)?;
     let request = arguments::requested(&runner, &arguments)?;
     runner.know(|result| result.commit = Some(request.head().clone()));
@@ -102,7 +106,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         head: pull.head.clone(),
         fence: match arguments.command {
             Some(Command::Plan) => plan::FENCE,
-            None => runner.environment().fence()?,
+            _ => runner.environment().fence()?,
         },
     };
     let deploy = Deploy {
@@ -116,7 +120,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     };
     match arguments.command {
         Some(Command::Plan) => deploy.planned(story).await,
-        None => deploy.carried_out(story).await,
+        _ => deploy.carried_out(story).await,
     }
 }
 

@@ -63,7 +63,7 @@ impl<'a> World<'a> {
         };
         let cluster = match arguments.command {
             Some(Command::Plan) => Cluster::connect_if_known(settings).await,
-            None => Cluster::connect(settings).await,
+            _ => Cluster::connect(settings).await,
         };
         let cluster = cluster.misused()?;
         let repository = github.repository().await.outside()?;

@@ -21,6 +21,7 @@ mod files;
 mod labels;
 mod pulls;
 mod records;
+mod settings;
 mod statuses;
 mod text;
 mod transport;

@@ -166,12 +166,20 @@ impl Transport {
 
     /// All items of a list, over all pages.
     pub(crate) async fn pages<T: DeserializeOwned>(&self, call: &Call) -> Result<Vec<T>, Error> {
+        self.pages_of::<Vec<T>>(call).await
+    }
+
+    /// All items of a list whose pages are `P`, over all of them.
+    pub(crate) async fn pages_of<P>(&self, call: &Call) -> Result<Vec<P::Item>, Error>
+    where
+        P: DeserializeOwned + IntoIterator,
+    {
         let mut items = Vec::new();
         let separator = if call.path.contains('?') { '&' } else { '?' };
         let mut path = format!("{}{}{separator}per_page=100", self.prefix, call.path);
         let mut seen = vec![path.clone()];
         loop {
-            let (page, next): (Vec<T>, Option<String>) = self
+            let (page, next): (P, Option<String>) = self
                 .repeated(|| async {
                     let answer = self.once(call, &path).await?;
                     let next = answer

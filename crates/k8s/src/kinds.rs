@@ -17,30 +17,8 @@ pub(crate) fn resource(kind: Kind) -> ApiResource {
         .split_once('/')
         .unwrap_or(("", kind.api_version()));
     let gvk = GroupVersionKind::gvk(group, version, kind.as_str());
-    ApiResource::from_gvk_with_plural(&gvk, plural(kind))
-}
-
-const fn plural(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Namespace => "namespaces",
-        Kind::ResourceQuota => "resourcequotas",
-        Kind::LimitRange => "limitranges",
-        Kind::NetworkPolicy => "networkpolicies",
-        Kind::ServiceAccount => "serviceaccounts",
-        Kind::ConfigMap => "configmaps",
-        Kind::Secret => "secrets",
-        Kind::PersistentVolumeClaim => "persistentvolumeclaims",
-        Kind::Service => "services",
-        Kind::StatefulSet => "statefulsets",
-        Kind::Deployment => "deployments",
-        Kind::DaemonSet => "daemonsets",
-        Kind::CronJob => "cronjobs",
-        Kind::Job => "jobs",
-        Kind::Ingress => "ingresses",
-        Kind::HttpRoute => "httproutes",
-        Kind::VolumeSnapshot => "volumesnapshots",
-        Kind::VolumeSnapshotContent => "volumesnapshotcontents",
-    }
+    let plural = kind.resource().split('.').next().unwrap_or_default();
+    ApiResource::from_gvk_with_plural(&gvk, plural)
 }
 
 /// Where the pod template of a workload is, as a JSON pointer to its `spec`.

@@ -7,9 +7,11 @@
 //!
 //! A program that uses this crate installs a rustls provider before [`Cluster::connect`].
 
+mod access;
 mod apply;
 mod call;
 mod certificate;
+mod classes;
 mod cluster;
 mod contents;
 mod discovery;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use preview_core::names::PinnedImage;
 use preview_core::objects::Kind;
+use preview_core::rights::of_deploy;
+use preview_k8s::Error;
 use sandbox::Fault;
 use sandbox::cluster::{Behaviour as Does, Cluster, Reply};
 use sandbox::registry::{Image, Registry};
@@ -105,6 +107,22 @@ async fn kinds_without_a_definition_are_missing_and_nothing_else_is() {
     assert_eq!(missing().await, snapshots);
     cluster.install_volume_snapshots();
     assert_eq!(missing().await, []);
+}
+
+/// Not in the suite: the real cluster's account may do everything.
+#[tokio::test]
+async fn what_the_account_may_not_do_is_told_and_refused() {
+    let (cluster, us, _folder) = bare().await;
+    cluster.forbid("list", "daemonsets.apps");
+    let asked = us.may(of_deploy(&[])).await.unwrap();
+    let lacks: Vec<String> = asked
+        .iter()
+        .filter(|(_, may)| !may)
+        .map(|(right, _)| format!("{} {}", right.verb, right.resource))
+        .collect();
+    assert_eq!(lacks, ["list daemonsets.apps"]);
+    let refused = us.daemon_sets().await.unwrap_err();
+    assert!(matches!(refused, Error::Forbidden { .. }), "{refused:?}");
 }
 
 #[tokio::test]

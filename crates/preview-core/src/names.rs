@@ -312,6 +312,9 @@ impl fmt::Debug for PinnedImage {
 pub struct PrNumber(NonZeroU64);
 
 impl PrNumber {
+    /// The first that a repository has.
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
     /// The number `number`; none for 0, which GitHub never gives.
     #[must_use]
     pub fn new(number: u64) -> Option<Self> {

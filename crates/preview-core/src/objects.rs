@@ -95,6 +95,31 @@ impl Kind {
         )
     }
 
+    /// Its objects as a resource of the API, which `kubectl` and RBAC name: `ingresses.networking.k8s.io`.
+    #[must_use]
+    pub const fn resource(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespaces",
+            Self::ResourceQuota => "resourcequotas",
+            Self::LimitRange => "limitranges",
+            Self::NetworkPolicy => "networkpolicies.networking.k8s.io",
+            Self::ServiceAccount => "serviceaccounts",
+            Self::ConfigMap => "configmaps",
+            Self::Secret => "secrets",
+            Self::PersistentVolumeClaim => "persistentvolumeclaims",
+            Self::Service => "services",
+            Self::StatefulSet => "statefulsets.apps",
+            Self::Deployment => "deployments.apps",
+            Self::DaemonSet => "daemonsets.apps",
+            Self::CronJob => "cronjobs.batch",
+            Self::Job => "jobs.batch",
+            Self::Ingress => "ingresses.networking.k8s.io",
+            Self::HttpRoute => "httproutes.gateway.networking.k8s.io",
+            Self::VolumeSnapshot => "volumesnapshots.snapshot.storage.k8s.io",
+            Self::VolumeSnapshotContent => "volumesnapshotcontents.snapshot.storage.k8s.io",
+        }
+    }
+
     /// Kubernetes' own name of the kind.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

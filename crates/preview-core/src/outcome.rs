@@ -9,6 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::doctor::Finding;
 use crate::health::{Failure, FailureClass};
 use crate::names::{
     CommitSha, ComponentName, Fence, NamespaceName, PinnedImage, RepositorySlug, Subject,
@@ -269,6 +270,9 @@ pub struct ResultFile {
     /// What a deploy would do to each object; only of a plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<Planned>,
+    /// Whether everything is there that a deploy needs; only of a doctor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// What kind of failure it was: of what was deployed, or of GitHub, the registry, the cluster or the runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<FailureClass>,
@@ -315,6 +319,7 @@ impl ResultFile {
             refusals: Vec::new(),
             overdraft: None,
             plan: Vec::new(),
+            findings: Vec::new(),
             class: None,
             failure: None,
             receipt: Vec::new(),

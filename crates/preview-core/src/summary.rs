@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use crate::comment::display_name;
 use crate::markdown::{code_cell, fence, inline, is_plain_url};
 use crate::outcome::{EffectResult, Exit, ResultFile};
-use crate::plan;
 use crate::promote::{Link, Mark};
+use crate::{doctor, plan};
 
 /// Effects that a summary lists; `result.json` has them all. GitHub takes 1 MiB.
 const EFFECTS: usize = 300;
@@ -24,6 +24,13 @@ pub fn summary(result: &ResultFile, chain: &[Link]) -> String {
     }
     if let Some(overdraft) = &result.overdraft {
         let _ = write!(out, "\n### Quota\n\n{}", overdraft.table.markdown());
+    }
+    if !result.findings.is_empty() {
+        let _ = write!(
+            out,
+            "\n### Findings\n\n{}",
+            doctor::markdown(&result.findings)
+        );
     }
     if !result.plan.is_empty() {
         let _ = write!(out, "\n### Plan\n\n{}", plan::markdown(&result.plan));

@@ -5,6 +5,7 @@
 mod bad_input;
 mod checks;
 mod database;
+mod doctor;
 mod failures;
 mod fence;
 mod golden;

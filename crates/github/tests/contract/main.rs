@@ -23,6 +23,7 @@ mod files;
 mod history;
 mod labels;
 mod pulls;
+mod settings;
 mod workflows;
 
 const MARKER: &str = "<!-- preview -->";

@@ -1,5 +1,6 @@
 //! What a cluster does for us, as stories written against any cluster.
 
+mod access;
 mod certificates;
 mod dry_runs;
 mod kinds;
@@ -14,6 +15,7 @@ mod stage;
 mod targets;
 mod teardowns;
 
+pub(crate) use access::*;
 pub(crate) use certificates::*;
 pub(crate) use dry_runs::*;
 pub(crate) use kinds::*;
@@ -45,6 +47,9 @@ macro_rules! every_story {
             a_content_that_is_held_keeps_the_namespace,
             a_claim_of_a_snapshot_waits_for_a_volume_that_is_meant_for_it,
             a_content_whose_end_would_be_the_snapshots_is_kept,
+            an_account_is_told_who_it_is_and_what_it_may_do,
+            classes_are_told_with_the_default,
+            what_runs_on_every_node_is_listed,
             a_namespace_is_created_once,
             a_change_of_what_is_not_there_any_more_changes_nothing,
             a_change_leaves_what_it_does_not_name,

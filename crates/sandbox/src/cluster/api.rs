@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::selectors::Selector;
 use super::state::State;
 use super::store::Key;
-use super::{clients, discovery, pods, proxy, watch};
+use super::{access, clients, discovery, pods, proxy, watch};
 
 /// The API server's own limit.
 const LARGEST_BODY: usize = 3 * 1024 * 1024;
@@ -168,10 +168,14 @@ fn answer(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
     if let Some(found) = discovery::answer(shared, asked)? {
         return Ok(found);
     }
+    if let Some(review) = access::answer(shared, asked)? {
+        return Ok(review);
+    }
     let place = place(&asked.path).ok_or_else(|| asked.not_modelled())?;
     if !lock(shared).serves(place.resource) {
         return Ok(discovery::nothing_here());
     }
+    access::authorize(shared, asked, &place)?;
     match (place.name, place.rest) {
         (Some(name), Some(rest)) => part(shared, asked, &place, name, rest),
         (Some(name), None) => one(shared, asked, &place, name),

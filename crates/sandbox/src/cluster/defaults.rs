@@ -8,7 +8,7 @@ use super::kinds::Resource;
 use super::quantity::Quantity;
 use super::schema;
 
-/// The StorageClass of claims that name none.
+/// The default StorageClass that the cluster begins with.
 pub(super) const STORAGE_CLASS: &str = "standard";
 
 /// The value under `key`, `default` where there is none.
@@ -48,12 +48,14 @@ pub(super) fn fill(resource: &Resource, object: &mut Value) {
         "Service" => service(&mut object["spec"]),
         "PersistentVolumeClaim" => {
             claim(&mut object["spec"]);
-            or(
-                &mut object["spec"],
-                "storageClassName",
-                json!(STORAGE_CLASS),
-            );
         }
+        "StorageClass" => all(
+            object,
+            &[
+                ("reclaimPolicy", json!("Delete")),
+                ("volumeBindingMode", json!("Immediate")),
+            ],
+        ),
         "PersistentVolume" => all(
             &mut object["spec"],
             &[

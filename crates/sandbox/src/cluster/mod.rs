@@ -5,6 +5,7 @@
 //! - get, list, watch (selectors, bookmarks, 410), create, update, server-side apply with field ownership, its dry run,
 //!   merge patch, delete with preconditions, of the kinds listed in `kinds.rs`; the fields of those kinds are all of v1.36's.
 //! - namespaces: 404 and 403 for what is written into an absent or a terminating one; their end, and finalizers.
+//! - who the account is and whether it may do something (SelfSubjectReview, SelfSubjectAccessReview).
 //! - discovery; kinds of Gateway API and of volume snapshots where they are installed, with the defaults of their
 //!   definitions.
 //! - admission by ResourceQuota, LimitRange and Pod Security at `baseline`; defaults; what may not change.
@@ -16,14 +17,14 @@
 //! Waits are shorter than on a real cluster: a step of a container takes some milliseconds, a back-off begins at 20 ms,
 //! a pod ends a few milliseconds after its deletion, a namespace as soon as it is empty.
 //!
-//! Not modelled, and refused with `501`: other kinds (Nodes, EndpointSlices, StorageClasses, ControllerRevisions,
+//! Not modelled, and refused with `501`: other kinds (Nodes, EndpointSlices, ControllerRevisions,
 //! RBAC, …), which discovery does not list either; aggregated discovery; JSON patches, strategic merge
 //! patches and YAML; dry runs of anything but an apply; deleting collections; foreground deletion; lists in pages;
 //! following a log; other subresources than `status` (by merge patch), `log` and `proxy` (GET); quotas with scopes and of what is not counted; LimitRanges of other types than Container; Pod Security
 //! at `restricted`.
 //!
 //! Not modelled, and silent:
-//! - RBAC and other policies: whoever has the token may do everything.
+//! - RBAC and other policies: whoever has the token may do everything that a test did not forbid.
 //! - of Pod Security's `baseline` all but host namespaces, host paths, host ports, privileged containers and added
 //!   capabilities.
 //! - ownership (`managedFields`) of what controllers write: it has no owner.
@@ -50,10 +51,12 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
+use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::server::Server;
 
+mod access;
 mod api;
 mod apply;
 mod behaviour;
@@ -113,7 +116,8 @@ impl Drop for Controllers {
 }
 
 impl Cluster {
-    /// Starts the server on a free loopback port, with the namespaces `default` and `kube-system`.
+    /// Starts the server on a free loopback port, with the namespaces `default` and `kube-system` and a default
+    /// StorageClass.
     ///
     /// # Errors
     /// When no loopback port can be bound.
@@ -135,6 +139,16 @@ impl Cluster {
                 .create_namespace(namespace)
                 .map_err(std::io::Error::other)?;
         }
+        let default = json!({ "storageclass.kubernetes.io/is-default-class": "true" });
+        let class = json!({
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": { "name": defaults::STORAGE_CLASS, "annotations": default },
+            "provisioner": "kubernetes.io/host-path",
+        });
+        cluster
+            .create("kubectl-create", class)
+            .map_err(std::io::Error::other)?;
         Ok(cluster)
     }
 

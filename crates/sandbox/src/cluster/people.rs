@@ -35,8 +35,17 @@ impl Cluster {
 
     /// Keeps the volumes of claims that are gone, from now on: the reclaim policy of new volumes is `Retain`.
     pub fn retain_volumes(&self) {
-        let class = defaults::STORAGE_CLASS.to_owned();
-        self.state().classes.insert(class, "Retain".to_owned());
+        let key = Key::new("StorageClass", "", defaults::STORAGE_CLASS);
+        self.state()
+            .edit(&key, |class| class["reclaimPolicy"] = json!("Retain"));
+    }
+
+    /// Keeps the account of the kubeconfig from doing `verb` (`create`, `list`, …) to `resource`, which is named as
+    /// `ingresses.networking.k8s.io` or, in the core group, `pods`.
+    pub fn forbid(&self, verb: &str, resource: &str) {
+        self.state()
+            .forbidden
+            .insert((verb.to_owned(), resource.to_owned()));
     }
 
     /// Makes the node so small that pods can request only this much together. No change where an amount cannot be

@@ -156,10 +156,11 @@ impl Refusal {
     }
 
     pub(super) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
-        let message = format!(
-            "{} {name:?} is forbidden: {why}",
-            resource.qualified_plural()
-        );
+        let named = match name {
+            "" => resource.qualified_plural(),
+            name => format!("{} {name:?}", resource.qualified_plural()),
+        };
+        let message = format!("{named} is forbidden: {why}");
         Self::new(403, "Forbidden", message).about(name, resource.group, resource.plural)
     }
 

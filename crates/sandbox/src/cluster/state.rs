@@ -6,7 +6,6 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::behaviour::{Behaviour, Responder};
-use super::defaults::STORAGE_CLASS;
 use super::kinds::Resource;
 use super::node::Run;
 use super::quantity::Quantity;
@@ -31,8 +30,8 @@ pub(super) struct State {
     pub(super) behaviours: Vec<(String, Behaviour)>,
     pub(super) registries: Vec<Registry>,
     pub(super) responder: Option<Responder>,
-    /// What becomes of the volumes of a StorageClass: their reclaim policy.
-    pub(super) classes: BTreeMap<String, String>,
+    /// What the account may not do, as verb and resource.
+    pub(super) forbidden: BTreeSet<(String, String)>,
     /// CPU and memory that pods may request together.
     pub(super) capacity: [Quantity; 2],
     /// Groups of custom kinds whose definitions somebody installed.
@@ -61,7 +60,7 @@ impl State {
             behaviours: Vec::new(),
             registries: Vec::new(),
             responder: None,
-            classes: BTreeMap::from([(STORAGE_CLASS.to_owned(), "Delete".to_owned())]),
+            forbidden: BTreeSet::new(),
             capacity: [Quantity::count(64), Quantity::count(1 << 38)],
             installed: BTreeSet::new(),
             addresses: 1,

@@ -80,6 +80,7 @@ impl State {
             }
             "PersistentVolumeClaim" => {
                 object["metadata"]["finalizers"] = json!([CLAIM_IN_USE]);
+                self.choose_class(&mut object["spec"]);
             }
             "DaemonSet" => {
                 let generation = "deprecated.daemonset.template.generation";
@@ -88,6 +89,20 @@ impl State {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The default StorageClass, for a claim that names none. No volume is made for one without.
+    /// <https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass>
+    fn choose_class(&self, claim: &mut Value) {
+        let is_default = |class: &Value| {
+            class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"]
+                == "true"
+        };
+        let mut classes = self.store.list("StorageClass", None);
+        let default = classes.find(|(_, class)| is_default(class));
+        if let Some((key, _)) = default.filter(|_| claim["storageClassName"].is_null()) {
+            claim["storageClassName"] = json!(key.name);
+        }
     }
 
     fn prepare_pod(

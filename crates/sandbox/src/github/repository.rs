@@ -75,6 +75,7 @@ pub(super) fn add_repo(
         environments: Vec::new(),
         workflows: vec!["ci.yml".to_owned()],
         dispatch_inputs: BTreeMap::new(),
+        inactive: Vec::new(),
         runs: BTreeMap::new(),
         dispatches: Vec::new(),
         collaborators: BTreeMap::new(),

@@ -24,6 +24,12 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
             }))
         }
         "POST /actions/runs/{run_id}/pending_deployments" => Some(review(state, repo, id, call)),
+        "GET /actions/workflows" => {
+            let repo = state.repos.get(&repo)?;
+            let all = repo.workflows.iter().enumerate();
+            let all = all.map(|(i, file)| shown_workflow(state, repo, i, file));
+            Some(Answer::counted_page(call, "workflows", all.collect()))
+        }
         "POST /actions/workflows/{workflow_id}/dispatches" => Some(dispatch(state, repo, call)),
         _ => None,
     }
@@ -107,6 +113,22 @@ fn head_commit(state: &State, run: &Run) -> Value {
                 "timestamp": commit.at.to_string(), "author": person, "committer": person,
             })
         })
+}
+
+fn shown_workflow(state: &State, repo: &Repo, place: usize, file: &String) -> Value {
+    let name = file.trim_end_matches(".yml");
+    let page = format!(
+        "https://github.com/{}/actions/workflows/{file}",
+        repo.slug()
+    );
+    let at = repo.created_at.to_string();
+    json!({
+        "id": place + 1, "node_id": "unmodelled", "name": name, "path": format!(".github/workflows/{file}"),
+        "state": if repo.inactive.contains(file) { "disabled_inactivity" } else { "active" },
+        "created_at": at, "updated_at": at,
+        "url": format!("{}/repos/{}/actions/workflows/{}", state.base_url, repo.slug(), place + 1),
+        "html_url": page, "badge_url": format!("{page}/badge.svg"),
+    })
 }
 
 fn workflow_id(repo: &Repo, run: &Run) -> usize {

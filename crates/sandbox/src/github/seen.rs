@@ -143,6 +143,13 @@ impl Repository {
         declared.insert(file.to_owned(), inputs);
     }
 
+    /// GitHub switches a workflow off, as it does with scheduled ones after 60 days without activity.
+    pub fn disable_workflow(&self, file: &str) {
+        repo(&mut self.lock(), self.id)
+            .inactive
+            .push(file.to_owned());
+    }
+
     /// A successful `pull_request` run of `ci.yml` for the pull request's head; returns the run's id.
     pub fn complete_ci(&self, number: u64) -> u64 {
         let run = self.start_run(number, "ci.yml");

@@ -332,6 +332,8 @@ pub(super) struct Repo {
     pub(super) workflows: Vec<String>,
     /// The inputs that each workflow with the trigger `workflow_dispatch` declares.
     pub(super) dispatch_inputs: BTreeMap<String, Vec<String>>,
+    /// Workflows that GitHub switched off after 60 days without activity.
+    pub(super) inactive: Vec<String>,
     pub(super) runs: BTreeMap<u64, Run>,
     pub(super) dispatches: Vec<Dispatch>,
     pub(super) collaborators: BTreeMap<String, Permission>,

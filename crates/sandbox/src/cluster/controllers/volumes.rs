@@ -55,12 +55,14 @@ fn bind(state: &mut State, key: &Key, claim: &Value) {
     let class = claim["spec"]["storageClassName"]
         .as_str()
         .unwrap_or_default();
-    let Some(policy) = state.classes.get(class).cloned() else {
+    let policy = state.store.get(&Key::new("StorageClass", "", class));
+    let Some(policy) = policy.map(|class| class["reclaimPolicy"].clone()) else {
         // Nobody makes volumes of this class.
         let message = format!("storageclass.storage.k8s.io {class:?} not found");
         event(state, claim, "Warning", "ProvisioningFailed", &message);
         return;
     };
+    let policy = policy.as_str().unwrap_or("Delete").to_owned();
     if claim["spec"]["dataSource"].is_object() {
         let why = "plugin \"kubernetes.io/host-path\" is not a CSI plugin. Only CSI plugin can provision a claim with \
                    a datasource";

@@ -41,6 +41,7 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
         "/repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments",
         &["get", "post"],
     ),
+    ("/repos/{owner}/{repo}/actions/workflows", &["get"]),
     (
         "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches",
         &["post"],

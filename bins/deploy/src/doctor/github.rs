@@ -1,0 +1,69 @@
+//! The token, the repository's environments and its workflows.
+
+use preview_actions::Runner;
+use preview_core::deployments::ENVIRONMENT;
+use preview_core::doctor::{Finding, Purpose, environment, token_kind, workflows};
+use preview_github::{GitHub, Repository};
+use secrecy::ExposeSecret as _;
+
+/// The environment in which somebody approves a pull request's head.
+const APPROVAL: &str = "preview-approval";
+/// The environment of production's secrets.
+const PRODUCTION: &str = "production";
+
+/// What a token needs: the block of a workflow that gives it.
+const PERMISSIONS: &str = "permissions: { actions: write, contents: read, deployments: write, issues: write, \
+                           pull-requests: write, statuses: write }";
+
+pub(super) async fn findings(runner: &Runner) -> Vec<Finding> {
+    let what = "GitHub token";
+    let settings = match runner.environment().github() {
+        Ok(settings) => settings,
+        Err(error) => return vec![Finding::missing(what, error)],
+    };
+    let kind = token_kind(settings.token.expose_secret());
+    let connected = GitHub::connect(preview_github::Settings::new(
+        settings.api_url,
+        settings.token,
+        settings.repository,
+        runner.deadline(),
+    ));
+    let github = match connected {
+        Ok(github) => github,
+        Err(error) => return vec![Finding::missing(what, error)],
+    };
+    let repository = match github.repository().await {
+        Ok(repository) => repository,
+        Err(error) => return vec![Finding::missing(what, error).fixed_by("gh auth status")],
+    };
+    let reads = format!("{kind}; it reads {}", repository.slug);
+    // No request that only reads says what a token may write.
+    let rights = Finding::unknown(
+        "GitHub rights",
+        format!("what the token may write shows when it does; a job needs {PERMISSIONS}"),
+    );
+    let mut all = vec![Finding::good(what, reads), rights];
+    all.extend(environments(&github, &repository).await);
+    all.extend(match github.workflows().await {
+        Ok(found) => workflows(&repository.slug, &found),
+        Err(error) => vec![Finding::unknown("workflows", error)],
+    });
+    all
+}
+
+async fn environments(github: &GitHub, repository: &Repository) -> Vec<Finding> {
+    let found = match github.environments().await {
+        Ok(found) => found,
+        Err(error) => return vec![Finding::unknown("environments", error)],
+    };
+    let wanted = [
+        (APPROVAL, Purpose::Approval),
+        (ENVIRONMENT, Purpose::Secrets),
+        (PRODUCTION, Purpose::Production),
+    ];
+    let slug = &repository.slug;
+    let judged = wanted
+        .iter()
+        .map(|(name, purpose)| environment(slug, name, *purpose, &found));
+    judged.collect()
+}
