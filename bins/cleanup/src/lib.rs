@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::cleanup::{Evidence, Refusal, Verdict};
+use preview_core::lifecycle::Phase;
 use preview_core::names::{CommitSha, PrNumber, RepositorySlug, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::ownership::Owner;
@@ -146,6 +147,7 @@ impl<'a> Cleanup<'a> {
 
     async fn tear_down(&self, read: &NamespaceFacts) -> Result<TearDown, Failed> {
         let runner = self.world.runner;
+        runner.enters(Phase::Destroying.as_str());
         runner.needs(TEARDOWN);
         let deadline = Instant::now() + TEARDOWN;
         let work = self.world.cluster.tear_down(&self.owner, read, deadline);

@@ -27,6 +27,7 @@ impl Deploy<'_> {
         if checks.is_empty() {
             return Ok(());
         }
+        self.runner.enters("checking");
         story.deploys("checking that it answers").await?;
         let visitor = match checks.iter().any(|check| check.route.is_some()) {
             true => Some(self.visitor().await?),

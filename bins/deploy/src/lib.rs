@@ -31,6 +31,7 @@ pub use arguments::{Arguments, Command};
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::comment::Note;
 use preview_core::deploy::{Accepted, Choice, accept};
+use preview_core::lifecycle::Phase;
 use preview_core::manifests::Preview;
 use preview_core::names::Subject;
 use preview_core::ownership::{Claimant, Owner};
@@ -185,6 +186,7 @@ impl<'a> Deploy<'a> {
         };
         match stop {
             Stop::Superseded(why) => {
+                self.runner.enters(Phase::Superseded.as_str());
                 self.gives_way(&story, &why).await;
                 Ok(Conclusion::done("superseded", why))
             }

@@ -102,6 +102,7 @@ impl Deploy<'_> {
     }
 
     async fn tear_down(&self, read: &NamespaceFacts) -> Result<Receipt, Failed> {
+        self.runner.enters(Phase::Destroying.as_str());
         self.runner.needs(TEARDOWN);
         let deadline = Instant::now() + TEARDOWN;
         let work = self
@@ -268,6 +269,7 @@ impl Slot<'_> {
         ]);
         let object = format!("slot of {}", self.facts.name);
         let runner = self.deploy.runner;
+        runner.enters(Phase::Provisioning.as_str());
         let hold = self.change_while(held, |now| now.claim() == Some(Claim::Claiming));
         runner.step(Claim::Held.as_str(), object, hold).await
     }
@@ -284,18 +286,21 @@ impl Slot<'_> {
         };
         let object = format!("slot of {}", self.facts.name);
         let runner = self.deploy.runner;
+        runner.enters(phase.as_str());
         let flipped = self.change(claimed);
         runner.step(claim.as_str(), object, flipped).await
     }
 
     /// Says how far it is, for eyes.
     pub(crate) async fn is_in(&mut self, phase: Phase) -> Result<(), Stop> {
+        self.deploy.runner.enters(phase.as_str());
         self.annotate([(keys::PHASE.to_owned(), phase.to_string())])
             .await
     }
 
     /// Says that its components are being replaced: until it is ready, nobody can tell which commit answers.
     pub(crate) async fn is_replaced(&mut self, phase: Phase) -> Result<(), Stop> {
+        self.deploy.runner.enters(phase.as_str());
         let phase = NamespaceChange::annotate([(keys::PHASE.to_owned(), phase.to_string())]);
         let serving = (keys::SERVING.to_owned(), None);
         self.change(NamespaceChange {
@@ -312,6 +317,7 @@ impl Slot<'_> {
     ) -> Result<(), Stop> {
         let images = images.iter().map(|(name, image)| (name.as_str(), image));
         let head = self.deploy.claimant.head.to_string();
+        self.deploy.runner.enters(Phase::Ready.as_str());
         self.annotate([
             (keys::PHASE.to_owned(), Phase::Ready.to_string()),
             (keys::IMAGES.to_owned(), images_annotation(images)),

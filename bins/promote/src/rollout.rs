@@ -40,6 +40,7 @@ impl Promotion<'_> {
         lease: &HeldLease,
         proven: &Proven,
     ) -> Result<Option<String>, Failed> {
+        self.runner.enters("rolling-out");
         let mut before = Vec::new();
         match self.forward(lease, proven, &mut before).await {
             Ok(()) => Ok(None),
@@ -170,6 +171,7 @@ impl Promotion<'_> {
 
     /// Looks whether the pods run the images they were told to. What cannot be told is only warned of.
     async fn verify(&self, proven: &Proven, before: &[TargetFacts]) -> Result<(), Failed> {
+        self.runner.enters("verifying");
         let others: BTreeSet<Digest> = before
             .iter()
             .flat_map(|facts| &facts.containers)
@@ -205,6 +207,7 @@ impl Promotion<'_> {
 
     /// Sets back what ran before, and looks that it runs; returns what failed, and how the way back went.
     async fn back(&self, lease: &HeldLease, before: &[TargetFacts], failed: Failed) -> Failed {
+        self.runner.enters("rolling-back");
         self.runner.needs(BACK);
         let way_back = match self.restored(lease, before).await {
             Ok(()) => "what ran before is set back, and runs".to_owned(),

@@ -18,6 +18,7 @@ use crate::{Promotion, Proven};
 impl Promotion<'_> {
     /// Tells that the target runs what was merged. The deployment comes last: by it the next run sees that all was told.
     pub(crate) async fn announce(&self, proven: &Proven) -> Result<(), Failed> {
+        self.runner.enters("announcing");
         self.move_tags(proven).await?;
         let state = State::Promoted {
             target: self.target.name.to_string(),

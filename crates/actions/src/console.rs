@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -15,6 +16,8 @@ pub struct Console {
     terminal: bool,
     /// One line at a time: steps run in parallel.
     out: Mutex<()>,
+    /// Whether lines go into a group of the job's log.
+    in_group: AtomicBool,
 }
 
 impl Console {
@@ -23,12 +26,30 @@ impl Console {
             actions,
             terminal: !actions && std::io::stdout().is_terminal(),
             out: Mutex::new(()),
+            in_group: AtomicBool::new(false),
         }
     }
 
     /// Prints one line.
     pub fn line(&self, text: &str) {
         self.print(&format!("{}\n", harmless(text)));
+    }
+
+    /// Begins a group of a job's log, which ends the one before it. Elsewhere lines stand for themselves.
+    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#grouping-log-lines>
+    pub(crate) fn group(&self, title: &str) {
+        if self.actions {
+            self.end_group();
+            self.print(&format!("::group::{}\n", data(title)));
+            self.in_group.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the group, if there is one: what follows is seen without opening it.
+    pub(crate) fn end_group(&self) {
+        if self.in_group.swap(false, Ordering::Relaxed) {
+            self.print("::endgroup::\n");
+        }
     }
 
     /// Shows on a terminal what is being done, until the next line takes its place.

@@ -1,5 +1,6 @@
 //! What a step leaves in files: outputs, summary, `result.json`.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -30,8 +31,13 @@ pub(crate) fn outputs(result: &ResultFile) -> Vec<(String, String)> {
         result.namespace.as_ref().map(ToString::to_string),
     );
     known("url", result.url.clone());
+    known("phase", result.phase().map(ToOwned::to_owned));
     if !result.images.is_empty() {
         known("images", serde_json::to_string(&result.images).ok());
+        let digests = result.images.iter();
+        let digests = digests.map(|(component, image)| (component, &image.digest));
+        let digests: BTreeMap<_, _> = digests.collect();
+        known("digests", serde_json::to_string(&digests).ok());
         for (component, image) in &result.images {
             known(
                 &format!("digest-{component}"),
@@ -99,6 +105,7 @@ mod tests {
             started,
         );
         result.url = Some("https://7.pr.example.com".into());
+        result.enter("ready", started);
         let image = format!("ghcr.io/acme/web@sha256:{}", "1".repeat(64));
         result
             .images
@@ -136,7 +143,9 @@ mod tests {
         verdict=deployed
         reason=it is there
         url=https://7.pr.example.com
+        phase=ready
         images={"web":"ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111"}
+        digests={"web":"sha256:1111111111111111111111111111111111111111111111111111111111111111"}
         digest-web=sha256:1111111111111111111111111111111111111111111111111111111111111111
         "#);
     }

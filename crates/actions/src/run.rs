@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::ArgAction;
 use preview_core::health::FailureClass;
 use preview_core::outcome::{Program, ResultFile};
 use preview_core::promote::Link;
@@ -43,6 +44,9 @@ pub struct Options {
     /// The kubeconfig; by default KUBECONFIG, ~/.kube/config or the pod's own account, in this order
     #[arg(long, value_name = "FILE", global = true)]
     pub kubeconfig: Option<PathBuf>,
+    /// Print every request to GitHub, registry and cluster with method, path, status and time; twice: all there is to say
+    #[arg(long, short, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
 }
 
 /// Runs `workflow` as the whole of a process, and tells how it ended: in `result.json`, in the step's outputs and
@@ -56,10 +60,11 @@ where
     F: Future<Output = Result<Conclusion, Failed>>,
 {
     let runner = Runner::new(program, Environment::of_process());
-    start_log(runner.environment());
+    start_log(runner.environment(), options.verbose);
     for secret in runner.environment().secrets() {
         runner.console().mask(secret);
     }
+    runner.enters("observing");
     // Only another call of this function could have installed one before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ended = match tokio::runtime::Builder::new_multi_thread()
@@ -76,11 +81,11 @@ where
     report(&runner, options, &result, &chain, &ended)
 }
 
-fn start_log(environment: &Environment) {
-    let usual = if environment.is_debug() {
-        "debug"
-    } else {
-        "warn"
+fn start_log(environment: &Environment, verbose: u8) {
+    let usual = match verbose {
+        0 if !environment.is_debug() => "warn",
+        1 => "warn,request=debug",
+        _ => "debug",
     };
     let filter = environment.log_filter().unwrap_or(usual);
     let log = tracing_subscriber::fmt()
@@ -165,6 +170,7 @@ fn report(
 ) -> ExitCode {
     let (console, environment) = (runner.console(), runner.environment());
     let program = result.program.to_string();
+    console.end_group();
     tell(console, &program, ended);
     let mut written = vec![(
         options.result.as_path(),

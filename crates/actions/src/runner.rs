@@ -142,6 +142,14 @@ impl Runner {
         note(&mut self.draft().result);
     }
 
+    /// Begins a phase of the run: a group of the log, a bar of the summary's timeline, and the output `phase` if it is
+    /// the last one.
+    pub fn enters(&self, phase: &str) {
+        if self.draft().result.enter(phase, Timestamp::now()) {
+            self.console().group(phase);
+        }
+    }
+
     /// Keeps the chain of evidence for the summary.
     pub fn show_chain(&self, chain: Vec<Link>) {
         self.draft().chain = chain;

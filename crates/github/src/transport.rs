@@ -292,7 +292,7 @@ impl Transport {
         let answer = tokio::time::timeout(time, self.exchange(call, path)).await;
         let ms = started.elapsed().as_millis();
         let unavailable = |message: String| {
-            tracing::debug!(method = %call.method, path, ms, error = message, "no answer from GitHub");
+            tracing::debug!(target: "request", "{} {}{path}: {message} ({ms} ms)", call.method, self.authority);
             call.fails(Problem::Unavailable { message })
         };
         let answer = match answer {
@@ -309,7 +309,8 @@ impl Transport {
                 )));
             }
         };
-        tracing::debug!(method = %call.method, path, status = answer.status.as_u16(), ms, "GitHub");
+        let (method, host, status) = (&call.method, &self.authority, answer.status.as_u16());
+        tracing::debug!(target: "request", "{method} {host}{path} {status} in {ms} ms");
         answer.checked(call)
     }
 

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use kube::Config;
 use kube::api::{Api, DynamicObject};
+use kube::client::{Client, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Client, Config};
 use preview_core::names::NamespaceName;
 use preview_core::objects::Kind;
 
 use crate::error::{Error, chain};
 use crate::kinds::resource;
+use crate::requests::LoggedRequests;
 
 /// The address of no server: <https://www.rfc-editor.org/rfc/rfc6761#section-6.4>.
 const NOWHERE: &str = "https://cluster.invalid";
@@ -101,8 +103,14 @@ impl Cluster {
         // Its own policy repeats up to 15 times with pauses up to 1000 s; ours knows deadlines.
         config.default_retry = false;
         let server = config.cluster_url.to_string();
-        let client = Client::try_from(config)
-            .map_err(|error| Error::Configuration(format!("{server}: {}", chain(&error))))?;
+        let host = config.cluster_url.authority().map(ToString::to_string);
+        let logged = LoggedRequests {
+            host: host.unwrap_or_default(),
+        };
+        let client = ClientBuilder::try_from(config)
+            .map_err(|error| Error::Configuration(format!("{server}: {}", chain(&error))))?
+            .with_layer(&logged)
+            .build();
         Ok(Self {
             client,
             server: server.trim_end_matches('/').to_owned(),

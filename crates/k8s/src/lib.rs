@@ -30,6 +30,7 @@ mod prune;
 mod receipt;
 mod remains;
 mod remove;
+mod requests;
 mod rollout;
 mod snapshot;
 mod target;

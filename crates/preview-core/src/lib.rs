@@ -29,6 +29,8 @@ pub mod quota;
 pub mod record;
 pub mod redaction;
 pub mod rights;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod slots;
 pub mod snapshot;
 pub mod summary;

@@ -14,6 +14,7 @@ use crate::names::{NamespaceName, NotA, Uid, is_host};
 
 /// Every kind that a preview, or a production target, is made of. A kind that is not listed cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "each is Kubernetes' own name")]
 pub enum Kind {
     Namespace,
@@ -154,6 +155,7 @@ impl fmt::Display for Kind {
 
 /// Which object: its kind and its name within a namespace known from the context. Printed `Deployment/web`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ObjectName {
     /// The kind.
     pub kind: Kind,

@@ -22,6 +22,7 @@ pub const RESULT_SCHEMA: u32 = 1;
 
 /// How a program ends, as its exit code tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
     /// Done, or there was nothing to do, or a newer run owns the work.
@@ -60,6 +61,7 @@ impl fmt::Display for Exit {
 
 /// Which of the three programs ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Program {
     /// Makes and updates previews.
     #[serde(rename = "preview-deploy")]
@@ -84,6 +86,7 @@ impl fmt::Display for Program {
 
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EffectResult {
     /// It was carried out.
@@ -106,6 +109,7 @@ impl fmt::Display for EffectResult {
 
 /// One thing that a run did to the world outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Effect {
     /// What was done, a verb: `apply`, `delete`, `wait`, `comment`, ….
     pub what: String,
@@ -121,6 +125,7 @@ pub struct Effect {
 
 /// The effects of a run in the order in which they ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Effects(Vec<Effect>);
 
@@ -186,8 +191,19 @@ impl Extend<Effect> for Effects {
     }
 }
 
+/// A part of a run, named after the phase that the preview, or the promotion, was in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PhaseEntered {
+    /// `observing`, then those of the lifecycle such as `provisioning` or `ready`; `verifying` and the like of a promotion.
+    pub phase: String,
+    /// When it began; it ends with the next one's beginning, the last one with the run.
+    pub started: Timestamp,
+}
+
 /// One thing of a preview that should be gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReceiptItem {
     /// Which: `Namespace/preview-pr-7`, `PersistentVolume/pvc-…`, ….
     pub object: String,
@@ -200,6 +216,7 @@ pub struct ReceiptItem {
 
 /// Whether a thing is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ReceiptState {
     /// It was verified to be gone.
@@ -234,9 +251,12 @@ impl fmt::Display for ReceiptState {
 
 /// What a run leaves for people and for the next workflow: `result.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(title = "result.json"))]
 #[serde(deny_unknown_fields)]
 pub struct ResultFile {
     /// The version of this format; reading any other fails.
+    #[cfg_attr(feature = "schema", schemars(with = "u32", extend("const" = RESULT_SCHEMA)))]
     pub schema: Schema,
     /// Who wrote it.
     pub program: Program,
@@ -285,6 +305,9 @@ pub struct ResultFile {
     /// What else there is to know, as the comment's remarks: Markdown, one line each.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// The phases it went through, in their order; the last one is where it ended.
+    #[serde(default)]
+    pub phases: Vec<PhaseEntered>,
     /// When the run began.
     pub started: Timestamp,
     /// How long the run took, in milliseconds.
@@ -324,10 +347,42 @@ impl ResultFile {
             failure: None,
             receipt: Vec::new(),
             notes: Vec::new(),
+            phases: Vec::new(),
             started,
             took_ms: 0,
             effects: Effects::new(),
         }
+    }
+}
+
+impl ResultFile {
+    /// Notes that a phase began; one that it is in already goes on.
+    pub fn enter(&mut self, phase: &str, now: Timestamp) -> bool {
+        if self.phase() == Some(phase) {
+            return false;
+        }
+        self.phases.push(PhaseEntered {
+            phase: phase.to_owned(),
+            started: now,
+        });
+        true
+    }
+
+    /// The JSON schema of `result.json`, for whoever reads it.
+    #[cfg(feature = "schema")]
+    #[must_use]
+    pub fn schema() -> serde_json::Value {
+        let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+        settings
+            .into_generator()
+            .into_root_schema_for::<Self>()
+            .to_value()
+    }
+
+    /// The phase it is in, or was in when it ended.
+    #[must_use]
+    pub fn phase(&self) -> Option<&str> {
+        self.phases.last().map(|entered| entered.phase.as_str())
     }
 }
 
@@ -443,6 +498,7 @@ mod tests {
           "failure": null,
           "receipt": [],
           "notes": [],
+          "phases": [],
           "started": "2025-12-19T14:32:00Z",
           "took_ms": 0,
           "effects": [

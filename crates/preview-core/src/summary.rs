@@ -42,6 +42,7 @@ pub fn summary(result: &ResultFile, chain: &[Link]) -> String {
     images(&mut out, result);
     receipt(&mut out, result);
     notes(&mut out, result);
+    timeline(&mut out, result);
     effects(&mut out, result);
     out
 }
@@ -159,6 +160,34 @@ fn notes(out: &mut String, result: &ResultFile) {
     }
 }
 
+/// The phases as a picture that GitHub draws, on the reader's own clock: when each began, and until when it took.
+/// <https://mermaid.js.org/syntax/gantt.html>
+fn timeline(out: &mut String, result: &ResultFile) {
+    if result.phases.len() < 2 {
+        return;
+    }
+    out.push_str(
+        "\n### Timeline\n\n```mermaid\ngantt\n    dateFormat x\n    axisFormat %H:%M:%S\n",
+    );
+    let took = i64::try_from(result.took_ms).unwrap_or(i64::MAX);
+    let end = result.started.as_millisecond().saturating_add(took);
+    let begins = result
+        .phases
+        .iter()
+        .map(|entered| entered.started.as_millisecond());
+    let ends = begins.clone().skip(1).chain([end]);
+    for ((entered, begins), ends) in result.phases.iter().zip(begins).zip(ends) {
+        // A colon would end the name, and a clock that was set back would end the picture.
+        let name = entered
+            .phase
+            .replace(|c: char| !c.is_ascii_alphanumeric(), " ");
+        let ends = ends.max(begins);
+        let took = seconds(u64::try_from(ends - begins).unwrap_or(0));
+        let _ = writeln!(out, "    {name}, {took} :{begins}, {ends}");
+    }
+    out.push_str("```\n");
+}
+
 fn effects(out: &mut String, result: &ResultFile) {
     if result.effects.is_empty() {
         return;
@@ -226,6 +255,13 @@ mod tests {
     fn a_deployment() {
         let mut result = result(Program::Deploy, Exit::Done, "deployed");
         result.url = Some("https://7.pr.example.com".into());
+        for (phase, at) in [
+            ("observing", "2025-12-19T14:32:00Z"),
+            ("rolling-out", "2025-12-19T14:32:01.5Z"),
+            ("ready", "2025-12-19T14:33:01Z"),
+        ] {
+            assert!(result.enter(phase, at.parse().unwrap()));
+        }
         result.images.insert(
             "api".parse().unwrap(),
             format!("ghcr.io/acme/api@sha256:{}", "1".repeat(64))
@@ -247,6 +283,17 @@ mod tests {
         | Component | Image |
         |---|---|
         | API | `ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111` |
+
+        ### Timeline
+
+        ```mermaid
+        gantt
+            dateFormat x
+            axisFormat %H:%M:%S
+            observing, 1.5 s :1766154720000, 1766154721500
+            rolling out, 59.5 s :1766154721500, 1766154781000
+            ready, 0.4 s :1766154781000, 1766154781449
+        ```
 
         ### Effects
 

@@ -369,13 +369,16 @@ impl Transport {
             Err(error) => Err(transient(error)),
         };
         let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (host, path) = (url.host_str().unwrap_or_default(), url.path());
+        // Without its query: that of a redirect may be signed.
+        let (host, path) = (url.authority(), url.path());
         match &outcome {
             Ok(reply) => {
                 let status = reply.status.as_u16();
-                debug!(%method, host, path, status, ms, "registry");
+                debug!(target: "request", "{method} {host}{path} {status} in {ms} ms");
             }
-            Err(failure) => debug!(%method, host, path, ?failure, ms, "registry"),
+            Err(failure) => {
+                debug!(target: "request", "{method} {host}{path}: {failure:?} ({ms} ms)");
+            }
         }
         outcome
     }

@@ -8,7 +8,7 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use preview_core::outcome::{Program, ResultFile};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
@@ -209,8 +209,26 @@ impl Step<'_> {
     fn read_result(&self) -> anyhow::Result<ResultFile> {
         let path = self.result;
         let text = fs::read(path).with_context(|| format!("read {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("parse {}", path.display()))
+        let parse = || format!("parse {}", path.display());
+        let result = serde_json::from_slice(&text).with_context(parse)?;
+        as_the_schema_says(&result).with_context(parse)?;
+        serde_json::from_value(result).with_context(parse)
     }
+}
+
+/// Others read a result by its published schema alone.
+fn as_the_schema_says(result: &Value) -> anyhow::Result<()> {
+    let validator = jsonschema::validator_for(&ResultFile::schema())?;
+    let wrong = validator.iter_errors(result);
+    let wrong: Vec<String> = wrong
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    ensure!(
+        wrong.is_empty(),
+        "it is not as result.schema.json says: {}",
+        wrong.join("; ")
+    );
+    Ok(())
 }
 
 /// Both channels, line by line as they come.

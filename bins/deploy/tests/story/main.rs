@@ -11,6 +11,7 @@ mod fence;
 mod golden;
 mod isolation;
 mod life;
+mod observation;
 mod overlay;
 mod plan;
 mod queue;

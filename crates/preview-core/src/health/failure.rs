@@ -11,6 +11,7 @@ use crate::redaction::Redaction;
 
 /// A failure that is certain, with the object that shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// What kind of failure.
     pub class: FailureClass,

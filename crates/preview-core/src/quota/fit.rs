@@ -45,6 +45,7 @@ impl Left {
 
 /// When a preview needs too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Moment {
     /// While Jobs run beside the database.
@@ -64,6 +65,7 @@ impl fmt::Display for Moment {
 
 /// A preview that cannot fit, however long one waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Overdraft {
     /// When it needs too much.

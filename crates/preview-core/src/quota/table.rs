@@ -13,16 +13,22 @@ const ROWS: usize = 40;
 
 /// Who needs how much.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// Each object with what it needs.
     pub lines: Vec<Line>,
     /// What is allowed altogether; the table's columns.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "std::collections::BTreeMap<String, String>")
+    )]
     pub hard: Usage,
 }
 
 /// What one object needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// The object.
@@ -30,6 +36,10 @@ pub struct Line {
     /// How many pods of it that are; 0 where it has none.
     pub pods: u32,
     /// What they and its volumes use together.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "std::collections::BTreeMap<String, String>")
+    )]
     pub uses: Usage,
 }
 
