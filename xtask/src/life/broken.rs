@@ -181,7 +181,7 @@ impl Wrong {
         let Self { container, pod, .. } = self;
         format!(
             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: web }}\nspec:\n  progressDeadlineSeconds: 12\n  \
-             strategy: {{ type: Recreate }}\n  selector: {{ matchLabels: {{ app: web }} }}\n  template:\n    \
+             selector: {{ matchLabels: {{ app: web }} }}\n  template:\n    \
              metadata: {{ labels: {{ app: web }} }}\n    spec: {{ terminationGracePeriodSeconds: 1, {pod} \
              containers: [{{ name: web, {container} image: {image} }}] }}\n---\napiVersion: v1\nkind: Service\n\
              metadata: {{ name: web }}\nspec: {{ selector: {{ app: web }}, ports: [{{ port: 8080 }}] }}\n"
