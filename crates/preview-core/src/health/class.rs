@@ -90,7 +90,7 @@ impl fmt::Display for Actor {
 }
 
 impl FailureClass {
-    /// What stands above [`Failure::log`] where people read it.
+    /// What stands above [`Failure::log`](super::Failure::log) where people read it.
     #[must_use]
     pub const fn log_heading(self) -> &'static str {
         match self {
