@@ -237,6 +237,49 @@ impl Repository {
         test_merge(&mut state, self.id, number);
     }
 
+    /// Lets the merge queue make a group of this one pull request, and returns its head: the merge as it is to be.
+    /// <https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/configuring-pull-request-merges/managing-a-merge-queue>
+    pub fn queue(&self, number: u64) -> String {
+        let mut state = self.lock();
+        let now = state.now();
+        let found = pull(&mut state, self.id, number).clone();
+        let old = repo(&mut state, self.id).branches[&found.base].clone();
+        let Some(files) = state.git.merged(&old, &found.head_sha) else {
+            panic!("pull request {number} conflicts with {}", found.base);
+        };
+        let message = format!("Merge pull request #{number} from {}", found.head_branch);
+        let parents = vec![old.clone(), found.head_sha.clone()];
+        let sha = state.git.commit(files, parents, &message, AUTHOR, now);
+        let group = format!("{}-{old}", group_of(&found));
+        repo(&mut state, self.id)
+            .branches
+            .insert(group, sha.clone());
+        sha
+    }
+
+    /// Lets the merge queue give the pull request's group up: what it was to be is on no branch any more.
+    pub fn unqueue(&self, number: u64) {
+        let mut state = self.lock();
+        let group = group_of(pull(&mut state, self.id, number));
+        let branches = &mut repo(&mut state, self.id).branches;
+        branches.retain(|branch, _| !branch.starts_with(&group));
+    }
+
+    /// Lets the merge queue merge the pull request's group: its head becomes that of the base branch.
+    pub fn merge_queued(&self, number: u64) -> String {
+        let mut state = self.lock();
+        let found = pull(&mut state, self.id, number).clone();
+        let group = group_of(&found);
+        let mut branches = repo(&mut state, self.id).branches.iter();
+        let queued = branches.find(|(branch, _)| branch.starts_with(&group));
+        let Some((branch, sha)) = queued.map(|(branch, sha)| (branch.clone(), sha.clone())) else {
+            panic!("pull request {number} is in no group of the merge queue");
+        };
+        self.landed(&mut state, &found, &sha);
+        repo(&mut state, self.id).branches.remove(&branch);
+        sha
+    }
+
     /// Merges into the base branch as `alice` and returns M, which is never H or B.
     pub fn merge(&self, number: u64, style: MergeStyle) -> String {
         let mut state = self.lock();
@@ -265,20 +308,32 @@ impl Repository {
                 .commit(files, vec![old.clone()], &title, AUTHOR, now),
             MergeStyle::Rebase => rebased(&mut state, &found.base_sha, &found.head_sha, &old),
         };
-        let introduced = state.git.between(&old, &sha);
-        let pull = pull(&mut state, self.id, number);
+        self.landed(&mut state, &found, &sha);
+        sha
+    }
+
+    /// The pull request `found` is merged as `sha`, with which its base branch ends now.
+    fn landed(&self, state: &mut State, found: &Pull, sha: &str) {
+        let now = state.now();
+        let old = repo(state, self.id).branches[&found.base].clone();
+        let introduced = state.git.between(&old, sha);
+        let pull = pull(state, self.id, found.number);
         pull.open = false;
         pull.closed_at = Some(now);
         pull.updated_at = now;
-        pull.merge_commit_sha = Some(sha.clone());
+        pull.merge_commit_sha = Some(sha.to_owned());
         pull.merged = Some(Merged {
             at: now,
             by: AUTHOR.to_owned(),
             introduced,
         });
-        self.move_branch(&mut state, &found.base, &sha);
-        sha
+        self.move_branch(state, &found.base, sha);
     }
+}
+
+/// What the branch of a pull request's group in the merge queue begins with.
+fn group_of(pull: &Pull) -> String {
+    format!("gh-readonly-queue/{}/pr-{}", pull.base, pull.number)
 }
 
 fn title(branch: &str) -> String {

@@ -26,6 +26,7 @@ pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer>
         "GET /git/blobs/{file_sha}" => Some(blob(state, call.parameter("file_sha"))),
         "GET /git/trees/{tree_sha}" => Some(tree(state, repo, call)),
         "GET /git/ref/{ref}" => Some(git_ref(repo, call.parameter("ref"))),
+        "GET /git/matching-refs/{ref}" => Some(matching_refs(repo, call.parameter("ref"))),
         "GET /compare/{basehead}" => Some(compare(state, repo, call)),
         "GET /contents/{path}" => Some(contents(state, repo, call)),
         _ => None,
@@ -210,11 +211,19 @@ fn git_ref(repo: &Repo, name: &str) -> Answer {
     let branch = name
         .strip_prefix("heads/")
         .and_then(|branch| repo.branches.get(branch));
-    branch.map_or_else(Answer::not_found, |sha| {
-        Answer::ok(json!({
-            "ref": format!("refs/{name}"), "object": { "type": "commit", "sha": sha },
-        }))
-    })
+    branch.map_or_else(Answer::not_found, |sha| Answer::ok(reference(name, sha)))
+}
+
+fn reference(name: &str, sha: &str) -> Value {
+    json!({ "ref": format!("refs/{name}"), "object": { "type": "commit", "sha": sha } })
+}
+
+/// The branches whose names begin so, all of them at once.
+fn matching_refs(repo: &Repo, begin: &str) -> Answer {
+    let branches = repo.branches.iter();
+    let named = branches.map(|(branch, sha)| (format!("heads/{branch}"), sha));
+    let matching = named.filter(|(name, _)| name.starts_with(begin));
+    Answer::ok(matching.map(|(name, sha)| reference(&name, sha)).collect())
 }
 
 /// One side of a comparison: a ref of this repository, or `owner:branch` of a fork of it.

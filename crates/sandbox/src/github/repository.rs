@@ -195,6 +195,13 @@ impl Repository {
         labels::carry(&mut self.lock(), self.id, number, name);
     }
 
+    /// Takes a label from a pull request again.
+    pub fn remove_label(&self, number: u64, name: &str) {
+        let mut state = self.lock();
+        let labels = &mut pull(&mut state, self.id, number).labels;
+        labels.retain(|label| !label.eq_ignore_ascii_case(name));
+    }
+
     /// Comments as `login`; returns the comment's id.
     pub fn comment(&self, number: u64, login: &str, body: &str) -> u64 {
         let mut state = self.lock();

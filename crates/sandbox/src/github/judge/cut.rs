@@ -76,6 +76,7 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
     ),
     ("/repos/{owner}/{repo}/git/blobs/{file_sha}", &["get"]),
     ("/repos/{owner}/{repo}/git/commits/{commit_sha}", &["get"]),
+    ("/repos/{owner}/{repo}/git/matching-refs/{ref}", &["get"]),
     ("/repos/{owner}/{repo}/git/ref/{ref}", &["get"]),
     ("/repos/{owner}/{repo}/git/trees/{tree_sha}", &["get"]),
     ("/repos/{owner}/{repo}/issues", &["get"]),

@@ -1,7 +1,12 @@
 //! Templates of paths, such as `/repos/{owner}/{repo}/pulls/{pull_number}`.
 
 /// The last parameter of these may hold slashes: a branch, a file's path, two refs.
-const MANY_SEGMENTS: [&str; 3] = ["/contents/{path}", "/git/ref/{ref}", "/compare/{basehead}"];
+const MANY_SEGMENTS: [&str; 4] = [
+    "/contents/{path}",
+    "/git/ref/{ref}",
+    "/git/matching-refs/{ref}",
+    "/compare/{basehead}",
+];
 
 #[derive(Debug)]
 enum Segment {
