@@ -2,13 +2,13 @@
 
 use clap::Parser;
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
-use preview_core::names::{CommitSha, PrNumber, RepositorySlug};
+use preview_core::names::{CommitSha, PrNumber, RepositorySlug, Subject};
 use preview_github::event::Event;
 
-/// Destroys the preview of a pull request that was closed, and proves that it is gone
+/// Destroys the preview of a pull request that was closed, or of a commit, and proves that it is gone
 ///
-/// Started by `pull_request: closed`, or by `workflow_run` of a workflow that runs on it; by hand it takes --pr.
-/// Whether the pull request is closed is read live.
+/// Started by `pull_request: closed`, or by `workflow_run` of a workflow that runs on it; by hand it takes --pr or
+/// --commit. Whether the pull request is closed is read live.
 ///
 /// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY and the rest of GITHUB_* as Actions sets them; KUBECONFIG.
 ///
@@ -23,6 +23,9 @@ pub struct Arguments {
     /// The pull request, in place of an event
     #[arg(long, value_name = "NUMBER")]
     pub pr: Option<PrNumber>,
+    /// The commit that was previewed by itself, in place of an event
+    #[arg(long, value_name = "COMMIT", conflicts_with = "pr")]
+    pub commit: Option<CommitSha>,
     /// Destroy the preview although its pull request is open
     #[arg(long, requires = "pr")]
     pub force: bool,
@@ -31,8 +34,8 @@ pub struct Arguments {
 /// Whose preview is to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// This pull request's.
-    Pull(PrNumber),
+    /// This pull request's or commit's.
+    Of(Subject),
     /// That of the pull requests from this branch which had this head when a workflow ran for them.
     Branch {
         /// The branch, written by its author.
@@ -48,13 +51,14 @@ pub(crate) enum Asked {
 
 /// What is asked for: by hand, or by the event.
 pub(crate) fn asked(runner: &Runner, arguments: &Arguments) -> Result<Asked, Failed> {
-    if let Some(number) = arguments.pr {
-        return Ok(Asked::Pull(number));
+    let commit = arguments.commit.clone().map(Subject::Commit);
+    if let Some(subject) = arguments.pr.map(Subject::Pr).or(commit) {
+        return Ok(Asked::Of(subject));
     }
-    let event = runner.environment().event("give --pr")?;
+    let event = runner.environment().event("give --pr or --commit")?;
     let path = event.path.display().to_string();
     match Event::parse(&event.name, &path, &event.payload).misused()? {
-        Event::PullRequest(change) if change.action == "closed" => Ok(Asked::Pull(change.number)),
+        Event::PullRequest(change) if change.action == "closed" => Ok(Asked::Of(Subject::Pr(change.number))),
         Event::PullRequest(change) => Ok(Asked::Nothing(format!(
             "pull request #{} was {}, not closed",
             change.number, change.action
@@ -68,7 +72,7 @@ pub(crate) fn asked(runner: &Runner, arguments: &Arguments) -> Result<Asked, Fai
             _ => Asked::Nothing("the workflow run names no branch that is still there".to_owned()),
         }),
         Event::Push(_) => Err(UsageError(
-            "a push says nothing of a pull request that was closed; start this on pull_request, or give --pr".to_owned(),
+            "a push says nothing of a pull request that was closed; start this on pull_request, or give --pr or --commit".to_owned(),
         )
         .into()),
     }

@@ -6,7 +6,7 @@ use preview_core::cleanup::GitHubSide;
 use preview_core::comment::{Comment, MARKER, State, tells_of_destruction, with_destruction};
 use preview_core::deployments::{ENVIRONMENT, PROGRESS, PROMOTION, RECORD, subject_of};
 use preview_core::labels;
-use preview_core::names::CommitSha;
+use preview_core::names::{CommitSha, PrNumber};
 use preview_core::pulls::PullRequest;
 use preview_github::{Deployment, DeploymentFilter, DeploymentId};
 use preview_k8s::Receipt;
@@ -36,7 +36,6 @@ impl Cleanup<'_> {
     /// Puts away what told of the preview, and tells what became of it.
     pub(crate) async fn put_away(
         &self,
-        pull: &PullRequest,
         side: GitHubSide,
         receipt: Option<&Receipt>,
     ) -> Result<(), Failed> {
@@ -47,8 +46,12 @@ impl Cleanup<'_> {
         runner
             .step("retire", format!("deployments of {subject}"), retire)
             .await?;
+        // On a commit there are neither labels nor a comment.
+        let Some(pull) = &self.pull else {
+            return Ok(());
+        };
         if side.remove_labels {
-            let remove = github.set_image_labels(self.number, &[], labels::PREFIX);
+            let remove = github.set_image_labels(pull.number, &[], labels::PREFIX);
             runner
                 .step("remove", format!("labels of {subject}"), remove)
                 .await
@@ -90,7 +93,7 @@ impl Cleanup<'_> {
     async fn tell(&self, pull: &PullRequest, receipt: Option<&Receipt>) -> Result<(), Failed> {
         let github = &self.world.github;
         let is_gone = receipt.is_none_or(Receipt::finished);
-        let said = github.comment(self.number, MARKER).await.outside()?;
+        let said = github.comment(pull.number, MARKER).await.outside()?;
         // Nothing was destroyed now: there never was a preview, or an earlier run has told of its end.
         let told = said
             .as_ref()
@@ -101,7 +104,9 @@ impl Cleanup<'_> {
         if let Some(body) = said.and_then(|said| with_destruction(&said.body))
             && is_gone
         {
-            return self.write("the preview is destroyed", &body).await;
+            return self
+                .write(pull.number, "the preview is destroyed", &body)
+                .await;
         }
         let items = receipt
             .map(|receipt| receipt.items.clone())
@@ -126,13 +131,13 @@ impl Cleanup<'_> {
             run_url: self.world.runner.environment().run_url(),
             preview_gone: false,
         };
-        self.write(&comment.state.status_line(), &comment.render())
-            .await
+        let (status, body) = (comment.state.status_line(), comment.render());
+        self.write(pull.number, &status, &body).await
     }
 
-    async fn write(&self, what: &str, body: &str) -> Result<(), Failed> {
-        let object = format!("on #{}: {what}", self.number);
-        let write = self.world.github.upsert_comment(self.number, MARKER, body);
+    async fn write(&self, number: PrNumber, what: &str, body: &str) -> Result<(), Failed> {
+        let object = format!("on #{number}: {what}");
+        let write = self.world.github.upsert_comment(number, MARKER, body);
         let step = self.world.runner.step("comment", object, write);
         step.await.outside().map(drop)
     }

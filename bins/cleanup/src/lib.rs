@@ -1,6 +1,6 @@
 //! The workflow of `preview-cleanup`.
 //!
-//! observe → decide → act → report: the pull request and its namespace, both read live; whether it may go
+//! observe → decide → act → report: the pull request or commit and its namespace, both read live; whether it may go
 //! (`preview_core::cleanup`); the teardown, which ends with a receipt; and GitHub's side of the preview ([`github`]),
 //! recomputed by every run, so that one that died is made good by the next.
 
@@ -14,7 +14,7 @@ pub use arguments::Arguments;
 use std::time::{Duration, Instant};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
-use preview_core::cleanup::{Evidence, Refusal, Verdict};
+use preview_core::cleanup::{Evidence, Of, Refusal, Verdict};
 use preview_core::lifecycle::Phase;
 use preview_core::names::{CommitSha, PrNumber, RepositorySlug, Subject};
 use preview_core::objects::NamespaceFacts;
@@ -37,15 +37,15 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     let asked = arguments::asked(&runner, &arguments)?;
     let world = World::connect(&runner, &config, &arguments.options).await?;
 
-    let number = match asked {
-        Asked::Pull(number) => number,
+    let subject = match asked {
+        Asked::Of(subject) => subject,
         Asked::Nothing(why) => return Ok(Conclusion::done("nothing", why)),
         Asked::Branch {
             branch,
             repository,
             head,
         } => match world.closed_pull(&branch, &repository, &head).await? {
-            Some(number) => number,
+            Some(number) => Subject::Pr(number),
             None => {
                 let why = format!("no closed pull request has the branch {branch:?} at {head}");
                 return Ok(Conclusion::done("nothing", why));
@@ -53,17 +53,17 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         },
     };
     let by_hand = arguments.pr.is_some();
-    Cleanup::observe(&world, number, arguments.force)
+    Cleanup::observe(&world, subject, arguments.force)
         .await?
         .carried_out(by_hand)
         .await
 }
 
-/// A pull request whose preview is to go, and what was found of it.
+/// Whose preview is to go, and what was found of it.
 struct Cleanup<'a> {
     world: &'a World<'a>,
-    number: PrNumber,
     owner: Owner,
+    /// The pull request, where it is one that GitHub knows.
     pull: Option<PullRequest>,
     namespace: Option<NamespaceFacts>,
     promoted: bool,
@@ -71,10 +71,10 @@ struct Cleanup<'a> {
 }
 
 impl<'a> Cleanup<'a> {
-    async fn observe(world: &'a World<'a>, number: PrNumber, force: bool) -> Result<Self, Failed> {
+    async fn observe(world: &'a World<'a>, subject: Subject, force: bool) -> Result<Self, Failed> {
         let owner = Owner {
             repository: world.repository.id,
-            subject: Subject::Pr(number),
+            subject,
         };
         let slug = &world.repository.slug;
         let name = world
@@ -89,14 +89,18 @@ impl<'a> Cleanup<'a> {
         // In this order: what is torn down is the Namespace as it was read, and whoever opens the pull request again and
         // deploys it after that has another fence.
         let namespace = world.cluster.namespace(&name).await.outside()?;
-        let pull = world.github.pull(number).await.outside()?;
-        let promoted = match pull.as_ref().map(|pull| &pull.state) {
-            Some(PullState::Merged { commit }) => world.is_promoted(commit).await?,
+        let pull = match owner.subject {
+            Subject::Pr(number) => world.github.pull(number).await.outside()?,
+            Subject::Commit(_) => None,
+        };
+        let promoted = match (&owner.subject, pull.as_ref().map(|pull| &pull.state)) {
+            (Subject::Commit(commit), _) | (_, Some(PullState::Merged { commit })) => {
+                world.is_promoted(commit).await?
+            }
             _ => false,
         };
         Ok(Self {
             world,
-            number,
             owner,
             pull,
             namespace,
@@ -108,9 +112,14 @@ impl<'a> Cleanup<'a> {
     async fn carried_out(&self, by_hand: bool) -> Result<Conclusion, Failed> {
         let evidence = Evidence {
             repository: &self.world.repository.slug,
-            number: self.number,
             owner: &self.owner,
-            pull: self.pull.as_ref(),
+            of: match self.owner.subject {
+                Subject::Pr(number) => Of::Pull {
+                    number,
+                    pull: self.pull.as_ref(),
+                },
+                Subject::Commit(_) => Of::Commit,
+            },
             namespace: self.namespace.as_ref(),
             promoted: self.promoted,
             force: self.force,
@@ -131,18 +140,11 @@ impl<'a> Cleanup<'a> {
             },
             (Verdict::Destroy { github } | Verdict::AlreadyGone { github }, _) => (github, None),
         };
-        let Some(pull) = &self.pull else {
-            // The rules refuse what GitHub does not know.
-            return Err(Failed::refused(format!(
-                "pull request #{} is unknown",
-                self.number
-            )));
-        };
         if receipt.as_ref().is_some_and(Receipt::finished) {
             self.world.start_next().await;
         }
-        self.put_away(pull, github, receipt.as_ref()).await?;
-        conclusion(self.number, receipt.as_ref())
+        self.put_away(github, receipt.as_ref()).await?;
+        conclusion(&self.owner.subject, receipt.as_ref())
     }
 
     async fn tear_down(&self, read: &NamespaceFacts) -> Result<TearDown, Failed> {
@@ -163,20 +165,24 @@ impl<'a> Cleanup<'a> {
     }
 }
 
-fn conclusion(number: PrNumber, receipt: Option<&Receipt>) -> Result<Conclusion, Failed> {
+fn conclusion(subject: &Subject, receipt: Option<&Receipt>) -> Result<Conclusion, Failed> {
+    let whose = match subject {
+        Subject::Pr(number) => format!("pull request #{number}"),
+        Subject::Commit(commit) => format!("commit {}", commit.short()),
+    };
     let Some(receipt) = receipt else {
-        let why = format!("pull request #{number} has no preview");
+        let why = format!("{whose} has no preview");
         return Ok(Conclusion::done("nothing", why));
     };
     if !receipt.finished() {
         let left = receipt.to_string().lines().collect::<Vec<_>>().join(", ");
         return Err(Failed::cluster(format!(
-            "destroy the preview of pull request #{number}: it is not gone after {} s: {left}; clear what blocks it, \
+            "destroy the preview of {whose}: it is not gone after {} s: {left}; clear what blocks it, \
              and run this again",
             TEARDOWN.as_secs()
         )));
     }
-    let why = format!("the preview of pull request #{number} is gone");
+    let why = format!("the preview of {whose} is gone");
     Ok(Conclusion::done("destroyed", why))
 }
 

@@ -2,7 +2,8 @@
 
 use preview_actions::{Failed, Options, Outside as _, Runner};
 use preview_core::config::Config;
-use preview_github::{GitHub, Repository};
+use preview_core::pulls::Repository;
+use preview_github::GitHub;
 use preview_k8s::Cluster;
 
 /// Everything outside, connected.

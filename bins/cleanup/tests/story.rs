@@ -456,10 +456,10 @@ async fn bad_input_is_told_with_what_to_do() {
     error: cannot read the payload of the event "pull_request" in @JOB@/event.json: the field number is no whole number; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
 
     a push: exit 2
-    error: a push says nothing of a pull request that was closed; start this on pull_request, or give --pr
+    error: a push says nothing of a pull request that was closed; start this on pull_request, or give --pr or --commit
 
     no event: exit 2
-    error: GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --pr
+    error: GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --pr or --commit
 
     no such pull request: exit 1
     error: acme/shop has no pull request #999 as far as this token can see, which does not prove that it was closed, so its preview stays; look at the number, and whether the token may read pull requests
@@ -468,5 +468,34 @@ async fn bad_input_is_told_with_what_to_do() {
     error: namespace preview-pr-7 is not ours: its label preview-environments/repository-id is "4711", not "700001003"; rename that namespace, or choose another `namespace` template in preview.toml
     "#);
     assert!(is_there(&shop, number));
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_preview_of_a_commit_goes_when_somebody_says_so() {
+    let shop = Shop::open().await;
+    let commit = shop.repository.head("main");
+    let name = format!("preview-pr-c{}", &commit[..12]);
+    let owner = Owner {
+        repository: preview_core::RepositoryId(shop.repository.id()),
+        subject: format!("commit-{commit}").parse().unwrap(),
+    };
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
+        "name": name, "labels": owner.labels(), "finalizers": [keys::FINALIZER],
+        "annotations": { keys::HEAD: commit, keys::FENCE: "50.1", keys::CLAIM: "held" },
+    } });
+    shop.world
+        .cluster
+        .create("preview-deploy", namespace)
+        .unwrap();
+    let by_hand = ["--commit", &commit];
+    let ran = shop.run(CLEANUP, &by_hand, &[]).await.exits(0);
+    let again = shop.run(CLEANUP, &by_hand, &[]).await.exits(0);
+    let told = [ran.verdict(), again.verdict()].join("\n");
+    insta::assert_snapshot!(told.replace(&commit[..7], "[commit]"), @r"
+    destroyed: the preview of commit [commit] is gone
+    nothing: commit [commit] has no preview
+    ");
+    assert!(shop.world.cluster.object("Namespace", "", &name).is_none());
     shop.close();
 }

@@ -8,9 +8,9 @@ use preview_core::deploy::{CiRun, Request};
 use preview_core::names::{CommitSha, PrNumber};
 use preview_github::event::Event;
 
-/// Makes or updates the preview of a pull request
+/// Makes or updates the preview of a pull request, or of a commit
 ///
-/// Started by `workflow_run` it finds the pull request by the CI run's head; by hand it takes --pr and --sha.
+/// Started by `workflow_run` it finds the pull request by the CI run's head; by hand it takes --pr and --sha, or --commit.
 ///
 /// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY, GITHUB_RUN_ID and the rest of GITHUB_* as Actions sets them;
 /// KUBECONFIG; PREVIEW_RECORD_KEY signs the record (without it the record is unsigned); PREVIEW_REGISTRY_USER and
@@ -35,6 +35,9 @@ pub struct Arguments {
     /// The head of the pull request that was looked at; a newer head is not deployed in its place
     #[arg(long, value_name = "COMMIT", requires = "pr", global = true)]
     pub sha: Option<CommitSha>,
+    /// A commit of the default branch, or the head of a group in its merge queue, to be previewed by itself
+    #[arg(long, value_name = "COMMIT", conflicts_with = "pr", global = true)]
+    pub commit: Option<CommitSha>,
     /// Make the database afresh: what was typed into it is lost, and it is migrated and filled again
     #[arg(long)]
     pub reset_database: bool,
@@ -57,7 +60,12 @@ pub(crate) fn requested(runner: &Runner, arguments: &Arguments) -> Result<Reques
     if let (Some(number), Some(head)) = (arguments.pr, arguments.sha.clone()) {
         return Ok(Request::Pull { number, head });
     }
-    let event = runner.environment().event("give --pr and --sha")?;
+    if let Some(commit) = arguments.commit.clone() {
+        return Ok(Request::Commit(commit));
+    }
+    let event = runner
+        .environment()
+        .event("give --pr and --sha, or --commit")?;
     let path = event.path.display().to_string();
     match Event::parse(&event.name, &path, &event.payload).misused()? {
         Event::WorkflowRun(run) => Ok(Request::Run(CiRun {
@@ -68,7 +76,7 @@ pub(crate) fn requested(runner: &Runner, arguments: &Arguments) -> Result<Reques
             repository: run.head_repository.map(|repository| repository.slug),
         })),
         Event::PullRequest(_) | Event::Push(_) => Err(UsageError(format!(
-            "the event {:?} says nothing of images; start this on workflow_run of CI, or give --pr and --sha",
+            "the event {:?} says nothing of images; start this on workflow_run of CI, or give --pr and --sha, or --commit",
             event.name
         ))
         .into()),

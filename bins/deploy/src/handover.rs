@@ -70,7 +70,7 @@ impl Deploy<'_> {
             Ok(Some(newer)) => Stop::superseded_by(newer.fence()),
             // What failed first is what is told, unless it failed because all was taken down.
             Ok(None) | Err(_) => match self.still_wanted().await {
-                Err(Stop::Closed) => Stop::Closed,
+                Err(Stop::NotWanted) => Stop::NotWanted,
                 _ => Stop::Failed(failed),
             },
         }
@@ -110,12 +110,15 @@ impl Story<'_> {
     async fn tells_for(&self, newer: &NamespaceFacts) -> Result<(), Failed> {
         if is_ready(newer) {
             self.labels(&images(newer)).await?;
-            if newer.head().as_ref() == Some(&self.pull.head) {
+            if newer.head().as_ref() == Some(&self.previewed.head) {
                 self.marks(CommitState::Success, "Ready").await?;
             }
         }
+        let Some(number) = self.previewed.number() else {
+            return Ok(());
+        };
         let github = &self.world.github;
-        let said = github.comment(self.pull.number, MARKER).await.outside()?;
+        let said = github.comment(number, MARKER).await.outside()?;
         if said.is_some_and(|said| Some(said.body) == self.told()) {
             self.write(&self.of_newer(newer)).await?;
         }
@@ -137,7 +140,7 @@ impl Story<'_> {
         });
         let comment = Comment {
             updated: Timestamp::now(),
-            commit: newer.head().unwrap_or_else(|| self.pull.head.clone()),
+            commit: newer.head().unwrap_or_else(|| self.previewed.head.clone()),
             namespace: Some(newer.name.clone()),
             run_url: by.and_then(|by| environment.run_url_of(by)),
             notes: Vec::new(),

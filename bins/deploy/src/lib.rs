@@ -1,7 +1,7 @@
 //! The workflow of `preview-deploy`.
 //!
-//! observe → decide → act → report: which pull request is meant and which images are its own ([`observe`]); whether
-//! they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
+//! observe → decide → act → report: which pull request or commit is meant, and which images are its own ([`observe`]);
+//! whether they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
 //! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
 //! [`plan`] says what would come of it, and stops; [`doctor`] looks whether all is there that any deploy needs.
 
@@ -30,12 +30,11 @@ pub use arguments::{Arguments, Command};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::comment::Note;
-use preview_core::deploy::{Accepted, Choice, accept};
+use preview_core::deploy::{Accepted, Instead, Previewed, accept};
 use preview_core::lifecycle::Phase;
 use preview_core::manifests::Preview;
 use preview_core::names::Subject;
 use preview_core::ownership::{Claimant, Owner};
-use preview_core::pulls::PullRequest;
 
 use preflight::Found;
 use serving::Before;
@@ -57,19 +56,19 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     runner.know(|result| result.commit = Some(request.head().clone()));
     let world = World::connect(&runner, &config, &arguments).await?;
 
-    let pull = match world.choose(&request).await? {
-        Choice::Deploy(pull) => *pull,
-        Choice::Nothing(nothing) => return Ok(Conclusion::done("nothing", nothing)),
-        Choice::Superseded { number, asked, now } => {
-            let told = Choice::Superseded { number, asked, now };
-            return Ok(Conclusion::done("superseded", told));
-        }
-        Choice::Refused(refusal) => return Err(Failed::refused(refusal)),
+    let previewed = match world.choose(&request).await? {
+        Ok(previewed) => previewed,
+        Err(instead) => return nothing_is_deployed(&runner, instead),
     };
-    let mut story = Story::new(&world, &pull);
+    let (repository, owner) = (&previewed.repository, owner_of(&previewed));
+    runner.know(|result| {
+        result.repository = Some(repository.slug.clone());
+        result.subject = Some(owner.subject.clone());
+    });
+    let mut story = Story::new(&world, &previewed);
     let observed = async {
-        let mut evidence = world.images_of(&pull).await?;
-        let shown = world.look_for_what_is_unchanged(&pull, &mut evidence);
+        let mut evidence = world.images_of(&previewed).await?;
+        let shown = world.look_for_what_is_unchanged(&previewed, &mut evidence);
         let shown = shown.await?;
         Ok((evidence, shown))
     };
@@ -77,13 +76,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         Ok(observed) => observed,
         Err(failed) => return Err(told(&story, &arguments, failed).await),
     };
-    let accepted = accept(&evidence, &pull.head, &pull.base_ref, shown.as_ref());
-
-    let owner = Owner {
-        repository: world.repository.id,
-        subject: Subject::Pr(pull.number),
-    };
-    runner.know(|result| result.subject = Some(owner.subject.clone()));
+    let accepted = accept(&evidence, &previewed, shown.as_ref());
     let accepted = match accepted {
         Ok(accepted) => accepted,
         Err(refusals) => {
@@ -93,9 +86,9 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     };
     let images = accepted.pinned();
     let preview =
-        Preview::new(&config, &world.repository.slug, &owner, &pull.head, &images).misused()?;
+        Preview::new(&config, &repository.slug, &owner, &previewed.head, &images).misused()?;
     let preview = preview.pulling_with_credential(world.pull.is_some());
-    let made = world.made_of(&arguments, &pull, preview).await;
+    let made = world.made_of(&arguments, &previewed, preview).await;
     let (preview, notes) = match made {
         Ok(made) => made,
         Err(failed) => return Err(told(&story, &arguments, failed).await),
@@ -103,8 +96,8 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     notes.into_iter().for_each(|note| story.note(note));
     let claimant = Claimant {
         owner: owner.clone(),
-        repository: world.repository.slug.clone(),
-        head: pull.head.clone(),
+        repository: repository.slug.clone(),
+        head: previewed.head.clone(),
         fence: match arguments.command {
             Some(Command::Plan) => plan::FENCE,
             _ => runner.environment().fence()?,
@@ -113,7 +106,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     let deploy = Deploy {
         runner: &runner,
         world: &world,
-        pull: &pull,
+        previewed: &previewed,
         accepted: &accepted,
         preview: &preview,
         claimant: &claimant,
@@ -133,11 +126,27 @@ async fn told(story: &Story<'_>, arguments: &Arguments, failed: Failed) -> Faile
     failed
 }
 
+fn nothing_is_deployed(runner: &Runner, instead: Instead) -> Result<Conclusion, Failed> {
+    runner.know(|result| result.subject = instead.number().map(Subject::Pr));
+    match instead {
+        Instead::Nothing(nothing) => Ok(Conclusion::done("nothing", nothing)),
+        Instead::Superseded { .. } => Ok(Conclusion::done("superseded", instead)),
+        Instead::Refused(refusal) => Err(Failed::refused(refusal)),
+    }
+}
+
+fn owner_of(previewed: &Previewed) -> Owner {
+    Owner {
+        repository: previewed.repository.id,
+        subject: previewed.subject(),
+    }
+}
+
 /// What is to be deployed, and for whom.
 struct Deploy<'a> {
     runner: &'a Runner,
     world: &'a World<'a>,
-    pull: &'a PullRequest,
+    previewed: &'a Previewed,
     accepted: &'a Accepted,
     preview: &'a Preview<'a>,
     claimant: &'a Claimant,
@@ -166,13 +175,10 @@ impl<'a> Deploy<'a> {
             Ok(()) => {
                 let url = self.preview.url();
                 self.runner.know(|result| result.url = Some(url.clone()));
-                let head = self.pull.head.short();
+                let what = self.previewed.at_head();
                 Ok(Conclusion::done(
                     "deployed",
-                    format!(
-                        "pull request #{} at {head} answers at {url}",
-                        self.pull.number
-                    ),
+                    format!("{what} answers at {url}"),
                 ))
             }
         };
@@ -190,7 +196,7 @@ impl<'a> Deploy<'a> {
                 self.gives_way(&story, &why).await;
                 Ok(Conclusion::done("superseded", why))
             }
-            Stop::Closed => self.destroy(&story).await,
+            Stop::NotWanted => self.destroy(&story).await,
             Stop::Failed(failed) => Err(failed),
             // It was told above.
             Stop::Queued(_) => Ok(Conclusion::done("queued", stop)),

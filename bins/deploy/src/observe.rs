@@ -1,4 +1,4 @@
-//! Facts: the pull request that is meant, and the images that were built for it.
+//! Facts: the pull request or commit that is meant, and the images that were built for it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::commits::BuiltFrom;
 use preview_core::config::Component;
 use preview_core::deploy::{
-    Choice, ComponentEvidence, Meanwhile, Request, Revision, choose_pull, meanwhile,
+    CommitFacts, ComponentEvidence, Instead, Meanwhile, Of, Previewed, Request, Revision, Tag,
+    choose_by_number, choose_by_run, choose_commit, depends_on_files, meanwhile, touches, wanted,
 };
 use preview_core::health::FailureClass;
 use preview_core::names::{CommitSha, PinnedImage};
@@ -18,37 +19,83 @@ use crate::Deploy;
 use crate::stop::Stop;
 use crate::world::World;
 
+/// The branches of groups that GitHub's merge queue for a branch is about to merge to it lie below this.
+/// <https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/configuring-pull-request-merges/managing-a-merge-queue>
+const MERGE_QUEUE: &str = "gh-readonly-queue";
+
 impl World<'_> {
-    /// The pull request that `request` is about, read live.
-    pub(crate) async fn choose(&self, request: &Request) -> Result<Choice, Failed> {
-        let slug = &self.repository.slug;
-        if let Some(choice) = request.screen(slug) {
-            return Ok(choice);
+    /// What `request` is about, read live. One request, for a pull request that the configuration wants no preview of;
+    /// another where that depends on its files.
+    pub(crate) async fn choose(
+        &self,
+        request: &Request,
+    ) -> Result<Result<Previewed, Instead>, Failed> {
+        if let Err(instead) = request.screen(&self.slug) {
+            return Ok(Err(instead));
         }
-        let pulls = match request {
-            Request::Pull { number, .. } => {
+        let pull = match request {
+            Request::Commit(commit) => return self.choose_commit(commit).await,
+            Request::Pull { number, head } => {
                 let pull = self.github.pull(*number).await.outside()?;
-                pull.into_iter().collect()
+                choose_by_number(*number, head, &self.slug, pull)
             }
             Request::Run(run) => {
                 let branch = run.branch.as_deref().unwrap_or_default();
-                self.github.pulls_of_branch(branch, slug).await.outside()?
+                let pulls = self.github.pulls_of_branch(branch, &self.slug);
+                choose_by_run(run, pulls.await.outside()?)
             }
         };
-        Ok(choose_pull(request, slug, &pulls))
+        match pull {
+            Ok(pull) => self.as_the_rules_want(pull).await,
+            Err(instead) => Ok(Err(instead)),
+        }
+    }
+
+    async fn as_the_rules_want(
+        &self,
+        pull: PullRequest,
+    ) -> Result<Result<Previewed, Instead>, Failed> {
+        let (rules, number) = (&self.config.pull_requests, pull.number);
+        let mut wanted = wanted(rules, &pull);
+        if wanted.is_ok() && depends_on_files(rules) {
+            let changed = self.github.changed_files(number).await.outside()?;
+            wanted = touches(rules, &changed);
+        }
+        Ok(match wanted {
+            Ok(()) => Ok(pull.into()),
+            Err(why) => Err(Instead::unwanted(number, why)),
+        })
+    }
+
+    async fn choose_commit(&self, asked: &CommitSha) -> Result<Result<Previewed, Instead>, Failed> {
+        let repository = self.github.repository().await.outside()?;
+        let commit = self.github.commit(asked).await.outside()?;
+        let branch = &repository.default_branch;
+        let facts = CommitFacts {
+            merged_or_queued: commit.is_some() && self.is_merged_or_queued(asked, branch).await?,
+            commit,
+            repository,
+        };
+        Ok(choose_commit(asked, facts))
+    }
+
+    /// Whether `commit` is on `branch`, or the head of a group in its merge queue. The queue is asked first: a group
+    /// that is merged meanwhile is on the branch then.
+    async fn is_merged_or_queued(&self, commit: &CommitSha, branch: &str) -> Result<bool, Failed> {
+        let groups = format!("{MERGE_QUEUE}/{branch}/");
+        let groups = self.github.heads_below(&groups).await.outside()?;
+        if groups.contains(commit) {
+            return Ok(true);
+        }
+        self.github.is_ancestor(commit, branch).await.outside()
     }
 
     /// What is known of the image of every component.
     pub(crate) async fn images_of(
         &self,
-        pull: &PullRequest,
+        previewed: &Previewed,
     ) -> Result<Vec<ComponentEvidence>, Failed> {
-        let tags: Vec<String> = [Some(&pull.head), pull.test_merge.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(ToString::to_string)
-            .collect();
-        let tags = &tags;
+        let tags = &previewed.tags();
         let found = self.config.components.iter().map(|component| async move {
             let image = self.resolve(component, tags).await?;
             let inspection = match &image {
@@ -58,7 +105,7 @@ impl World<'_> {
             Ok::<_, Failed>((component, image, inspection))
         });
         let found = try_join_all(found).await?;
-        let commits = self.commits_of(&found, pull).await?;
+        let commits = self.commits_of(&found, previewed).await?;
         let evidence = found
             .into_iter()
             .map(|(component, image, inspection)| ComponentEvidence {
@@ -77,12 +124,12 @@ impl World<'_> {
     async fn resolve(
         &self,
         component: &Component,
-        tags: &[String],
+        tags: &[Tag],
     ) -> Result<Option<PinnedImage>, Failed> {
         for tag in tags {
             let digest = self
                 .registry
-                .resolve(&component.image, tag)
+                .resolve(&component.image, tag.commit().as_str())
                 .await
                 .outside()?;
             if let Some(digest) = digest {
@@ -96,7 +143,7 @@ impl World<'_> {
     async fn commits_of(
         &self,
         found: &[(&Component, Option<PinnedImage>, Option<Inspection>)],
-        pull: &PullRequest,
+        previewed: &Previewed,
     ) -> Result<BTreeMap<CommitSha, Option<BuiltFrom>>, Failed> {
         let mut named: Vec<CommitSha> = found
             .iter()
@@ -105,7 +152,7 @@ impl World<'_> {
         named.sort();
         named.dedup();
         let known = named.into_iter().map(|sha| async move {
-            let built_from = self.built_from(&sha, pull).await?;
+            let built_from = self.built_from(&sha, previewed).await?;
             Ok::<_, Failed>((sha, built_from))
         });
         Ok(try_join_all(known).await?.into_iter().collect())
@@ -114,19 +161,21 @@ impl World<'_> {
     pub(crate) async fn built_from(
         &self,
         sha: &CommitSha,
-        pull: &PullRequest,
+        previewed: &Previewed,
     ) -> Result<Option<BuiltFrom>, Failed> {
         let Some(commit) = self.github.commit(sha).await.outside()? else {
             return Ok(None);
         };
-        // Only a merge's parents say anything.
-        let others: Vec<CommitSha> = match commit.parents.as_slice() {
-            [_, _] if commit.sha != pull.head => commit.parents.clone(),
+        // Only a merge's parents say anything, and only of a pull request.
+        let others: Vec<CommitSha> = match (&previewed.of, commit.parents.as_slice()) {
+            (Of::Pull { .. }, [_, _]) if commit.sha != previewed.head => commit.parents.clone(),
             _ => Vec::new(),
         };
-        let others = others.into_iter().filter(|parent| *parent != pull.head);
+        let others = others
+            .into_iter()
+            .filter(|parent| *parent != previewed.head);
         let on_base = others.map(|parent| async move {
-            let on_base = self.github.is_ancestor(&parent, &pull.base_ref).await;
+            let on_base = self.github.is_ancestor(&parent, &previewed.base_ref).await;
             Ok::<_, Failed>((parent, on_base.outside()?))
         });
         let on_base = try_join_all(on_base).await?;
@@ -156,9 +205,16 @@ fn revision(inspection: &Inspection, commits: &BTreeMap<CommitSha, Option<BuiltF
 }
 
 impl Deploy<'_> {
-    /// Reads the pull request again: whether the preview is still wanted, at this head.
+    /// Reads the pull request or commit again: whether the preview is still wanted, at this head.
     pub(crate) async fn still_wanted(&self) -> Result<(), Stop> {
-        let number = self.pull.number;
+        let head = &self.previewed.head;
+        let Of::Pull { number, .. } = self.previewed.of else {
+            let branch = &self.previewed.base_ref;
+            return match self.world.is_merged_or_queued(head, branch).await? {
+                true => Ok(()),
+                false => Err(Stop::NotWanted),
+            };
+        };
         let pull = self.world.github.pull(number).await.outside()?;
         let Some(pull) = pull else {
             // A 404 never means closed.
@@ -171,14 +227,17 @@ impl Deploy<'_> {
             )
             .into());
         };
-        match meanwhile(&pull, &self.pull.head) {
+        match meanwhile(&pull, head) {
             Meanwhile::Same => Ok(()),
-            Meanwhile::Closed => Err(Stop::Closed),
-            Meanwhile::Moved(now) => Err(Stop::Superseded(format!(
-                "pull request #{number} has moved from {} to {}; the run for that head deploys it",
-                self.pull.head.short(),
-                now.short()
-            ))),
+            Meanwhile::Closed => Err(Stop::NotWanted),
+            Meanwhile::Moved(now) => {
+                let moved = Instead::Superseded {
+                    number,
+                    asked: head.clone(),
+                    now,
+                };
+                Err(Stop::Superseded(moved.to_string()))
+            }
         }
     }
 }

@@ -55,9 +55,8 @@ impl Deploy<'_> {
         }
         let (namespace, url) = (self.preview.namespace_name().clone(), self.preview.url());
         let reason = format!(
-            "would deploy pull request #{} at {} to {namespace}, to answer at {url}",
-            self.pull.number,
-            self.pull.head.short()
+            "would deploy {} to {namespace}, to answer at {url}",
+            self.previewed.at_head()
         );
         self.runner.know(|result| {
             result.namespace = Some(namespace);

@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::deployments::{ENVIRONMENT, RECORD};
-use preview_core::names::{ComponentName, Subject};
+use preview_core::names::ComponentName;
 use preview_core::objects::{Kind, ObjectName};
 use preview_core::record::{Record, Recorded, VERSION};
 use preview_github::{DeploymentRequest, DeploymentState, NewDeploymentStatus};
@@ -25,10 +25,10 @@ impl Deploy<'_> {
         }
         let record = Record {
             version: VERSION,
-            repository: self.world.repository.id,
-            slug: self.world.repository.slug.clone(),
-            subject: Subject::Pr(self.pull.number),
-            head: self.pull.head.clone(),
+            repository: self.claimant.owner.repository,
+            slug: self.claimant.repository.clone(),
+            subject: self.previewed.subject(),
+            head: self.previewed.head.clone(),
             tree: self.accepted.tree.clone(),
             base: self.accepted.base.clone(),
             components: self.components(),
@@ -45,10 +45,14 @@ impl Deploy<'_> {
             );
         }
         let request = DeploymentRequest {
-            reference: self.pull.head.clone(),
+            reference: self.previewed.head.clone(),
             environment: ENVIRONMENT.to_owned(),
             task: RECORD.to_owned(),
-            description: format!("Tested: {} at {}", record.subject, self.pull.head.short()),
+            description: format!(
+                "Tested: {} at {}",
+                record.subject,
+                self.previewed.head.short()
+            ),
             payload: record.payload(key),
             production: false,
             transient: true,

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use preview_actions::{Failed, Outside as _, Runner};
 use preview_core::comment::Note;
 use preview_core::config::Config;
+use preview_core::deploy::Previewed;
 use preview_core::manifests::{Preview, Source};
-use preview_core::pulls::{ChangedFiles, PullRequest};
+use preview_core::pulls::ChangedFiles;
 
 use crate::Arguments;
 use crate::world::World;
@@ -155,13 +156,18 @@ impl World<'_> {
     pub(crate) async fn made_of<'p>(
         &self,
         arguments: &Arguments,
-        pull: &PullRequest,
+        previewed: &Previewed,
         preview: Preview<'p>,
     ) -> Result<(Preview<'p>, Vec<Note>), Failed> {
         let rendering = Rendering::of(self.runner, self.config, arguments).await?;
         let preview = rendering.make(preview)?;
-        let changed = self.github.changed_files(pull.number).await.outside()?;
-        let not_in_preview = rendering.not_in_preview(self.config, arguments, &changed);
+        let not_in_preview = match previewed.number() {
+            Some(number) => {
+                let changed = self.github.changed_files(number).await.outside()?;
+                rendering.not_in_preview(self.config, arguments, &changed)
+            }
+            None => None,
+        };
         let notes = remarks(&preview).into_iter().chain(not_in_preview);
         let notes = notes.collect();
         Ok((preview, notes))

@@ -124,7 +124,7 @@ impl Deploy<'_> {
         }
     }
 
-    /// The pull request was closed meanwhile: what this run made has to go again.
+    /// The preview is not wanted any more: what this run made has to go again.
     pub(crate) async fn destroy(&self, story: &Story<'_>) -> Result<Conclusion, Failed> {
         let name = self.preview.namespace_name();
         let existing = self.world.cluster.namespace(name).await.outside()?;
@@ -132,11 +132,10 @@ impl Deploy<'_> {
         // Once more after the Namespace was read: it is torn down as it was read, so a run that has taken it over since
         // keeps it, and so does one that came before, when the pull request was opened again.
         match self.still_wanted().await {
-            Err(Stop::Closed) => {}
+            Err(Stop::NotWanted) => {}
             Err(Stop::Failed(failed)) => return Err(failed),
             Ok(()) | Err(_) => {
-                let number = self.pull.number;
-                let why = format!("pull request #{number} was closed, and opened again");
+                let why = format!("{}, and came back", self.previewed.ended());
                 self.gives_way(story, &why).await;
                 return Ok(Conclusion::done("superseded", why));
             }
@@ -147,23 +146,18 @@ impl Deploy<'_> {
         };
         let receipt = Receipt { items: receipt };
         if receipt.finished() {
-            self.world.start_next().await;
+            self.world.start_next(&self.previewed.repository).await;
         }
         story.destroyed(&receipt).await?;
-        let number = self.pull.number;
+        let ended = self.previewed.ended();
         if !receipt.finished() {
             return Err(Failed::cluster(format!(
-                "pull request #{number} was closed while it was deployed, and its preview is not gone yet: {}; run \
-                 preview-cleanup for it",
+                "{ended} while it was deployed, and its preview is not gone yet: {}; run preview-cleanup for it",
                 one_line(&receipt)
             )));
         }
-        Ok(Conclusion::done(
-            "destroyed",
-            format!(
-                "pull request #{number} was closed while it was deployed, so what was made is destroyed again"
-            ),
-        ))
+        let why = format!("{ended} while it was deployed, so what was made is destroyed again");
+        Ok(Conclusion::done("destroyed", why))
     }
 
     /// What the fence let happen.
@@ -249,14 +243,15 @@ impl Slot<'_> {
         Stop::Queued(Waiting::new(
             all,
             &self.facts.uid,
-            world.repository.id,
+            self.deploy.claimant.owner.repository,
             world.config.capacity,
         ))
     }
 
     /// All claims that the capacity is about, in one consistent list.
     async fn all_claims(&self) -> Result<Vec<NamespaceFacts>, Stop> {
-        Ok(self.deploy.world.claims().await?)
+        let repository = self.deploy.claimant.owner.repository;
+        Ok(self.deploy.world.claims(repository).await?)
     }
 
     /// Writes that the slot is ours, on condition that the hand is still up: one that somebody has lowered was not counted

@@ -13,8 +13,8 @@ pub(crate) enum Stop {
     Superseded(String),
     /// All slots are taken.
     Queued(Waiting),
-    /// The pull request was closed meanwhile.
-    Closed,
+    /// The pull request was closed meanwhile, or the commit is neither merged nor about to be any more.
+    NotWanted,
     /// It failed.
     Failed(Failed),
 }
@@ -38,7 +38,7 @@ impl fmt::Display for Stop {
         match self {
             Self::Superseded(why) => f.write_str(why),
             Self::Queued(_) => f.write_str("all slots are taken"),
-            Self::Closed => f.write_str("the pull request was closed"),
+            Self::NotWanted => f.write_str("the preview is not wanted any more"),
             Self::Failed(failed) => failed.fmt(f),
         }
     }

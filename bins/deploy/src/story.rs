@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::comment::{Comment, Condition, Ended, MARKER, Note, Replicas, State};
+use preview_core::deploy::Previewed;
 use preview_core::deployments::{ENVIRONMENT, PROGRESS, RECORD, progress_payload, subject_of};
 use preview_core::health::{FailureClass, Rollout};
 use preview_core::labels::{self, image_labels};
@@ -14,7 +15,6 @@ use preview_core::names::{CommitSha, ComponentName, PinnedImage, Subject};
 use preview_core::objects::ObjectName;
 use preview_core::outcome::EffectResult;
 use preview_core::ownership::Claimant;
-use preview_core::pulls::PullRequest;
 use preview_core::quota::Table;
 use preview_core::slots::Waiting;
 use preview_github::{
@@ -31,7 +31,7 @@ const STATUS: &str = "preview";
 /// How the deploy goes, as it is told.
 pub(crate) struct Story<'a> {
     pub(crate) world: &'a World<'a>,
-    pub(crate) pull: &'a PullRequest,
+    pub(crate) previewed: &'a Previewed,
     subject: Subject,
     url: Option<String>,
     /// Where the previous version answers, while it does.
@@ -51,18 +51,18 @@ pub(crate) struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    pub(crate) fn new(world: &'a World<'a>, pull: &'a PullRequest) -> Self {
+    pub(crate) fn new(world: &'a World<'a>, previewed: &'a Previewed) -> Self {
         Self {
             world,
-            pull,
-            subject: Subject::Pr(pull.number),
+            previewed,
+            subject: previewed.subject(),
             url: None,
             answers: None,
             comment: Comment {
                 state: State::Ready,
                 url: None,
                 updated: Timestamp::now(),
-                commit: pull.head.clone(),
+                commit: previewed.head.clone(),
                 namespace: None,
                 database: None,
                 components: Vec::new(),
@@ -113,10 +113,14 @@ impl<'a> Story<'a> {
             }
         }
         let request = DeploymentRequest {
-            reference: self.pull.head.clone(),
+            reference: self.previewed.head.clone(),
             environment: ENVIRONMENT.to_owned(),
             task: PROGRESS.to_owned(),
-            description: format!("Preview of {} at {}", self.subject, self.pull.head.short()),
+            description: format!(
+                "Preview of {} at {}",
+                self.subject,
+                self.previewed.head.short()
+            ),
             payload: progress_payload(&self.subject, claimant.fence),
             production: false,
             transient: true,
@@ -235,7 +239,7 @@ impl<'a> Story<'a> {
 
     /// It is gone again.
     pub(crate) async fn destroyed(&self, receipt: &Receipt) -> Result<(), Failed> {
-        let why = "The pull request was closed";
+        let why = &self.previewed.ended();
         self.progresses(DeploymentState::Inactive, why).await?;
         self.marks(CommitState::Failure, why).await?;
         let state = if receipt.finished() {
@@ -308,7 +312,7 @@ impl<'a> Story<'a> {
 
     pub(crate) fn warn(&self, told: Result<(), Failed>) {
         if let Err(error) = told {
-            let warning = format!("the pull request was not told: {error}");
+            let warning = format!("{} was not told: {error}", self.previewed);
             self.world.runner.console().warning(&warning);
         }
     }
@@ -329,8 +333,11 @@ impl<'a> Story<'a> {
         told.clone()
     }
 
+    /// Writes the comment. On a commit there is none: its status, the job summary and `result.json` say the same.
     pub(crate) async fn write(&self, comment: &Comment) -> Result<(), Failed> {
-        let number = self.pull.number;
+        let Some(number) = self.previewed.number() else {
+            return Ok(());
+        };
         let body = comment.render();
         let write = self.world.github.upsert_comment(number, MARKER, &body);
         let object = format!("on #{number}: {}", comment.state.status_line());
@@ -380,14 +387,18 @@ impl<'a> Story<'a> {
                 _ => self.world.runner.environment().run_url(),
             },
         };
-        let set = self.world.github.set_status(&self.pull.head, &status);
+        let set = self.world.github.set_status(&self.previewed.head, &status);
         set.await.outside()
     }
 
+    /// Shows the digests as labels of the pull request; a commit has none.
     pub(crate) async fn labels(
         &self,
         images: &BTreeMap<ComponentName, PinnedImage>,
     ) -> Result<(), Failed> {
+        let Some(number) = self.previewed.number() else {
+            return Ok(());
+        };
         let wanted: Vec<ImageLabel> = image_labels(images)
             .into_iter()
             .map(|label| ImageLabel {
@@ -395,7 +406,6 @@ impl<'a> Story<'a> {
                 description: label.description,
             })
             .collect();
-        let number = self.pull.number;
         let github = &self.world.github;
         let set = github.set_image_labels(number, &wanted, labels::PREFIX);
         let runner = self.world.runner;
@@ -414,13 +424,13 @@ impl<'a> Story<'a> {
             ..DeploymentFilter::default()
         };
         let all = github.deployments(&all).await.outside()?;
-        let repository = self.world.repository.id;
+        let repository = self.previewed.repository.id;
         let others: Vec<DeploymentId> = all
             .into_iter()
             // Those that were made later are of a run that has taken the preview over.
             .filter(|deployment| Some(deployment.id) < self.progress)
             .filter(|deployment| {
-                deployment.task != RECORD || deployment.reference != self.pull.head
+                deployment.task != RECORD || deployment.reference != self.previewed.head
             })
             .filter(|deployment| {
                 subject_of(&deployment.payload, repository).as_ref() == Some(&self.subject)

@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use preview_actions::{Failed, Outside as _};
 use preview_core::config::Component;
 use preview_core::deploy::{
-    ComponentEvidence, MustBeBuilt, Past, Shown, Unchanged, nearest, unchanged,
+    ComponentEvidence, MustBeBuilt, Past, Previewed, Shown, Unchanged, nearest, unchanged,
 };
 use preview_core::names::CommitSha;
 use preview_core::pulls::{Commit, PullRequest};
@@ -27,7 +27,7 @@ impl World<'_> {
     /// could not merge it. None where no component is looked for.
     pub(crate) async fn look_for_what_is_unchanged(
         &self,
-        pull: &PullRequest,
+        previewed: &Previewed,
         evidence: &mut [ComponentEvidence],
     ) -> Result<Option<Shown>, Failed> {
         let not_built = evidence.iter().filter(|one| one.image.is_none());
@@ -38,12 +38,12 @@ impl World<'_> {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let shown = match Shown::by(evidence, &pull.head) {
+        let shown = match Shown::by(evidence, previewed) {
             Some(built) => Some(built),
-            None => self.merged_by_github(pull).await?,
+            None => self.merged_by_github(previewed).await?,
         };
         let compared = match &shown {
-            Some(shown) => Some(self.compared_with_its_past(pull, shown).await?),
+            Some(shown) => Some(self.compared_with_its_past(previewed, shown).await?),
             None => None,
         };
         let found = wanted.into_iter().map(|component| {
@@ -61,11 +61,11 @@ impl World<'_> {
         Ok(shown)
     }
 
-    /// What merging the head now would give; the head itself where GitHub has no merge of exactly that.
-    async fn merged_by_github(&self, pull: &PullRequest) -> Result<Option<Shown>, Failed> {
-        for commit in pull.test_merge.iter().chain([&pull.head]) {
-            let built_from = self.built_from(commit, pull).await?;
-            let shown = built_from.and_then(|commit| Shown::of(&commit, &pull.head));
+    /// What merging the head now would give; the head itself where GitHub has no merge of exactly that; a commit itself.
+    async fn merged_by_github(&self, previewed: &Previewed) -> Result<Option<Shown>, Failed> {
+        for tag in previewed.tags().iter().rev() {
+            let built_from = self.built_from(tag.commit(), previewed).await?;
+            let shown = built_from.and_then(|commit| Shown::of(&commit, previewed));
             if shown.is_some() {
                 return Ok(shown);
             }
@@ -76,18 +76,20 @@ impl World<'_> {
     /// The base and the commits before it, up to the first that was tested, and what differs from that.
     async fn compared_with_its_past(
         &self,
-        pull: &PullRequest,
+        previewed: &Previewed,
         shown: &Shown,
     ) -> Result<Compared, Failed> {
         let base = match &shown.base {
             Some(base) => Some(base.clone()),
             None => {
-                let common = self.github.merge_base(&pull.base_ref, &shown.commit.sha);
+                let common = self
+                    .github
+                    .merge_base(&previewed.base_ref, &shown.commit.sha);
                 common.await.outside()?
             }
         };
         let past = match base {
-            Some(base) => self.past(&base, pull).await?,
+            Some(base) => self.past(&base, previewed).await?,
             None => Vec::new(),
         };
         let differs = match nearest(&past) {
@@ -102,7 +104,7 @@ impl World<'_> {
         Ok(Compared { past, differs })
     }
 
-    async fn past(&self, base: &CommitSha, pull: &PullRequest) -> Result<Vec<Past>, Failed> {
+    async fn past(&self, base: &CommitSha, previewed: &Previewed) -> Result<Vec<Past>, Failed> {
         let mut past = Vec::new();
         let mut next = Some(base.clone());
         while let Some(sha) = next.filter(|_| past.len() < LOOK_BACK) {
@@ -111,7 +113,7 @@ impl World<'_> {
             };
             // Along the branch itself, not into what was merged to it.
             next = commit.parents.first().cloned();
-            past.push(self.kept_of(commit, pull).await?);
+            past.push(self.kept_of(commit, previewed).await?);
             if nearest(&past).is_some() {
                 break;
             }
@@ -120,11 +122,11 @@ impl World<'_> {
     }
 
     /// A commit of the base branch with the records of how it came there.
-    async fn kept_of(&self, commit: Commit, pull: &PullRequest) -> Result<Past, Failed> {
+    async fn kept_of(&self, commit: Commit, previewed: &Previewed) -> Result<Past, Failed> {
         let pulls = self.github.pulls_of_commit(&commit.sha).await.outside()?;
         let merged: Vec<PullRequest> = pulls
             .into_iter()
-            .filter(|merged| merged.base_ref == pull.base_ref)
+            .filter(|merged| merged.base_ref == previewed.base_ref)
             .collect();
         let mut heads: BTreeSet<&CommitSha> = merged.iter().map(|pull| &pull.head).collect();
         heads.insert(&commit.sha);
@@ -134,7 +136,7 @@ impl World<'_> {
         };
         let records = heads
             .into_iter()
-            .map(|head| self.github.records(head, trust, self.repository.id));
+            .map(|head| self.github.records(head, trust, previewed.repository.id));
         let records = try_join_all(records).await.outside()?;
         Ok(Past {
             records: records.into_iter().flatten().collect(),

@@ -3,8 +3,9 @@
 use preview_actions::{Failed, Outside as _, RegistryLogin, Runner};
 use preview_core::config::Config;
 use preview_core::manifests::PullCredential;
+use preview_core::names::RepositorySlug;
 use preview_core::record::RecordKey;
-use preview_github::{GitHub, Repository};
+use preview_github::GitHub;
 use preview_k8s::Cluster;
 use preview_registry::{Credentials, Registry};
 
@@ -17,15 +18,16 @@ pub(crate) struct World<'a> {
     pub(crate) github: GitHub,
     pub(crate) registry: Registry,
     pub(crate) cluster: Cluster,
-    pub(crate) repository: Repository,
+    /// The repository, as the environment names it.
+    pub(crate) slug: RepositorySlug,
     pub(crate) key: Option<RecordKey>,
     /// What the cluster's nodes pull images with.
     pub(crate) pull: Option<PullCredential>,
 }
 
 impl<'a> World<'a> {
-    /// Checks everything that can be checked without asking anybody, then asks GitHub which repository this is. A plan
-    /// does without a cluster where no kubeconfig names one.
+    /// Checks everything that can be checked without asking anybody: the first that is asked is GitHub, for the pull
+    /// request. A plan does without a cluster where no kubeconfig names one.
     pub(crate) async fn connect(
         runner: &'a Runner,
         config: &'a Config,
@@ -33,6 +35,7 @@ impl<'a> World<'a> {
     ) -> Result<Self, Failed> {
         let environment = runner.environment();
         let settings = environment.github()?;
+        let slug = settings.repository.clone();
         let key = environment.record_key()?;
         let login = environment.registry(&config.registries())?;
         let pull = environment.pull(&config.registries())?;
@@ -66,15 +69,13 @@ impl<'a> World<'a> {
             _ => Cluster::connect(settings).await,
         };
         let cluster = cluster.misused()?;
-        let repository = github.repository().await.outside()?;
-        runner.know(|result| result.repository = Some(repository.slug.clone()));
         Ok(Self {
             runner,
             config,
             github,
             registry,
             cluster,
-            repository,
+            slug,
             key,
             pull: pull.map(|login| PullCredential {
                 registry: login.host,

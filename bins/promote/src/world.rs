@@ -2,8 +2,9 @@
 
 use preview_actions::{Failed, Options, Outside as _, RegistryLogin, Runner};
 use preview_core::config::Config;
+use preview_core::pulls::Repository;
 use preview_core::record::RecordKey;
-use preview_github::{GitHub, Repository};
+use preview_github::GitHub;
 use preview_k8s::Cluster;
 use preview_registry::{Credentials, Registry};
 

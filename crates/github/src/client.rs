@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use preview_core::names::{RepositoryId, RepositorySlug};
+use preview_core::pulls::Repository;
 use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
@@ -71,15 +72,22 @@ pub struct GitHub {
     pub(crate) login: OnceCell<String>,
 }
 
-/// The repository as GitHub has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
-    /// Its id, which survives a rename.
-    pub id: RepositoryId,
-    /// Its name today, with the capitals GitHub shows.
-    pub slug: RepositorySlug,
-    /// The branch that pull requests usually go to.
-    pub default_branch: String,
+/// A repository as GitHub writes it, by itself and as a pull request's base.
+#[derive(Deserialize)]
+pub(crate) struct WireRepository {
+    id: RepositoryId,
+    full_name: RepositorySlug,
+    default_branch: String,
+}
+
+impl From<WireRepository> for Repository {
+    fn from(wire: WireRepository) -> Self {
+        Self {
+            id: wire.id,
+            slug: wire.full_name,
+            default_branch: wire.default_branch,
+        }
+    }
 }
 
 impl GitHub {
@@ -105,26 +113,12 @@ impl GitHub {
     /// # Errors
     /// As all operations: see [`Error`].
     pub async fn repository(&self) -> Result<Repository, Error> {
-        #[derive(Deserialize)]
-        struct Wire {
-            id: RepositoryId,
-            full_name: RepositorySlug,
-            default_branch: String,
-        }
         let call = Call::get(
             self.path(""),
             format!("read the repository {}", self.slug),
             "metadata: read",
         );
-        let Wire {
-            id,
-            full_name,
-            default_branch,
-        } = self.transport.json(&call).await?;
-        Ok(Repository {
-            id,
-            slug: full_name,
-            default_branch,
-        })
+        let wire: WireRepository = self.transport.json(&call).await?;
+        Ok(wire.into())
     }
 }

@@ -98,6 +98,35 @@ impl GitHub {
         }
     }
 
+    /// The commits at the end of the branches whose names begin with `prefix`.
+    /// <https://docs.github.com/en/rest/git/refs#list-matching-references>
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn heads_below(&self, prefix: &str) -> Result<Vec<CommitSha>, Error> {
+        #[derive(Deserialize)]
+        struct Reference {
+            #[serde(rename = "ref")]
+            name: String,
+            object: Object,
+        }
+        #[derive(Deserialize)]
+        struct Object {
+            sha: CommitSha,
+        }
+        // A / between two parts is none within one, and one at the end may get lost: the answer is looked through again.
+        let parts: Vec<String> = prefix.split('/').map(encoded).collect();
+        let path = self.path(format_args!("/git/matching-refs/heads/{}", parts.join("/")));
+        let operation = format!("list the branches {prefix}… of {}", self.slug);
+        let call = Call::get(path, operation, NEEDS);
+        let references: Vec<Reference> = self.transport.linked(&call).await?;
+        let begin = format!("refs/heads/{prefix}");
+        let heads = references
+            .into_iter()
+            .filter(|reference| reference.name.starts_with(&begin));
+        Ok(heads.map(|reference| reference.object.sha).collect())
+    }
+
     /// Compares two commits or branches. One commit per page: the commits between them are not read.
     fn comparison(&self, from: &str, to: &str) -> Call {
         let path = self.path(format_args!(

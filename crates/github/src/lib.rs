@@ -27,7 +27,7 @@ mod text;
 mod transport;
 mod workflows;
 
-pub use client::{GitHub, Repository, Settings};
+pub use client::{GitHub, Settings};
 pub use comments::{COMMENT_BUDGET, Change, Comment, CommentOutcome};
 pub use deployments::{
     Deployment, DeploymentFilter, DeploymentId, DeploymentRequest, DeploymentState,

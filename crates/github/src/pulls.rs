@@ -5,7 +5,7 @@ use preview_core::pulls::{PullRequest, PullState};
 use serde::Deserialize;
 
 use crate::call::Call;
-use crate::client::GitHub;
+use crate::client::{GitHub, WireRepository};
 use crate::error::{Error, Problem};
 use crate::text::encoded;
 
@@ -29,6 +29,9 @@ struct Wire {
 #[derive(Deserialize)]
 struct User {
     login: String,
+    /// `User`, `Bot`, `Organization`, `Mannequin`.
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +56,7 @@ struct HeadRepository {
 struct Base {
     #[serde(rename = "ref")]
     branch: String,
+    repo: WireRepository,
 }
 
 impl Wire {
@@ -83,6 +87,7 @@ impl Wire {
             number: self.number,
             state,
             title: self.title,
+            is_by_bot: self.user.as_ref().is_some_and(|user| user.kind == "Bot"),
             // GitHub shows the pull requests of deleted accounts under this name.
             author: self
                 .user
@@ -92,6 +97,7 @@ impl Wire {
             head: self.head.sha,
             head_ref: self.head.branch,
             head_repository: self.head.repo.map(|repository| repository.full_name),
+            base_repository: self.base.repo.into(),
             base_ref: self.base.branch,
             test_merge,
         })

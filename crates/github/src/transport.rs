@@ -174,9 +174,23 @@ impl Transport {
     where
         P: DeserializeOwned + IntoIterator,
     {
-        let mut items = Vec::new();
         let separator = if call.path.contains('?') { '&' } else { '?' };
-        let mut path = format!("{}{}{separator}per_page=100", self.prefix, call.path);
+        let first = format!("{}{}{separator}per_page=100", self.prefix, call.path);
+        self.pages_from::<P>(call, first).await
+    }
+
+    /// As [`Self::pages`], of a list that cannot be asked for longer pages.
+    pub(crate) async fn linked<T: DeserializeOwned>(&self, call: &Call) -> Result<Vec<T>, Error> {
+        let first = format!("{}{}", self.prefix, call.path);
+        self.pages_from::<Vec<T>>(call, first).await
+    }
+
+    async fn pages_from<P>(&self, call: &Call, first: String) -> Result<Vec<P::Item>, Error>
+    where
+        P: DeserializeOwned + IntoIterator,
+    {
+        let mut items = Vec::new();
+        let mut path = first;
         let mut seen = vec![path.clone()];
         loop {
             let (page, next): (P, Option<String>) = self

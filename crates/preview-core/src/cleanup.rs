@@ -5,17 +5,29 @@ use crate::objects::NamespaceFacts;
 use crate::ownership::{Foreign, Owner};
 use crate::pulls::{PullRequest, PullState};
 
-/// What a cleanup of a pull request's preview knows before it decides.
+/// What GitHub says of whose preview it is.
+#[derive(Clone, Copy, Debug)]
+pub enum Of<'a> {
+    /// A pull request.
+    Pull {
+        /// Its number.
+        number: PrNumber,
+        /// The pull request, read live; none where GitHub answered that there is none, which is no proof of anything.
+        pull: Option<&'a PullRequest>,
+    },
+    /// A commit that somebody named: nothing on GitHub says that its preview has to go, or to stay.
+    Commit,
+}
+
+/// What a cleanup knows before it decides.
 #[derive(Clone, Debug)]
 pub struct Evidence<'a> {
     /// The repository's name, for messages.
     pub repository: &'a RepositorySlug,
-    /// The pull request's number.
-    pub number: PrNumber,
     /// Whose preview it would be.
     pub owner: &'a Owner,
-    /// The pull request, read live; none where GitHub answered that there is none, which is no proof of anything.
-    pub pull: Option<&'a PullRequest>,
+    /// What GitHub says of that.
+    pub of: Of<'a>,
     /// The namespace of that name; none where there is none.
     pub namespace: Option<&'a NamespaceFacts>,
     /// Whether what was merged runs on every target already.
@@ -80,20 +92,32 @@ pub enum Refusal {
 }
 
 impl Evidence<'_> {
-    /// Decides from positive facts only: GitHub said that the pull request is closed, and the namespace is ours.
+    /// Decides from positive facts only: GitHub said that the pull request is closed, or somebody named the commit; and
+    /// the namespace is ours.
     #[must_use]
     pub fn decide(&self) -> Verdict {
-        let number = self.number;
-        let Some(pull) = self.pull else {
-            return Verdict::Refused(Refusal::NotFound {
-                repository: self.repository.clone(),
+        let github = match self.of {
+            Of::Pull { number, pull: None } => {
+                return Verdict::Refused(Refusal::NotFound {
+                    repository: self.repository.clone(),
+                    number,
+                });
+            }
+            Of::Pull {
                 number,
-            });
+                pull: Some(pull),
+            } => {
+                if pull.state == PullState::Open && !self.force {
+                    return Verdict::Refused(Refusal::StillOpen { number });
+                }
+                self.github_side(&pull.state)
+            }
+            Of::Commit => GitHubSide {
+                retire_progress: true,
+                retire_records: self.promoted,
+                remove_labels: false,
+            },
         };
-        if pull.state == PullState::Open && !self.force {
-            return Verdict::Refused(Refusal::StillOpen { number });
-        }
-        let github = self.github_side(&pull.state);
         match self.namespace.map(|namespace| self.owner.check(namespace)) {
             None => Verdict::AlreadyGone { github },
             Some(Ok(())) => Verdict::Destroy { github },
@@ -131,17 +155,8 @@ mod tests {
 
     fn pull(state: PullState) -> PullRequest {
         PullRequest {
-            number: PrNumber::new(7).unwrap(),
             state,
-            title: String::new(),
-            author: "alice".into(),
-            draft: false,
-            labels: Vec::new(),
-            head: "a".repeat(40).parse().unwrap(),
-            head_ref: "feature".into(),
-            head_repository: Some("acme/shop".parse().unwrap()),
-            base_ref: "main".into(),
-            test_merge: None,
+            ..crate::pulls::tests::pull(7)
         }
     }
 
@@ -170,9 +185,11 @@ mod tests {
         let pull = state.map(pull);
         let verdict = Evidence {
             repository: &repository,
-            number: PrNumber::new(7).unwrap(),
             owner: &owner,
-            pull: pull.as_ref(),
+            of: Of::Pull {
+                number: PrNumber::new(7).unwrap(),
+                pull: pull.as_ref(),
+            },
             namespace,
             promoted,
             force,
@@ -245,6 +262,39 @@ mod tests {
                 .map(|namespace| decided(state.clone(), namespace, promoted, force));
             assert_eq!(found, expected, "{state:?} {promoted} {force}");
         }
+    }
+
+    #[test]
+    fn a_commits_preview_goes_when_somebody_names_it_and_its_record_when_it_is_promoted() {
+        let owner = Owner {
+            subject: format!("commit-{}", "d".repeat(40)).parse().unwrap(),
+            ..owner()
+        };
+        let repository = "acme/shop".parse().unwrap();
+        let (ours, foreign) = (namespace(owner.labels()), namespace(BTreeMap::new()));
+        let decide = |namespace, promoted| {
+            let evidence = Evidence {
+                repository: &repository,
+                owner: &owner,
+                of: Of::Commit,
+                namespace,
+                promoted,
+                force: false,
+            };
+            evidence.decide()
+        };
+        let side = |retire_records| GitHubSide {
+            retire_progress: true,
+            retire_records,
+            remove_labels: false,
+        };
+        let github = side(false);
+        assert_eq!(decide(Some(&ours), false), Verdict::Destroy { github });
+        assert_eq!(decide(None, false), Verdict::AlreadyGone { github });
+        let github = side(true);
+        assert_eq!(decide(Some(&ours), true), Verdict::Destroy { github });
+        let refused = decide(Some(&foreign), true);
+        assert!(matches!(refused, Verdict::Refused(Refusal::Foreign(_))));
     }
 
     #[test]

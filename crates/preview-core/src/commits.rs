@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::names::{CommitSha, ComponentName, PinnedImage};
+use crate::names::{CommitSha, ComponentName, PinnedImage, TreeSha};
 use crate::pulls::Commit;
 
 /// Why an image may not stand for a pull request's head.
@@ -16,13 +16,69 @@ pub enum NotBuiltFrom {
         /// What the label says.
         revision: String,
     },
-    /// It was built from a commit that is neither H nor a merge of H into the base branch.
+    /// B merges another head: it fits the base, and not H.
+    OtherHead {
+        /// The commit B that the label names.
+        built_from: CommitSha,
+        /// The commit that it merges into the base branch.
+        merges: CommitSha,
+    },
+    /// B merges H into something else: it fits H, and not the base.
+    OtherBase {
+        /// The commit B that the label names.
+        built_from: CommitSha,
+        /// What it merges H into: no commit of the base branch.
+        into: CommitSha,
+    },
+    /// For a commit: B has other files.
+    OtherTree {
+        /// The commit B that the label names.
+        built_from: CommitSha,
+        /// B's tree.
+        tree: TreeSha,
+        /// The commit's.
+        wanted: TreeSha,
+    },
+    /// B is neither H nor a merge of two of which one is H or a commit of the base branch.
     OtherCommit {
         /// The commit B that the label names.
         built_from: CommitSha,
         /// B's parents.
         parents: Vec<CommitSha>,
     },
+}
+
+/// What B has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// H, or a merge of it into the base branch.
+    Head {
+        /// The commit H.
+        head: CommitSha,
+        /// The base branch.
+        base_ref: String,
+    },
+    /// This commit, or one with the same files.
+    Commit(CommitSha),
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head { head, .. } => write!(f, "the head {head}"),
+            Self::Commit(commit) => write!(f, "the commit {commit}"),
+        }
+    }
+}
+
+impl Wanted {
+    /// What else is accepted.
+    fn or(&self) -> String {
+        match self {
+            Self::Head { base_ref, .. } => format!("a merge of it into {base_ref}"),
+            Self::Commit(_) => "one with the same files".to_owned(),
+        }
+    }
 }
 
 /// An image whose commit B does not prove what it is wanted for.
@@ -32,10 +88,8 @@ pub struct WrongRevision {
     pub component: ComponentName,
     /// The image.
     pub image: PinnedImage,
-    /// The commit H it should have been built for.
-    pub head: CommitSha,
-    /// The branch whose merge with H is accepted too.
-    pub base_ref: String,
+    /// What it should have been built from.
+    pub wanted: Wanted,
     /// What is wrong.
     pub why: NotBuiltFrom,
 }
@@ -45,36 +99,54 @@ impl fmt::Display for WrongRevision {
         let Self {
             component,
             image,
-            head,
-            base_ref,
+            wanted,
             why,
         } = self;
+        let or = wanted.or();
         write!(f, "the image of component {component}, {image}, ")?;
         match why {
             NotBuiltFrom::NoRevision => write!(
                 f,
-                "does not say which commit it was built from; let CI set the label \
+                "does not say which commit it was built from, so nothing ties it to {wanted}; let CI set the label \
                  org.opencontainers.image.revision to the commit it checked out"
             ),
             NotBuiltFrom::UnknownCommit { revision } => write!(
                 f,
-                "says it was built from {revision:?}, which is no commit of this repository; \
-                 let CI set the label org.opencontainers.image.revision to the commit it checked out"
+                "says it was built from {revision:?}, which is no commit of this repository, so neither {wanted} nor \
+                 {or}; let CI set the label org.opencontainers.image.revision to the commit it checked out"
+            ),
+            NotBuiltFrom::OtherHead { built_from, merges } => write!(
+                f,
+                "was built from {built_from}, which merges another head, {merges}, and not {wanted}; run CI again for \
+                 that"
+            ),
+            NotBuiltFrom::OtherBase { built_from, into } => write!(
+                f,
+                "was built from {built_from}, which merges {wanted} with {into}: that is no commit of the base, so it is \
+                 not {or}; run CI again for the head"
+            ),
+            NotBuiltFrom::OtherTree {
+                built_from,
+                tree,
+                wanted: files,
+            } => write!(
+                f,
+                "was built from {built_from} with the tree {tree}, and {wanted} has the tree {files}; run CI again for \
+                 that"
             ),
             NotBuiltFrom::OtherCommit {
                 built_from,
                 parents,
             } => {
                 let parents: Vec<&str> = parents.iter().map(CommitSha::short).collect();
+                let parents = match parents.as_slice() {
+                    [] => "none".to_owned(),
+                    some => some.join(", "),
+                };
                 write!(
                     f,
-                    "was built from {built_from} (parents: {}), which is neither the head {head} nor a merge of it \
-                     into {base_ref}; run CI again for the head",
-                    if parents.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        parents.join(", ")
-                    }
+                    "was built from {built_from} (parents: {parents}), which is neither {wanted} nor {or}; run CI \
+                     again for that"
                 )
             }
         }
@@ -104,22 +176,28 @@ pub fn base_of(
     if commit.sha == *head {
         return Ok(None);
     }
-    let other = NotBuiltFrom::OtherCommit {
-        built_from: commit.sha.clone(),
-        parents: commit.parents.clone(),
-    };
-    let [first, second] = commit.parents.as_slice() else {
-        return Err(other);
-    };
-    let base = match (first == head, second == head) {
-        (false, true) => first,
-        (true, false) => second,
-        _ => return Err(other),
-    };
-    if built_from.parents_on_base.contains(base) {
-        Ok(Some(base.clone()))
-    } else {
-        Err(other)
+    let on_base = |parent: &CommitSha| built_from.parents_on_base.contains(parent);
+    let sha = commit.sha.clone();
+    match commit.parents.as_slice() {
+        [one, other] | [other, one] if other == head && one != head => {
+            let into = one.clone();
+            if on_base(one) {
+                Ok(Some(into))
+            } else {
+                let built_from = sha;
+                Err(NotBuiltFrom::OtherBase { built_from, into })
+            }
+        }
+        [one, other] | [other, one] if on_base(one) && !on_base(other) => {
+            Err(NotBuiltFrom::OtherHead {
+                built_from: sha,
+                merges: other.clone(),
+            })
+        }
+        parents => Err(NotBuiltFrom::OtherCommit {
+            built_from: sha,
+            parents: parents.to_vec(),
+        }),
     }
 }
 
@@ -185,17 +263,39 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_revision_names_b_its_parents_h_and_the_base() {
-        let why = base_of(&built('b', &['e', 'c'], &['e']), &sha('a')).unwrap_err();
-        let refusal = WrongRevision {
-            component: "web".parse().unwrap(),
-            image: format!("ghcr.io/acme/web@sha256:{}", "1".repeat(64))
-                .parse()
-                .unwrap(),
-            head: sha('a'),
-            base_ref: "main".into(),
-            why,
-        };
-        insta::assert_snapshot!(refusal, @"the image of component web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built from bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb (parents: eeeeeee, ccccccc), which is neither the head aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa nor a merge of it into main; run CI again for the head");
+    fn a_wrong_revision_says_which_of_b_h_and_the_base_do_not_fit() {
+        let told = [
+            built('b', &['e', 'c'], &['e']),
+            built('b', &['a', 'd'], &[]),
+            built('b', &['c'], &[]),
+            built('b', &['e', '5'], &['e', '5']),
+            built('b', &[], &[]),
+        ]
+        .map(|built_from| {
+            let refusal = WrongRevision {
+                component: "web".parse().unwrap(),
+                image: format!("ghcr.io/acme/web@sha256:{}", "1".repeat(64))
+                    .parse()
+                    .unwrap(),
+                wanted: Wanted::Head {
+                    head: sha('a'),
+                    base_ref: "main".into(),
+                },
+                why: base_of(&built_from, &sha('a')).unwrap_err(),
+            };
+            let digits = |digit: &str| digit.repeat(40);
+            let text = refusal.to_string();
+            let (_, text) = text.split_once(", was ").unwrap();
+            "abcde5".chars().fold(text.to_owned(), |text, digit| {
+                text.replace(&digits(&digit.to_string()), &format!("{digit}…"))
+            })
+        });
+        insta::assert_snapshot!(told.join("\n"), @r"
+        built from b…, which merges another head, c…, and not the head a…; run CI again for that
+        built from b…, which merges the head a… with d…: that is no commit of the base, so it is not a merge of it into main; run CI again for the head
+        built from b… (parents: ccccccc), which is neither the head a… nor a merge of it into main; run CI again for that
+        built from b… (parents: eeeeeee, 5555555), which is neither the head a… nor a merge of it into main; run CI again for that
+        built from b… (parents: none), which is neither the head a… nor a merge of it into main; run CI again for that
+        ");
     }
 }

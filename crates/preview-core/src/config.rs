@@ -19,6 +19,7 @@ mod file;
 mod isolation;
 mod manifests;
 mod patterns;
+mod pulls;
 mod quantity;
 mod read;
 mod routes;
@@ -30,6 +31,7 @@ pub(crate) use database::DIRECTORY;
 pub use database::{Database, Seed};
 pub use error::ConfigError;
 pub use isolation::{Cidr, NetworkSettings, Peer, TlsSettings};
+pub use pulls::PullRules;
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
 pub use routes::{GatewaySettings, Route, is_snippet};
@@ -49,6 +51,8 @@ pub struct Config {
     pub capacity_of: CapacityOf,
     /// How long a run may take.
     pub deadline: Duration,
+    /// Which pull requests get a preview.
+    pub pull_requests: PullRules,
     /// What a preview is made of, in the order of the file.
     pub components: Vec<Component>,
     /// A PostgreSQL of each preview's own.

@@ -1,7 +1,9 @@
 //! What a deploy run was asked for, and whether that may become a preview.
 
 mod images;
+mod previewed;
 mod unchanged;
+mod wanted;
 
 use std::fmt;
 
@@ -9,9 +11,11 @@ use crate::names::{CommitSha, PrNumber, RepositorySlug};
 use crate::pulls::{PullRequest, PullState};
 
 pub use images::{
-    Accepted, AcceptedImage, ComponentEvidence, ImageRefusal, Revision, TestedAs, accept,
+    Accepted, AcceptedImage, ComponentEvidence, ImageRefusal, Revision, Tag, TestedAs, accept,
 };
+pub use previewed::{CommitFacts, Of, Previewed, choose_commit};
 pub use unchanged::{MustBeBuilt, Past, Shown, Unchanged, nearest, unchanged};
+pub use wanted::{Uncounted, Unwanted, depends_on_files, touches, wanted};
 
 /// What a deploy run was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub enum Request {
         /// The commit H that was looked at.
         head: CommitSha,
     },
+    /// By hand: this commit by itself.
+    Commit(CommitSha),
     /// By a CI run that ended. What it says of pull requests is not believed; its head is looked up.
     Run(CiRun),
 }
@@ -43,46 +49,43 @@ pub struct CiRun {
 }
 
 impl Request {
-    /// The commit H.
+    /// The commit that is to be deployed: H of a pull request, or the commit itself.
     #[must_use]
     pub fn head(&self) -> &CommitSha {
         match self {
-            Self::Pull { head, .. } => head,
+            Self::Pull { head, .. } | Self::Commit(head) => head,
             Self::Run(run) => &run.head,
         }
     }
 
-    /// What is clear before GitHub is asked for pull requests; none where it has to be asked.
-    #[must_use]
-    pub fn screen(&self, repository: &RepositorySlug) -> Option<Choice> {
-        let Self::Run(run) = self else { return None };
+    /// Says what is clear before GitHub is asked for pull requests or commits.
+    ///
+    /// # Errors
+    /// When nothing is deployed, whatever GitHub would answer.
+    pub fn screen(&self, repository: &RepositorySlug) -> Result<(), Instead> {
+        let Self::Run(run) = self else { return Ok(()) };
         if run.event != "pull_request" {
-            return Some(Choice::Nothing(Nothing::OtherEvent {
-                event: run.event.clone(),
-            }));
+            let event = run.event.clone();
+            return Err(Nothing::OtherEvent { event }.into());
         }
         if run.conclusion.as_deref() != Some("success") {
-            return Some(Choice::Nothing(Nothing::CiDidNotSucceed {
-                conclusion: run.conclusion.clone(),
-            }));
+            let conclusion = run.conclusion.clone();
+            return Err(Nothing::CiDidNotSucceed { conclusion }.into());
         }
         if run.repository.as_ref() != Some(repository) {
-            return Some(Choice::Refused(Refusal::Fork {
-                number: None,
-                fork: run.repository.clone(),
-            }));
+            let fork = run.repository.clone();
+            return Err(Refusal::Fork { number: None, fork }.into());
         }
-        run.branch
-            .is_none()
-            .then_some(Choice::Nothing(Nothing::NoBranch))
+        if run.branch.is_none() {
+            return Err(Nothing::NoBranch.into());
+        }
+        Ok(())
     }
 }
 
-/// Which pull request a run is for, if any.
+/// Why nothing is deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// This one; its head is the one that was asked for.
-    Deploy(Box<PullRequest>),
+pub enum Instead {
     /// There is nothing to do.
     Nothing(Nothing),
     /// The pull request has moved on; the run for its new head does the work.
@@ -98,12 +101,9 @@ pub enum Choice {
     Refused(Refusal),
 }
 
-impl fmt::Display for Choice {
+impl fmt::Display for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Deploy(pull) => {
-                write!(f, "deploy pull request #{} at {}", pull.number, pull.head)
-            }
             Self::Nothing(nothing) => nothing.fmt(f),
             Self::Superseded { number, asked, now } => write!(
                 f,
@@ -113,6 +113,38 @@ impl fmt::Display for Choice {
             ),
             Self::Refused(refusal) => refusal.fmt(f),
         }
+    }
+}
+
+impl Instead {
+    /// The configuration wants no preview of pull request `number`, or none of what is new.
+    #[must_use]
+    pub fn unwanted(number: PrNumber, why: Unwanted) -> Self {
+        let why = Box::new(why);
+        Self::Nothing(Nothing::Unwanted { number, why })
+    }
+
+    /// The pull request that it is about, where that is known.
+    #[must_use]
+    pub fn number(&self) -> Option<PrNumber> {
+        match self {
+            Self::Nothing(Nothing::Unwanted { number, .. }) | Self::Superseded { number, .. } => {
+                Some(*number)
+            }
+            Self::Nothing(_) | Self::Refused(_) => None,
+        }
+    }
+}
+
+impl From<Nothing> for Instead {
+    fn from(nothing: Nothing) -> Self {
+        Self::Nothing(nothing)
+    }
+}
+
+impl From<Refusal> for Instead {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }
 
@@ -142,6 +174,20 @@ pub enum Nothing {
     NoOpenPull {
         /// The branch.
         branch: String,
+    },
+    /// The configuration wants no preview of it, or none of what is new.
+    #[error(
+        "pull request #{number} {}: {why}",
+        match **why {
+            Unwanted::Paused { .. } => "is paused, so a preview that it has stays as it is and nothing new is deployed",
+            _ => "gets no preview",
+        }
+    )]
+    Unwanted {
+        /// The pull request.
+        number: PrNumber,
+        /// The rule.
+        why: Box<Unwanted>,
     },
 }
 
@@ -201,61 +247,75 @@ pub enum Refusal {
         /// Their numbers.
         numbers: Vec<PrNumber>,
     },
+    /// There is no such commit.
+    #[error(
+        "{repository} has no commit {commit}; give a commit of {branch}, or the head of a group in its merge queue"
+    )]
+    NoSuchCommit {
+        /// The repository.
+        repository: RepositorySlug,
+        /// What was asked for.
+        commit: CommitSha,
+        /// The default branch.
+        branch: String,
+    },
+    /// Nobody merged it.
+    #[error(
+        "commit {commit} is neither on {branch} nor the head of a group in its merge queue, so no merge has reviewed \
+         it and it gets no preview by itself; open a pull request of it"
+    )]
+    NotMerged {
+        /// What was asked for.
+        commit: CommitSha,
+        /// The default branch.
+        branch: String,
+    },
 }
 
-/// Chooses the pull request that `request` is about among those `pulls` that were read live: the one with the number,
-/// or the open ones with the run's branch.
-#[must_use]
-pub fn choose_pull(
-    request: &Request,
+/// Chooses the pull request with this number at the head that was asked for, as it was read live.
+///
+/// # Errors
+/// When there is none, it may not have a preview, or it has another head.
+pub fn choose_by_number(
+    number: PrNumber,
+    asked: &CommitSha,
     repository: &RepositorySlug,
-    pulls: &[PullRequest],
-) -> Choice {
-    if let Some(choice) = request.screen(repository) {
-        return choice;
-    }
-    match request {
-        Request::Pull { number, head } => {
-            let pull = pulls.iter().find(|pull| pull.number == *number);
-            let pull = pull.ok_or_else(|| Refusal::NoSuchPull {
-                repository: repository.clone(),
-                number: *number,
-            });
-            match pull.and_then(|pull| may_have_preview(pull, repository).map(|()| pull)) {
-                Ok(pull) => at_head(pull, head),
-                Err(refusal) => Choice::Refused(refusal),
-            }
-        }
-        Request::Run(run) => choose_for_run(run, repository, pulls),
-    }
+    pull: Option<PullRequest>,
+) -> Result<PullRequest, Instead> {
+    let pull = pull.ok_or_else(|| Refusal::NoSuchPull {
+        repository: repository.clone(),
+        number,
+    })?;
+    may_have_preview(&pull)?;
+    at_head(pull, asked)
 }
 
-fn choose_for_run(run: &CiRun, repository: &RepositorySlug, pulls: &[PullRequest]) -> Choice {
+/// Chooses the open pull request that a CI run was for, among those of its branch that were read live.
+///
+/// # Errors
+/// When there is none, or more than one, or it has another head.
+pub fn choose_by_run(run: &CiRun, pulls: Vec<PullRequest>) -> Result<PullRequest, Instead> {
     let branch = run.branch.clone().unwrap_or_default();
-    let of_branch: Vec<&PullRequest> = pulls
-        .iter()
+    let mut of_branch: Vec<PullRequest> = pulls
+        .into_iter()
         .filter(|pull| pull.state == PullState::Open)
-        .filter(|pull| !pull.is_from_fork(repository) && pull.head_ref == branch)
+        .filter(|pull| !pull.is_from_fork() && pull.head_ref == branch)
         .collect();
-    match of_branch.as_slice() {
-        [] => Choice::Nothing(Nothing::NoOpenPull { branch }),
-        [pull] => at_head(pull, &run.head),
-        several => {
-            let mut numbers: Vec<PrNumber> = several.iter().map(|pull| pull.number).collect();
-            numbers.sort_unstable();
-            Choice::Refused(Refusal::SeveralPulls {
-                head: run.head.clone(),
-                numbers,
-            })
-        }
+    if of_branch.len() > 1 {
+        let mut numbers: Vec<PrNumber> = of_branch.iter().map(|pull| pull.number).collect();
+        numbers.sort_unstable();
+        let head = run.head.clone();
+        return Err(Refusal::SeveralPulls { head, numbers }.into());
     }
+    let pull = of_branch.pop().ok_or(Nothing::NoOpenPull { branch })?;
+    at_head(pull, &run.head)
 }
 
-/// Whether `pull` may have a preview at all: it is open, and its branch lies in `repository`.
+/// Whether `pull` may have a preview at all: it is open, and its branch lies in its own repository.
 ///
 /// # Errors
 /// When it is not, or does not.
-pub fn may_have_preview(pull: &PullRequest, repository: &RepositorySlug) -> Result<(), Refusal> {
+pub fn may_have_preview(pull: &PullRequest) -> Result<(), Refusal> {
     let number = pull.number;
     match &pull.state {
         PullState::Open => {}
@@ -267,7 +327,7 @@ pub fn may_have_preview(pull: &PullRequest, repository: &RepositorySlug) -> Resu
             });
         }
     }
-    if pull.is_from_fork(repository) {
+    if pull.is_from_fork() {
         return Err(Refusal::Fork {
             number: Some(number),
             fork: pull.head_repository.clone(),
@@ -276,15 +336,15 @@ pub fn may_have_preview(pull: &PullRequest, repository: &RepositorySlug) -> Resu
     Ok(())
 }
 
-fn at_head(pull: &PullRequest, asked: &CommitSha) -> Choice {
+fn at_head(pull: PullRequest, asked: &CommitSha) -> Result<PullRequest, Instead> {
     if pull.head == *asked {
-        return Choice::Deploy(Box::new(pull.clone()));
+        return Ok(pull);
     }
-    Choice::Superseded {
+    Err(Instead::Superseded {
         number: pull.number,
         asked: asked.clone(),
-        now: pull.head.clone(),
-    }
+        now: pull.head,
+    })
 }
 
 /// What became of a pull request while it was deployed.
@@ -312,6 +372,7 @@ pub fn meanwhile(pull: &PullRequest, head: &CommitSha) -> Meanwhile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pulls::tests::pull;
 
     fn sha(digit: char) -> CommitSha {
         digit.to_string().repeat(40).parse().unwrap()
@@ -319,26 +380,6 @@ mod tests {
 
     fn slug(text: &str) -> RepositorySlug {
         text.parse().unwrap()
-    }
-
-    fn number(number: u64) -> PrNumber {
-        PrNumber::new(number).unwrap()
-    }
-
-    fn pull(n: u64) -> PullRequest {
-        PullRequest {
-            number: number(n),
-            state: PullState::Open,
-            title: "A title".into(),
-            author: "alice".into(),
-            draft: false,
-            labels: Vec::new(),
-            head: sha('a'),
-            head_ref: "feature".into(),
-            head_repository: Some(slug("acme/shop")),
-            base_ref: "main".into(),
-            test_merge: Some(sha('b')),
-        }
     }
 
     fn run() -> CiRun {
@@ -351,21 +392,31 @@ mod tests {
         }
     }
 
-    fn by_run(run: CiRun, pulls: &[PullRequest]) -> String {
-        choose_pull(&Request::Run(run), &slug("acme/shop"), pulls).to_string()
+    fn told(chosen: Result<PullRequest, Instead>) -> String {
+        match chosen {
+            Ok(pull) => format!("deploy #{} at {}", pull.number, pull.head.short()),
+            Err(instead) => instead.to_string(),
+        }
     }
 
-    fn by_hand(pulls: &[PullRequest]) -> String {
-        let request = Request::Pull {
-            number: number(7),
-            head: sha('a'),
-        };
-        choose_pull(&request, &slug("acme/shop"), pulls).to_string()
+    fn by_run(run: CiRun, pulls: &[PullRequest]) -> String {
+        let screened = Request::Run(run.clone()).screen(&slug("acme/shop"));
+        told(screened.and_then(|()| choose_by_run(&run, pulls.to_vec())))
+    }
+
+    fn by_hand(pull: Option<PullRequest>) -> String {
+        let number = PrNumber::new(7).unwrap();
+        told(choose_by_number(
+            number,
+            &sha('a'),
+            &slug("acme/shop"),
+            pull,
+        ))
     }
 
     #[test]
     fn a_run_is_for_the_open_pull_request_of_its_branch_at_its_head() {
-        let deploys = "deploy pull request #7 at aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        let deploys = "deploy #7 at aaaaaaa";
         assert_eq!(by_run(run(), &[pull(7)]), deploys);
         // Forks may have a branch of the same name, and other branches the same head.
         let fork = PullRequest {
@@ -428,7 +479,7 @@ mod tests {
         let expected =
             "pull request #7 has moved from aaaaaaa to ccccccc; the run for that head deploys it";
         assert_eq!(by_run(run(), std::slice::from_ref(&moved)), expected);
-        assert_eq!(by_hand(&[moved]), expected);
+        assert_eq!(by_hand(Some(moved)), expected);
     }
 
     #[test]
@@ -457,10 +508,10 @@ mod tests {
             by_run(fork_run, &[]),
             by_run(gone_fork, &[]),
             by_run(run(), &[pull(9), pull(7)]),
-            by_hand(&[fork]),
-            by_hand(&[closed]),
-            by_hand(&[merged]),
-            by_hand(&[pull(8)]),
+            by_hand(Some(fork)),
+            by_hand(Some(closed)),
+            by_hand(Some(merged)),
+            by_hand(None),
         ];
         insta::assert_snapshot!(told.join("\n"), @r"
         the CI run is from the fork mallory/shop: who wrote it wrote its build too, and previews of forks are not supported yet; push the branch to this repository to have a preview of it
@@ -471,11 +522,6 @@ mod tests {
         pull request #7 is merged as ddddddd, and its preview ended with that; open another for what comes next
         acme/shop has no pull request #7; look at its number, and whether the token may read pull requests
         ");
-    }
-
-    #[test]
-    fn by_hand_one_of_several_pull_requests_of_a_branch_may_be_named() {
-        assert!(by_hand(&[pull(9), pull(7)]).starts_with("deploy pull request #7 "));
     }
 
     #[test]

@@ -39,6 +39,11 @@ pub struct NotAPattern {
 }
 
 impl NotAPattern {
+    /// What is wrong, and what to write instead.
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
+
     fn new(text: &str, why: impl Into<String>) -> Self {
         Self {
             text: text.chars().take(120).collect(),

@@ -2,7 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{CommitSha, PrNumber, RepositorySlug, TreeSha};
+use crate::names::{CommitSha, PrNumber, RepositoryId, RepositorySlug, TreeSha};
+
+/// A repository as GitHub has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// Its id, which survives a rename.
+    pub id: RepositoryId,
+    /// Its name today, with the capitals GitHub shows.
+    pub slug: RepositorySlug,
+    /// The branch that pull requests usually go to.
+    pub default_branch: String,
+}
 
 /// Whether a pull request is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +40,8 @@ pub struct PullRequest {
     pub title: String,
     /// The author's login.
     pub author: String,
+    /// Whether GitHub marks the author as a bot.
+    pub is_by_bot: bool,
     /// Whether it is a draft.
     pub draft: bool,
     /// Names of its labels.
@@ -39,6 +52,8 @@ pub struct PullRequest {
     pub head_ref: String,
     /// The repository of the branch; none when a fork was deleted.
     pub head_repository: Option<RepositorySlug>,
+    /// The repository that it is of.
+    pub base_repository: Repository,
     /// The branch it is to be merged into.
     pub base_ref: String,
     /// Before merging: GitHub's test merge of the head into the base (the usual commit B), where it could be made.
@@ -46,10 +61,10 @@ pub struct PullRequest {
 }
 
 impl PullRequest {
-    /// Whether its branch lies in another repository than `base` (a deleted fork counts as one).
+    /// Whether its branch lies in another repository than the one it is of (a deleted fork counts as one).
     #[must_use]
-    pub fn is_from_fork(&self, base: &RepositorySlug) -> bool {
-        self.head_repository.as_ref() != Some(base)
+    pub fn is_from_fork(&self) -> bool {
+        self.head_repository.as_ref() != Some(&self.base_repository.slug)
     }
 }
 
@@ -132,5 +147,35 @@ impl ChangedFiles {
     #[must_use]
     pub fn are_all(&self) -> bool {
         self.files.len() < Self::MOST
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An open one of alice's, from `feature` into `main`, at the commit `aaa…` and with the test merge `bbb…`.
+    pub(crate) fn pull(number: u64) -> PullRequest {
+        let sha = |digit: &str| Some(digit.repeat(40).parse().unwrap());
+        let slug: RepositorySlug = "acme/shop".parse().unwrap();
+        PullRequest {
+            number: PrNumber::new(number).unwrap(),
+            state: PullState::Open,
+            title: "A title".into(),
+            author: "alice".into(),
+            is_by_bot: false,
+            draft: false,
+            labels: Vec::new(),
+            head: sha("a").unwrap(),
+            head_ref: "feature".into(),
+            head_repository: Some(slug.clone()),
+            base_repository: Repository {
+                id: RepositoryId(42),
+                slug,
+                default_branch: "main".into(),
+            },
+            base_ref: "main".into(),
+            test_merge: sha("b"),
+        }
     }
 }

@@ -3,7 +3,8 @@
 use preview_actions::Runner;
 use preview_core::deployments::ENVIRONMENT;
 use preview_core::doctor::{Finding, Purpose, environment, token_kind, workflows};
-use preview_github::{GitHub, Repository};
+use preview_core::pulls::Repository;
+use preview_github::GitHub;
 use secrecy::ExposeSecret as _;
 
 /// The environment in which somebody approves a pull request's head.

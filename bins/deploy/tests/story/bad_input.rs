@@ -49,13 +49,13 @@ async fn bad_input_is_told_with_what_to_do() {
     error: cannot read the payload of the event "release" in @JOB@/event.json: this program reads workflow_run, pull_request and push only; start it on one of these, or name the pull request or commit on the command line
 
     no event: exit 2
-    error: GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --pr and --sha
+    error: GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --pr and --sha, or --commit
 
     no such pull request: exit 1
     error: acme/shop has no pull request #999; look at its number, and whether the token may read pull requests
 
     a bad token: exit 3
-    error: cannot read the repository acme/shop: GitHub does not accept the token (401: Bad credentials); check that GITHUB_TOKEN is set and has not expired
+    error: cannot read pull request #7 of acme/shop: GitHub does not accept the token (401: Bad credentials); check that GITHUB_TOKEN is set and has not expired
 
     no run: exit 2
     error: GITHUB_RUN_ID is not set; outside GitHub Actions set it to a number greater than that of every run before, since the greater one wins
@@ -105,8 +105,8 @@ async fn images_that_prove_nothing_are_refused_on_the_pull_request() {
             .replace(&test_merge, "[test merge]")
     };
     insta::assert_snapshot!(shop.without_hashes(&plain(&ran.stderr)), @r"
-    error: the image of component web, registry.test/acme/web@sha256:[hex], does not say which commit it was built from; let CI set the label org.opencontainers.image.revision to the commit it checked out
-    error: component api has no image: registry.test/acme/api has none of the tags [head], [test merge]; let CI push the image of a pull request under the tag of its head commit
+    error: the image of component web, registry.test/acme/web@sha256:[hex], does not say which commit it was built from, so nothing ties it to the head [head]; let CI set the label org.opencontainers.image.revision to the commit it checked out
+    error: component api has no image: registry.test/acme/api has none of the tags [head] (the head), [test merge] (its test merge); let CI push it under the tag of the head
     ");
     insta::assert_snapshot!(shop.without_hashes(&plain(&shop.comment(number))), @r"
     <!-- preview-environments:comment -->
@@ -118,8 +118,8 @@ async fn images_that_prove_nothing_are_refused_on_the_pull_request() {
 
     ---
 
-    - the image of component web, registry.test/acme/web@sha256:[hex], does not say which commit it was built from; let CI set the label org.opencontainers.image.revision to the commit it checked out
-    - component api has no image: registry.test/acme/api has none of the tags [head], [test merge]; let CI push the image of a pull request under the tag of its head commit
+    - the image of component web, registry.test/acme/web@sha256:[hex], does not say which commit it was built from, so nothing ties it to the head [head]; let CI set the label org.opencontainers.image.revision to the commit it checked out
+    - component api has no image: registry.test/acme/api has none of the tags [head] (the head), [test merge] (its test merge); let CI push it under the tag of the head
 
     [The run and its log](https://github.com/acme/shop/actions/runs/100/attempts/1)
 

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod checks;
+mod commits;
 mod database;
 mod doctor;
 mod failures;
@@ -14,6 +15,7 @@ mod life;
 mod observation;
 mod overlay;
 mod plan;
+mod pulls;
 mod queue;
 mod quota;
 mod shop;

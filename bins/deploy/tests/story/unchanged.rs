@@ -200,7 +200,7 @@ async fn what_differs_from_what_was_tested_must_have_been_built() {
 
     ---
 
-    - component web has no image: registry.test/acme/web has none of the tags [head], [B], and it has to be built, for "shared/money.rs" is not as it was in [M]; let CI push the image of a pull request under the tag of its head commit
+    - component web has no image: registry.test/acme/web has none of the tags [head] (the head), [B] (its test merge), and it has to be built, for "shared/money.rs" is not as it was in [M]; let CI push it under the tag of the head
 
     [The run and its log](https://github.com/acme/shop/actions/runs/101/attempts/1)
 

@@ -89,3 +89,29 @@ async fn a_record_that_cannot_be_believed_is_listed_with_the_reason_and_other_de
     assert_eq!(none, []);
     stage.conforms();
 }
+
+#[tokio::test]
+async fn the_heads_of_the_branches_below_a_name_are_listed() {
+    let stage = Stage::new().await;
+    let number = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    let below = async |prefix: &str| stage.github.heads_below(prefix).await.unwrap();
+    assert_eq!(below("gh-readonly-queue/main/").await, []);
+    let group = sha(stage.repository.queue(number));
+    assert_eq!(
+        below("gh-readonly-queue/main/").await,
+        std::slice::from_ref(&group)
+    );
+    // The name begins the same, and is another branch's queue.
+    assert_eq!(below("gh-readonly-queue/mai/").await, []);
+
+    assert_eq!(sha(stage.repository.merge_queued(number)), group);
+    assert_eq!(below("gh-readonly-queue/main/").await, []);
+    let merged = PullState::Merged {
+        commit: group.clone(),
+    };
+    assert_eq!(stage.pull(number).await.state, merged);
+    assert!(stage.github.is_ancestor(&group, "main").await.unwrap());
+    stage.conforms();
+}

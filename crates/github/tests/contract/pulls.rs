@@ -16,7 +16,7 @@ async fn the_three_commits_of_a_pull_request_are_told_apart_until_it_is_merged()
             (&open.state, open.author.as_str()),
             (&PullState::Open, "alice")
         );
-        assert!(!open.is_from_fork(&"acme/shop".parse().unwrap()));
+        assert!(!open.is_from_fork());
 
         let built = stage.github.commit(&b).await.unwrap().unwrap();
         assert_eq!(
@@ -55,6 +55,29 @@ async fn the_three_commits_of_a_pull_request_are_told_apart_until_it_is_merged()
         assert!(h != b && b != m && h != m);
         stage.conforms();
     }
+}
+
+#[tokio::test]
+async fn a_pull_request_says_whose_it_is_and_of_which_repository() {
+    let stage = Stage::new().await;
+    let number = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    let by_alice = stage.pull(number).await;
+    assert_eq!(
+        by_alice.base_repository,
+        stage.github.repository().await.unwrap()
+    );
+    stage.repository.set_author(number, "dependabot[bot]");
+    let by_bot = stage.pull(number).await;
+    assert_eq!(
+        [
+            (by_alice.author.as_str(), by_alice.is_by_bot),
+            (by_bot.author.as_str(), by_bot.is_by_bot)
+        ],
+        [("alice", false), ("dependabot[bot]", true)]
+    );
+    stage.conforms();
 }
 
 #[tokio::test]

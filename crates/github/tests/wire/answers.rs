@@ -37,6 +37,7 @@ async fn a_pull_request_is_found_by_owner_branch_head_and_repository_exactly() {
             state: Open,
             title: "More tea",
             author: "maria",
+            is_by_bot: false,
             draft: false,
             labels: [
                 "size/S",
@@ -46,6 +47,13 @@ async fn a_pull_request_is_found_by_owner_branch_head_and_repository_exactly() {
             head_repository: Some(
                 acme/shop,
             ),
+            base_repository: Repository {
+                id: RepositoryId(
+                    42,
+                ),
+                slug: acme/shop,
+                default_branch: "main",
+            },
             base_ref: "main",
             test_merge: Some(
                 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb,

@@ -92,9 +92,9 @@ async fn asked(server: &MockServer, verb: &str, end: &str) -> usize {
 fn pull_json(number: u64, head: char, repository: Value) -> Value {
     json!({
         "number": number, "state": "open", "merged_at": null, "merge_commit_sha": "b".repeat(40), "title": "More tea",
-        "user": { "login": "maria" }, "labels": [{ "name": "size/S" }],
+        "user": { "login": "maria", "type": "User" }, "labels": [{ "name": "size/S" }],
         "head": { "ref": "feature/tea", "sha": head.to_string().repeat(40), "repo": repository },
-        "base": { "ref": "main" },
+        "base": { "ref": "main", "repo": { "id": 42, "full_name": "acme/shop", "default_branch": "main" } },
     })
 }
 

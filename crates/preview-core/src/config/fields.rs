@@ -2,7 +2,7 @@
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use super::{database, file, isolation};
+use super::{database, file, isolation, pulls};
 
 /// A table of the file: its path, with `*` for a name and `[]` for an element, and its keys.
 pub(super) struct Level {
@@ -21,6 +21,7 @@ fn level<'de, T: Deserialize<'de>>(path: &'static [&'static str]) -> Level {
 pub(super) fn levels() -> Vec<Level> {
     vec![
         level::<file::File>(&[]),
+        level::<pulls::PullsFile>(&["pull_requests"]),
         level::<file::Component>(&["components", "*"]),
         level::<file::Check>(&["components", "*", "check"]),
         level::<file::Resources>(&["components", "*", "resources"]),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::checks::Through;
 use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
+use super::pulls::PullsFile;
 use super::quantity::{Cpu, Memory};
 use super::slots::{CapacityOf, QueueFile};
 use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
@@ -38,6 +39,9 @@ pub(super) struct File {
         schemars(regex(pattern = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"))
     )]
     pub(super) deadline: String,
+    /// Which pull requests get a preview; all that are open unless told.
+    #[serde(default)]
+    pub(super) pull_requests: PullsFile,
     /// The parts that a preview is made of, by name; each is a Deployment and a Service.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Component>"))]
     pub(super) components: BTreeMap<ComponentName, Component>,

@@ -10,7 +10,7 @@ use super::patterns::patterns;
 use super::quantity::{Cpu, Memory};
 use super::{
     Amounts, Component, Config, EnvValue, Promote, Quota, RegistrySettings, Resources, Target,
-    TargetWorkload, Variable, checks, database, file, isolation, routes, slots,
+    TargetWorkload, Variable, checks, database, file, isolation, pulls, routes, slots,
 };
 use crate::manifests;
 use crate::names::{ComponentName, ImageName, is_dns_label};
@@ -36,6 +36,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         capacity: written.capacity,
         capacity_of: written.capacity_of,
         deadline: deadline(&source, &written.deadline)?,
+        pull_requests: pulls::pulls(&source, written.pull_requests)?,
         components: components(&source, written.components)?,
         database: written
             .database

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::commits::{BuiltFrom, NotBuiltFrom, WrongRevision, base_of};
+use crate::commits::{BuiltFrom, NotBuiltFrom, WrongRevision};
 use crate::names::{CommitSha, ComponentName, ImageName, PinnedImage, Subject, TreeSha};
+use crate::pulls::Commit;
 use crate::record::BuiltBy;
 
+use super::previewed::Previewed;
 use super::unchanged::{MustBeBuilt, Shown, Unchanged};
 
 /// What is known of the image that a component would run.
@@ -17,7 +19,7 @@ pub struct ComponentEvidence {
     /// Where its images are.
     pub name: ImageName,
     /// The tags that were looked for, in that order.
-    pub tags: Vec<String>,
+    pub tags: Vec<Tag>,
     /// What the first of them that exists names; none where none exists.
     pub image: Option<PinnedImage>,
     /// Pieces of it that the registry does not have.
@@ -27,6 +29,41 @@ pub struct ComponentEvidence {
     /// Where no tag exists and the configuration says what it is built from: the image that it had before, if that is
     /// still the same.
     pub unchanged: Option<Result<Unchanged, MustBeBuilt>>,
+}
+
+/// A tag under which CI may have pushed the images: a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tag {
+    /// H.
+    Head(CommitSha),
+    /// GitHub's test merge of H into the base.
+    TestMerge(CommitSha),
+    /// A commit that is previewed by itself.
+    Commit(CommitSha),
+}
+
+impl Tag {
+    /// The commit whose SHA is the tag.
+    #[must_use]
+    pub fn commit(&self) -> &CommitSha {
+        let (Self::Head(commit) | Self::TestMerge(commit) | Self::Commit(commit)) = self;
+        commit
+    }
+
+    /// What that commit is.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Head(_) => "the head",
+            Self::TestMerge(_) => "its test merge",
+            Self::Commit(_) => "the commit",
+        }
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.commit(), self.kind())
+    }
 }
 
 /// What an image says of the commit it was built from.
@@ -112,9 +149,10 @@ pub enum ImageRefusal {
     /// CI pushed no image for this head.
     #[error(
         "component {component} has no image: {name} has none of the tags {}{}; \
-         let CI push the image of a pull request under the tag of its head commit",
-        tags.join(", "),
-        why.as_ref().map_or_else(String::new, |why| format!(", and it has to be built, for {why}"))
+         let CI push it under the tag of {}",
+        tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        why.as_ref().map_or_else(String::new, |why| format!(", and it has to be built, for {why}")),
+        tags.first().map_or("its commit", Tag::kind)
     )]
     NoImage {
         /// The component.
@@ -122,7 +160,7 @@ pub enum ImageRefusal {
         /// Where it was looked for.
         name: ImageName,
         /// Under which tags.
-        tags: Vec<String>,
+        tags: Vec<Tag>,
         /// Why it has to be there although the configuration says what it is built from.
         why: Option<Box<MustBeBuilt>>,
     },
@@ -156,23 +194,26 @@ pub enum ImageRefusal {
     #[error(
         "the images were built from different trees ({}), so no merge could ever equal what the preview shows; \
          run CI again to build all components from one commit",
-        trees.iter().map(|(c, t)| format!("{c} from {t}")).collect::<Vec<_>>().join(", ")
+        commits
+            .iter()
+            .map(|(component, b)| format!("{component} from {} with tree {}", b.sha, b.tree))
+            .collect::<Vec<_>>()
+            .join(", ")
     )]
     DifferentTrees {
-        /// What each was built from.
-        trees: BTreeMap<ComponentName, TreeSha>,
+        /// The commit B of each.
+        commits: BTreeMap<ComponentName, Commit>,
     },
 }
 
-/// Checks that the images of all components are there, whole, and built from one tree that stands for `head`, or from
-/// what is the same in it. `shown` is B where not one of them was built for `head`.
+/// Checks that the images of all components are there, whole, and built from one tree that shows what is previewed, or
+/// from what is the same in it. `shown` is B where not one of them was built for it.
 ///
 /// # Errors
 /// When they are not: every reason that was found.
 pub fn accept(
     evidence: &[ComponentEvidence],
-    head: &CommitSha,
-    base_ref: &str,
+    previewed: &Previewed,
     shown: Option<&Shown>,
 ) -> Result<Accepted, Vec<ImageRefusal>> {
     if evidence.is_empty() {
@@ -180,22 +221,22 @@ pub fn accept(
     }
     let mut refusals = Vec::new();
     let mut images = BTreeMap::new();
-    let mut trees = BTreeMap::new();
+    let mut commits = BTreeMap::new();
     let mut base = None;
     for one in evidence {
-        match accept_one(one, head, base_ref) {
+        match accept_one(one, previewed) {
             Ok((accepted, built)) => {
                 images.insert(one.component.clone(), accepted);
                 if let Some(built) = built {
-                    trees.insert(one.component.clone(), built.commit.tree);
+                    commits.insert(one.component.clone(), built.commit);
                     base = base.or(built.base);
                 }
             }
             Err(refusal) => refusals.push(refusal),
         }
     }
-    let distinct: BTreeSet<&TreeSha> = trees.values().collect();
-    let of_none = shown.filter(|_| trees.is_empty());
+    let distinct: BTreeSet<&TreeSha> = commits.values().map(|commit| &commit.tree).collect();
+    let of_none = shown.filter(|_| commits.is_empty());
     if let Some(shown) = of_none.filter(|_| refusals.is_empty()) {
         return Ok(Accepted {
             images,
@@ -211,7 +252,7 @@ pub fn accept(
         }),
         _ => {
             if distinct.len() > 1 {
-                refusals.push(ImageRefusal::DifferentTrees { trees });
+                refusals.push(ImageRefusal::DifferentTrees { commits });
             }
             if refusals.is_empty() {
                 refusals.extend(
@@ -234,11 +275,10 @@ fn no_image(evidence: &ComponentEvidence, why: Option<MustBeBuilt>) -> ImageRefu
     }
 }
 
-/// The image, and B where it was built for `head`.
+/// The image, and B where it was built for what is previewed.
 fn accept_one(
     evidence: &ComponentEvidence,
-    head: &CommitSha,
-    base_ref: &str,
+    previewed: &Previewed,
 ) -> Result<(AcceptedImage, Option<Shown>), ImageRefusal> {
     let component = evidence.component.clone();
     let Some(image) = evidence.image.clone() else {
@@ -267,7 +307,7 @@ fn accept_one(
         Revision::Unknown(revision) => Err(NotBuiltFrom::UnknownCommit {
             revision: revision.clone(),
         }),
-        Revision::Commit(built_from) => base_of(built_from, head).map(|base| Shown {
+        Revision::Commit(built_from) => previewed.base_of(built_from).map(|base| Shown {
             commit: built_from.commit.clone(),
             base,
         }),
@@ -276,8 +316,7 @@ fn accept_one(
         ImageRefusal::WrongRevision(Box::new(WrongRevision {
             component,
             image: image.clone(),
-            head: head.clone(),
-            base_ref: base_ref.to_owned(),
+            wanted: previewed.wanted(),
             why,
         }))
     })?;
@@ -310,7 +349,7 @@ impl From<Unchanged> for AcceptedImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pulls::Commit;
+    use crate::pulls::tests::pull;
     use crate::record::Recorded;
 
     fn sha(digit: char) -> CommitSha {
@@ -322,7 +361,7 @@ mod tests {
         let digest = format!("sha256:{}", "1".repeat(64)).parse().unwrap();
         ComponentEvidence {
             component: component.parse().unwrap(),
-            tags: vec!["h".into(), "b".into()],
+            tags: vec![Tag::Head(sha('a')), Tag::TestMerge(sha('b'))],
             image: Some(name.at(digest)),
             name,
             missing: Vec::new(),
@@ -351,8 +390,7 @@ mod tests {
                 evidence("api", 'a', &['9'], '7'),
                 evidence("web", 'b', &['e', 'a'], '7'),
             ],
-            &sha('a'),
-            "main",
+            &pull(7).into(),
             None,
         )
         .unwrap();
@@ -390,19 +428,18 @@ mod tests {
                 },
                 evidence("api", 'c', &['e'], '7'),
             ],
-            &sha('a'),
-            "main",
+            &pull(7).into(),
             None,
         )
         .unwrap_err();
         let told: Vec<String> = refused.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-        component web has no image: ghcr.io/acme/web has none of the tags h, b; let CI push the image of a pull request under the tag of its head commit
+        component web has no image: ghcr.io/acme/web has none of the tags aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa (the head), bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb (its test merge); let CI push it under the tag of the head
         the image of component web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is incomplete: the registry lacks layer sha256:2; run CI again to push it
-        the image of component web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, does not say which commit it was built from; let CI set the label org.opencontainers.image.revision to the commit it checked out
-        the image of component web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, says it was built from "main", which is no commit of this repository; let CI set the label org.opencontainers.image.revision to the commit it checked out
+        the image of component web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, does not say which commit it was built from, so nothing ties it to the head aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; let CI set the label org.opencontainers.image.revision to the commit it checked out
+        the image of component web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, says it was built from "main", which is no commit of this repository, so neither the head aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa nor a merge of it into main; let CI set the label org.opencontainers.image.revision to the commit it checked out
         the image of component web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111: its platforms disagree
-        the image of component api, ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built from cccccccccccccccccccccccccccccccccccccccc (parents: eeeeeee), which is neither the head aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa nor a merge of it into main; run CI again for the head
+        the image of component api, ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built from cccccccccccccccccccccccccccccccccccccccc (parents: eeeeeee), which is neither the head aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa nor a merge of it into main; run CI again for that
         "#);
     }
 
@@ -413,15 +450,14 @@ mod tests {
                 evidence("api", 'a', &['9'], '8'),
                 evidence("web", 'b', &['e', 'a'], '7'),
             ],
-            &sha('a'),
-            "main",
+            &pull(7).into(),
             None,
         )
         .unwrap_err();
-        insta::assert_snapshot!(refused[0], @"the images were built from different trees (api from 8888888888888888888888888888888888888888, web from 7777777777777777777777777777777777777777), so no merge could ever equal what the preview shows; run CI again to build all components from one commit");
+        insta::assert_snapshot!(refused[0], @"the images were built from different trees (api from aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa with tree 8888888888888888888888888888888888888888, web from bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb with tree 7777777777777777777777777777777777777777), so no merge could ever equal what the preview shows; run CI again to build all components from one commit");
         assert_eq!(refused.len(), 1);
         assert_eq!(
-            accept(&[], &sha('a'), "main", None),
+            accept(&[], &pull(7).into(), None),
             Err(vec![ImageRefusal::NoComponents])
         );
     }
@@ -450,7 +486,7 @@ mod tests {
     #[test]
     fn a_component_that_is_as_it_was_keeps_its_own_b_and_says_nothing_of_the_tree() {
         let built = evidence("web", 'b', &['e', 'a'], '7');
-        let accepted = accept(&[unchanged("api"), built], &sha('a'), "main", None).unwrap();
+        let accepted = accept(&[unchanged("api"), built], &pull(7).into(), None).unwrap();
         assert_eq!(accepted.tree.as_str(), "7".repeat(40));
         assert_eq!(accepted.base, Some(sha('e')));
         let api = &accepted.images[&"api".parse().unwrap()];
@@ -476,14 +512,14 @@ mod tests {
             base: Some(sha('e')),
         };
         let all = [unchanged("api"), unchanged("web")];
-        let accepted = accept(&all, &sha('a'), "main", Some(&merge)).unwrap();
+        let accepted = accept(&all, &pull(7).into(), Some(&merge)).unwrap();
         assert_eq!(
             (accepted.tree, accepted.base),
             (merge.commit.tree.clone(), merge.base.clone())
         );
         assert_eq!(accepted.images.len(), 2);
 
-        let refused = accept(&all, &sha('a'), "main", None).unwrap_err();
+        let refused = accept(&all, &pull(7).into(), None).unwrap_err();
         assert_eq!(refused.len(), 2, "{refused:?}");
         let lacking = ComponentEvidence {
             unchanged: Some(Err(MustBeBuilt::Changed {
@@ -492,17 +528,12 @@ mod tests {
             })),
             ..unchanged("api")
         };
-        let refused = accept(
-            &[lacking, unchanged("web")],
-            &sha('a'),
-            "main",
-            Some(&merge),
-        );
+        let refused = accept(&[lacking, unchanged("web")], &pull(7).into(), Some(&merge));
         let told: Vec<String> = refused
             .unwrap_err()
             .iter()
             .map(ToString::to_string)
             .collect();
-        insta::assert_snapshot!(told.join("\n"), @r#"component api has no image: ghcr.io/acme/api has none of the tags h, b, and it has to be built, for "api/main.rs" is not as it was in 5555555; let CI push the image of a pull request under the tag of its head commit"#);
+        insta::assert_snapshot!(told.join("\n"), @r#"component api has no image: ghcr.io/acme/api has none of the tags aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa (the head), bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb (its test merge), and it has to be built, for "api/main.rs" is not as it was in 5555555; let CI push it under the tag of the head"#);
     }
 }

@@ -7,13 +7,14 @@
 //! Only records of commits of the base branch count. A record of something that was never merged would be as well
 //! signed, and its image built by a workflow that nobody looked at.
 
-use crate::commits::{BuiltFrom, base_of};
+use crate::commits::BuiltFrom;
 use crate::config::Component;
 use crate::names::{CommitSha, ImageName, PinnedImage, PrNumber, Subject};
 use crate::pulls::Commit;
 use crate::record::{Record, RecordRefused, Recorded};
 
 use super::images::{ComponentEvidence, Revision};
+use super::previewed::Previewed;
 
 /// B, what a preview shows, with the commit of the base branch that it merges H into; none where B is H.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,19 +26,19 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// What the images that CI built say they were built from: the first that may stand for `head`.
+    /// What the images that CI built say they were built from: the first that may show what is previewed.
     #[must_use]
-    pub fn by(evidence: &[ComponentEvidence], head: &CommitSha) -> Option<Self> {
+    pub fn by(evidence: &[ComponentEvidence], previewed: &Previewed) -> Option<Self> {
         evidence.iter().find_map(|one| match &one.revision {
-            Revision::Commit(built_from) if one.image.is_some() => Self::of(built_from, head),
+            Revision::Commit(built_from) if one.image.is_some() => Self::of(built_from, previewed),
             _ => None,
         })
     }
 
-    /// The commit itself, where it may stand for `head`: with no image built at all, that is GitHub's test merge.
+    /// The commit itself, where it may show what is previewed: with no image built at all, that is GitHub's test merge.
     #[must_use]
-    pub fn of(commit: &BuiltFrom, head: &CommitSha) -> Option<Self> {
-        let base = base_of(commit, head).ok()?;
+    pub fn of(commit: &BuiltFrom, previewed: &Previewed) -> Option<Self> {
+        let base = previewed.base_of(commit).ok()?;
         let commit = commit.commit.clone();
         Some(Self { commit, base })
     }

@@ -50,7 +50,7 @@ pub enum Refusal {
     #[error(
         "{commit} was never tested: there is no record of a preview {}; {}",
         tested_of(pulls),
-        test_it(pulls)
+        test_by_itself(commit)
     )]
     NeverTested {
         /// The commit M.
@@ -64,10 +64,11 @@ pub enum Refusal {
     /// What was tested is not what was merged.
     #[error(
         "what was tested is not what was merged: the preview of {subject} at {} tested the tree {tested}, and {} has \
-         the tree {merged}: {}",
+         the tree {merged}: {}; {}",
         head.short(),
         commit.short(),
-        moved.describe(subject)
+        moved.describe(subject),
+        test_by_itself(commit)
     )]
     Skew {
         /// What was previewed.
@@ -230,18 +231,14 @@ impl Moved {
     fn describe(&self, subject: &Subject) -> String {
         match self {
             Self::Head { merged } => format!(
-                "{subject} was merged at {}, which no preview tested; merge only what a preview shows, and bring in \
-                 the next change to promote both",
+                "{subject} was merged at {}, which no preview tested",
                 merged.short()
             ),
             Self::Base { branch, tested_on } => {
                 let tested_on = tested_on.as_ref();
                 let tested_on =
                     tested_on.map_or_else(String::new, |base| format!(" from {}", base.short()));
-                format!(
-                    "{branch} moved on{tested_on} between the test and the merge; update the branch of the next pull \
-                     request before its preview is made, and merge it to promote both"
-                )
+                format!("{branch} moved on{tested_on} between the test and the merge")
             }
         }
     }
@@ -255,10 +252,9 @@ fn tested_of(pulls: &[PrNumber]) -> String {
     format!("of the pull request it merged, {}", pulls.join(", "))
 }
 
-fn test_it(pulls: &[PrNumber]) -> &'static str {
-    if pulls.is_empty() {
-        "bring changes in by pull requests that have a preview"
-    } else {
-        "look whether its preview was ever ready, and merge the next change after its preview is"
-    }
+/// The way on where a merge left what no preview has shown.
+fn test_by_itself(commit: &CommitSha) -> String {
+    format!(
+        "let CI push images of it, test it by itself with `preview-deploy --commit {commit}`, and promote it again"
+    )
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::names::{Fence, TreeSha};
+use crate::pulls::tests::pull;
 use crate::record::VERSION;
 
 fn sha(digit: char) -> CommitSha {
@@ -52,17 +53,9 @@ fn record() -> Record {
 
 fn merged_pull(number: u64) -> PullRequest {
     PullRequest {
-        number: PrNumber::new(number).unwrap(),
         state: PullState::Merged { commit: sha('d') },
-        title: String::new(),
-        author: "alice".into(),
-        draft: false,
-        labels: Vec::new(),
-        head: sha('a'),
-        head_ref: "feature".into(),
-        head_repository: Some("acme/shop".parse().unwrap()),
-        base_ref: "main".into(),
         test_merge: None,
+        ..pull(number)
     }
 }
 
@@ -298,10 +291,10 @@ fn each_refusal_tells_both_values_and_the_next_step() {
         .collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
     dddddddddddddddddddddddddddddddddddddddd is not a commit of main; promote the commit that the merge left there
-    dddddddddddddddddddddddddddddddddddddddd was never tested: there is no record of a preview of the pull request it merged, #7; look whether its preview was ever ready, and merge the next change after its preview is
+    dddddddddddddddddddddddddddddddddddddddd was never tested: there is no record of a preview of the pull request it merged, #7; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     a record cannot be believed: the record's signature is not ours: it was changed, forged, or signed with another PREVIEW_RECORD_KEY; deploy the preview again, and if the key is the same, find out who wrote that deployment
     a record cannot be believed: the record is of repository 43, not of 42; deploy a preview of this repository
-    what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: main moved on from eeeeeee between the test and the merge; update the branch of the next pull request before its preview is made, and merge it to promote both
+    what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: main moved on from eeeeeee between the test and the merge; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     Deployment/api runs the component api, which the preview of pr-7 did not have; add it to preview.toml's components, or take it out of the target
     the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built by a contributor's own workflow, which proves nothing about what is in it; let a workflow of the default branch build it and deploy the preview again
     the registry does not have the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111; find out what deleted it, then run CI for it and deploy the preview again
@@ -429,7 +422,7 @@ fn skew_tells_whether_the_head_or_the_base_moved() {
     let mut evidence = evidence();
     evidence.commit.tree = tree('8');
     evidence.pulls[0].head = sha('9');
-    insta::assert_snapshot!(refused(&evidence).join("\n"), @"what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: pr-7 was merged at 9999999, which no preview tested; merge only what a preview shows, and bring in the next change to promote both");
+    insta::assert_snapshot!(refused(&evidence).join("\n"), @"what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: pr-7 was merged at 9999999, which no preview tested; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again");
 }
 
 #[test]
@@ -462,7 +455,7 @@ fn a_direct_push_was_never_tested() {
     let mut evidence = evidence();
     evidence.pulls.clear();
     evidence.records.clear();
-    insta::assert_snapshot!(refused(&evidence).join("\n"), @"dddddddddddddddddddddddddddddddddddddddd was never tested: there is no record of a preview of it, and it belongs to no merged pull request; bring changes in by pull requests that have a preview");
+    insta::assert_snapshot!(refused(&evidence).join("\n"), @"dddddddddddddddddddddddddddddddddddddddd was never tested: there is no record of a preview of it, and it belongs to no merged pull request; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../deploy/tests/story/shop.rs"]
+mod commits;
+#[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
 
 use std::collections::BTreeMap;
@@ -330,7 +331,7 @@ async fn what_was_never_tested_is_refused() {
     let (shop, number) = built().await;
     let commit = shop.repository.merge(number, MergeStyle::Squash);
     let ran = on_push(&shop, &commit).await.exits(1);
-    insta::assert_snapshot!(plain(&shop, number, &commit, &ran.error()), @"error: [M] was never tested: there is no record of a preview of the pull request it merged, #7; look whether its preview was ever ready, and merge the next change after its preview is");
+    insta::assert_snapshot!(plain(&shop, number, &commit, &ran.error()), @"error: [M] was never tested: there is no record of a preview of the pull request it merged, #7; let CI push images of it, test it by itself with `preview-deploy --commit [M]`, and promote it again");
     shop.close();
 }
 
