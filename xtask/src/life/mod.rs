@@ -5,6 +5,7 @@
 
 mod broken;
 mod certificate;
+mod commits;
 mod database;
 mod front;
 mod front_door;
@@ -71,6 +72,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("database", database::rows_stay_until_they_cannot),
     play!("golden", golden::a_copy_of_production),
     play!("unchanged", unchanged::the_page_alone_is_built),
+    play!("commit", commits::a_merge_that_nobody_saw),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::images::Edition;
 
+mod commits;
 mod database;
 mod edge;
 mod furnish;
@@ -58,6 +59,8 @@ pub(crate) struct Stage {
     runs: u64,
     /// The pull request, once it is open.
     pull: Option<u64>,
+    /// The commit whose preview is looked at, in place of the pull request's.
+    commit: Option<String>,
     /// The database server's image, as the configuration names it.
     postgres: String,
     /// Name and password that the preview's images are pulled with; both empty where there are none.
@@ -128,6 +131,7 @@ impl Stage {
             first_run: seconds,
             runs: 0,
             pull: None,
+            commit: None,
             pull_login: Default::default(),
             changes: Vec::new(),
             alone: None,
@@ -163,7 +167,11 @@ impl Stage {
 
     /// The preview's Namespace.
     pub(crate) fn preview(&self) -> anyhow::Result<String> {
-        Ok(format!("{}-pr-{}", self.name, self.number()?))
+        let of = match &self.commit {
+            Some(commit) => format!("c{}", commit.get(..12).unwrap_or(commit)),
+            None => self.number()?.to_string(),
+        };
+        Ok(format!("{}-pr-{of}", self.name))
     }
 
     /// Production's Namespace.

@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 use sandbox::World;
 
 use super::{
-    Ground, Like, Programs, Progress, Stage, broken, database, front, golden, isolation, overlay,
-    play, routes, stage::short, unchanged,
+    Ground, Like, Programs, Progress, Stage, broken, commits, database, front, golden, isolation,
+    overlay, play, routes, stage::short, unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -135,6 +135,12 @@ async fn what_a_pull_request_leaves_as_it_was_is_not_built_again() {
     unchanged::the_page_alone_is_built(&mut stage)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_nobody_saw_is_previewed_by_itself() {
+    let (mut stage, _folder) = stage().await;
+    commits::a_merge_that_nobody_saw(&mut stage).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
