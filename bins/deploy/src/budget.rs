@@ -4,7 +4,7 @@ use preview_actions::{Failed, Outside as _, Runner};
 use preview_core::comment::Note;
 use preview_core::manifests::Preview;
 use preview_core::objects::{Kind, Manifest, ObjectName};
-use preview_core::quota::{Budget, Left, Overdraft, Running, Update, in_place};
+use preview_core::quota::{self, Budget, Left, Overdraft, Running, Update};
 use preview_k8s::InUse;
 
 use crate::Deploy;
@@ -36,6 +36,36 @@ fn show(runner: &Runner, overdraft: &Overdraft) {
         runner.console().line(&line);
     }
     runner.know(|result| result.overdraft = Some(overdraft.clone()));
+}
+
+/// The workloads as they can be rolled out within the quota.
+struct Fitted {
+    wave: Vec<Manifest>,
+    /// Whether what runs has to be stopped before, for the two do not fit beside each other.
+    stops_first: bool,
+    /// Whether an old pod goes before a new one comes.
+    in_place: bool,
+}
+
+impl Fitted {
+    fn into(budget: &Budget, running: &[Running], wave: Vec<Manifest>) -> Self {
+        let beside = budget.update(running);
+        let stops_first = beside == Update::StopFirst;
+        let update = match beside {
+            // Nothing runs by then.
+            Update::StopFirst => budget.update(&[]),
+            Update::Surging | Update::InPlace => beside,
+        };
+        let in_place = update != Update::Surging;
+        Self {
+            wave: match in_place {
+                true => wave.into_iter().map(quota::in_place).collect(),
+                false => wave,
+            },
+            stops_first,
+            in_place,
+        }
+    }
 }
 
 impl Deploy<'_> {
@@ -101,20 +131,15 @@ impl Deploy<'_> {
         wave: Vec<Manifest>,
         story: &mut Story<'_>,
     ) -> Result<Vec<Manifest>, Stop> {
-        let budget = self.budget()?;
         let running = self.running().await?;
-        let update = match budget.update(&running) {
-            Update::StopFirst => {
-                self.stop(&running, story).await?;
-                budget.update(&[])
-            }
-            update => update,
-        };
-        if update == Update::Surging {
-            return Ok(wave);
+        let fitted = Fitted::into(&self.budget()?, &running, wave);
+        if fitted.stops_first {
+            self.stop(&running, story).await?;
         }
-        story.note(Note::UpdatesInPlace);
-        Ok(wave.into_iter().map(in_place).collect())
+        if fitted.in_place {
+            story.note(Note::UpdatesInPlace);
+        }
+        Ok(fitted.wave)
     }
 
     /// The workloads as [`Self::within_quota`] would have them, and whether it would stop the old ones.
@@ -122,15 +147,8 @@ impl Deploy<'_> {
         &self,
         wave: Vec<Manifest>,
     ) -> Result<(Vec<Manifest>, bool), Failed> {
-        let budget = self.budget()?;
-        let update = budget.update(&self.running().await?);
-        let stops = update == Update::StopFirst;
-        let update = if stops { budget.update(&[]) } else { update };
-        let wave = match update {
-            Update::Surging => wave,
-            _ => wave.into_iter().map(in_place).collect(),
-        };
-        Ok((wave, stops))
+        let fitted = Fitted::into(&self.budget()?, &self.running().await?, wave);
+        Ok((fitted.wave, fitted.stops_first))
     }
 
     /// Stops the previous version, but for the database.

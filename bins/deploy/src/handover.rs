@@ -3,15 +3,12 @@
 //! The cluster refuses an older run whatever it writes; GitHub cannot. So a run looks once more after it has told
 //! something for the last time, and sets right what it may have written over.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use preview_actions::{Conclusion, Failed, Outside as _};
 use preview_core::comment::{Comment, Condition, MARKER, Replicas, State};
 use preview_core::lifecycle::Phase;
-use preview_core::names::{ComponentName, PinnedImage};
 use preview_core::objects::NamespaceFacts;
-use preview_core::ownership::{keys, parse_images_annotation};
+use preview_core::ownership::keys;
 use preview_core::slots::Waiting;
 use preview_github::{CommitState, DeploymentState};
 
@@ -109,7 +106,7 @@ impl Story<'_> {
     /// Tells what the newer run has told, where this one has told something over it.
     async fn tells_for(&self, newer: &NamespaceFacts) -> Result<(), Failed> {
         if is_ready(newer) {
-            self.labels(&images(newer)).await?;
+            self.labels(&newer.images()).await?;
             if newer.head().as_ref() == Some(&self.previewed.head) {
                 self.marks(CommitState::Success, "Ready").await?;
             }
@@ -179,14 +176,4 @@ impl Story<'_> {
 fn is_ready(namespace: &NamespaceFacts) -> bool {
     let phase = namespace.annotations.get(keys::PHASE);
     phase.is_some_and(|phase| phase == Phase::Ready.as_str())
-}
-
-/// The images that the Namespace says run.
-fn images(namespace: &NamespaceFacts) -> BTreeMap<ComponentName, PinnedImage> {
-    let text = namespace.annotations.get(keys::IMAGES);
-    let images = text.and_then(|text| parse_images_annotation(text).ok());
-    let images = images.unwrap_or_default().into_iter();
-    images
-        .filter_map(|(component, image)| Some((component.parse().ok()?, image)))
-        .collect()
 }

@@ -14,7 +14,7 @@ pub(crate) struct Before {
     /// The commit H, where that is known.
     pub(crate) commit: Option<CommitSha>,
     /// Its images by component.
-    pub(crate) images: BTreeMap<String, PinnedImage>,
+    pub(crate) images: BTreeMap<ComponentName, PinnedImage>,
 }
 
 /// Which versions of a component have a pod that is ready. One that this version leaves as it was is of neither.
@@ -43,7 +43,7 @@ impl Deploy<'_> {
 
     async fn serving(
         &self,
-        before: &BTreeMap<String, PinnedImage>,
+        before: &BTreeMap<ComponentName, PinnedImage>,
     ) -> Result<Vec<Serving>, Failed> {
         let now = self.accepted.pinned();
         let namespace = self.preview.namespace_name();
@@ -62,7 +62,7 @@ impl Deploy<'_> {
                 .filter(|pod| pod.ready && !pod.terminating)
                 .map(|pod| pod.current)
                 .collect();
-            let is_as_it_was = now.get(&component) == before.get(component.as_str());
+            let is_as_it_was = now.get(&component) == before.get(&component);
             all.push(Serving {
                 component,
                 previous: ready.contains(&false),

@@ -9,7 +9,7 @@ use preview_core::lifecycle::Phase;
 use preview_core::names::{CommitSha, ComponentName, PinnedImage};
 use preview_core::objects::NamespaceFacts;
 use preview_core::outcome::ReceiptItem;
-use preview_core::ownership::{Claim, TakeOver, images_annotation, keys, parse_images_annotation};
+use preview_core::ownership::{Claim, TakeOver, images_annotation, keys};
 use preview_core::slots::{Count, Step, Waiting, any_hand_is_up, count, is_free};
 use preview_k8s::{Fenced, NamespaceChange, Receipt, TearDown};
 
@@ -327,10 +327,8 @@ impl Slot<'_> {
     }
 
     /// The images of the version that was ready last, by component.
-    pub(crate) fn ready_images(&self) -> BTreeMap<String, PinnedImage> {
-        let text = self.facts.annotations.get(keys::IMAGES);
-        let images = text.and_then(|text| parse_images_annotation(text).ok());
-        images.unwrap_or_default()
+    pub(crate) fn ready_images(&self) -> BTreeMap<ComponentName, PinnedImage> {
+        self.facts.images()
     }
 
     /// Writes annotations while the Namespace is ours; whoever else wrote to it meanwhile does not matter.

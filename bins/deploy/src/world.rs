@@ -1,13 +1,13 @@
 //! GitHub, the registry and the cluster, as configuration and environment name them.
 
-use preview_actions::{Failed, Outside as _, RegistryLogin, Runner};
+use preview_actions::{Failed, Outside as _, RegistryLogin, Runner, UsageError};
 use preview_core::config::Config;
 use preview_core::manifests::PullCredential;
 use preview_core::names::RepositorySlug;
 use preview_core::record::RecordKey;
 use preview_github::GitHub;
 use preview_k8s::Cluster;
-use preview_registry::{Credentials, Registry};
+use preview_registry::{Credentials, Registry, Settings};
 
 use crate::{Arguments, Command};
 
@@ -37,21 +37,8 @@ impl<'a> World<'a> {
         let settings = environment.github()?;
         let slug = settings.repository.clone();
         let key = environment.record_key()?;
-        let login = environment.registry(&config.registries())?;
+        let registry = registry(runner, config)?;
         let pull = environment.pull(&config.registries())?;
-        let credentials = login.map(|login| {
-            let RegistryLogin {
-                host,
-                user,
-                password,
-            } = login;
-            (host, Credentials { user, password })
-        });
-        let registry = preview_registry::Settings {
-            credentials: credentials.into_iter().collect(),
-            plain_http: config.registry.plain_http.clone(),
-            ..preview_registry::Settings::default()
-        };
         let github = GitHub::connect(preview_github::Settings::new(
             settings.api_url,
             settings.token,
@@ -84,4 +71,25 @@ impl<'a> World<'a> {
             }),
         })
     }
+}
+
+/// How the registries are asked, as configuration and environment say.
+///
+/// # Errors
+/// When the credential is half there, or it is not said which of several registries it is for.
+pub(crate) fn registry(runner: &Runner, config: &Config) -> Result<Settings, UsageError> {
+    let login = runner.environment().registry(&config.registries())?;
+    let credentials = login.map(|login| {
+        let RegistryLogin {
+            host,
+            user,
+            password,
+        } = login;
+        (host, Credentials { user, password })
+    });
+    Ok(Settings {
+        credentials: credentials.into_iter().collect(),
+        plain_http: config.registry.plain_http.clone(),
+        ..Settings::default()
+    })
 }

@@ -107,7 +107,7 @@ impl Cluster {
         namespace: &NamespaceName,
         object: &ObjectName,
         body: &Value,
-    ) -> Result<Round<Change>, Error> {
+    ) -> Result<Round<Fenced<Change>>, Error> {
         let api = self.api(object.kind, namespace);
         let existing = self.read(operation, || api.get(&object.name)).await?;
         let binding = self.binding(operation, namespace, object, existing.as_ref());
@@ -128,10 +128,7 @@ impl Cluster {
                 return Ok(Round::Settled(Fenced::Done(Change::Unchanged)));
             }
         }
-        let mut body = conditional(body.clone(), existing.as_ref());
-        if let Some(binding) = binding {
-            body["spec"]["volumeSnapshotRef"] = binding;
-        }
+        let body = conditional(body.clone(), existing.as_ref(), binding);
         let (params, patch) = (self.apply_params(), Patch::Apply(&body));
         let answer = self
             .call(operation, || api.patch(&object.name, &params, &patch))
@@ -152,7 +149,7 @@ impl Cluster {
         operation: &Operation,
         namespace: &NamespaceName,
         reason: String,
-    ) -> Result<Round<Change>, Error> {
+    ) -> Result<Round<Fenced<Change>>, Error> {
         if self.namespace_within(operation, namespace).await?.is_none() {
             return Ok(Round::Settled(Fenced::Gone));
         }
@@ -179,8 +176,12 @@ pub(crate) fn body(claimant: &Claimant, namespace: &NamespaceName, manifest: Man
     body
 }
 
-/// The body, to be written only where there is what was read.
-pub(crate) fn conditional(mut body: Value, existing: Option<&DynamicObject>) -> Value {
+/// The body, to be written only where there is what was read; bound as that is.
+pub(crate) fn conditional(
+    mut body: Value,
+    existing: Option<&DynamicObject>,
+    binding: Option<Value>,
+) -> Value {
     let metadata = &mut body["metadata"];
     match existing {
         Some(existing) => {
@@ -188,6 +189,9 @@ pub(crate) fn conditional(mut body: Value, existing: Option<&DynamicObject>) -> 
             metadata["resourceVersion"] = json!(existing.metadata.resource_version);
         }
         None => metadata["resourceVersion"] = json!(MUST_BE_ABSENT),
+    }
+    if let Some(binding) = binding {
+        body["spec"]["volumeSnapshotRef"] = binding;
     }
     body
 }

@@ -1,7 +1,6 @@
 //! What applying would change, as the API server itself tells it.
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run>
 
-use backon::BackoffBuilder as _;
 use futures::StreamExt as _;
 use kube::api::{DynamicObject, Patch};
 use preview_core::names::NamespaceName;
@@ -9,13 +8,13 @@ use preview_core::objects::{Kind, Manifest, ObjectName};
 use preview_core::ownership::Claimant;
 use preview_core::plan::{FieldPath, changes};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::apply::{Change, PARALLEL, body, conditional};
-use crate::call::{Answer, Operation, pauses};
+use crate::call::{Answer, Operation};
 use crate::cluster::Cluster;
 use crate::contents;
 use crate::error::Error;
+use crate::fence::{Round, until_settled};
 
 /// What applying an object would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,24 +68,15 @@ impl Cluster {
         let object = manifest.object().clone();
         let operation = self.operation(format!("dry-run {object} in {namespace}"));
         let body = body(claimant, namespace, manifest);
-        let mut pauses = pauses().build();
-        for attempt in 1.. {
-            let round = self.dry_run_round(&operation, claimant, namespace, &object, &body);
-            let reason = match round.await? {
-                Ok(answer) => return Ok(answer),
-                Err(conflict) => conflict,
-            };
-            let pause = pauses.next().unwrap_or_default();
-            if Instant::now() + pause >= operation.deadline {
-                return Err(operation.contended(attempt, reason));
-            }
-            tokio::time::sleep(pause).await;
-        }
-        unreachable!("rounds are not limited by their number")
+        until_settled(&operation, async || {
+            self.dry_run_round(&operation, claimant, namespace, &object, &body)
+                .await
+        })
+        .await
     }
 
     /// One read and one dry run on the condition that it is still what was read: a controller may write in between, and
-    /// that would be no change of ours. The server's words where it is not.
+    /// that would be no change of ours.
     async fn dry_run_round(
         &self,
         operation: &Operation,
@@ -94,7 +84,7 @@ impl Cluster {
         namespace: &NamespaceName,
         object: &ObjectName,
         body: &Value,
-    ) -> Result<Result<DryRun, String>, Error> {
+    ) -> Result<Round<DryRun>, Error> {
         let api = self.api(object.kind, namespace);
         let existing = self.read(operation, || api.get(&object.name)).await?;
         let binding = self.binding(operation, namespace, object, existing.as_ref());
@@ -102,21 +92,21 @@ impl Cluster {
         if let Some(existing) = &existing {
             contents::check(operation, &claimant.owner, namespace, object, existing)?;
             if existing.metadata.deletion_timestamp.is_some() {
-                return Ok(Ok(DryRun::of(Change::Created)));
+                return Ok(Round::Settled(DryRun::of(Change::Created)));
             }
             if object.kind == Kind::Job {
-                return Ok(Ok(DryRun::of(Change::Unchanged)));
+                return Ok(Round::Settled(DryRun::of(Change::Unchanged)));
             }
         }
-        let mut body = conditional(body.clone(), existing.as_ref());
-        if let Some(binding) = binding {
-            body["spec"]["volumeSnapshotRef"] = binding;
-        }
+        let body = conditional(body.clone(), existing.as_ref(), binding);
         let (params, patch) = (self.apply_params().dry_run(), Patch::Apply(&body));
         let answer = self.call(operation, || api.patch(&object.name, &params, &patch));
         match answer.await? {
-            Answer::Done(after) => self.compared(operation, existing, after).map(Ok),
-            Answer::Conflict(reason) => Ok(Err(reason)),
+            Answer::Done(after) => {
+                let compared = self.compared(operation, existing, after);
+                compared.map(Round::Settled)
+            }
+            Answer::Conflict(reason) => Ok(Round::Again(reason)),
             Answer::Absent(reason) => Err(Error::Absent {
                 operation: operation.what.clone(),
                 reason,

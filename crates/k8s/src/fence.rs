@@ -23,10 +23,10 @@ pub enum Fenced<T> {
     Gone,
 }
 
-/// What one round of read, confirm and write came to.
+/// What one round of read and write came to.
 pub(crate) enum Round<T> {
-    Settled(Fenced<T>),
-    /// Somebody was faster, for this reason: start again at the fence.
+    Settled(T),
+    /// Somebody was faster, for this reason: start again with what is read now.
     Again(String),
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum Round<T> {
 pub(crate) async fn until_settled<T>(
     operation: &Operation,
     mut round: impl AsyncFnMut() -> Result<Round<T>, Error>,
-) -> Result<Fenced<T>, Error> {
+) -> Result<T, Error> {
     let mut pauses = pauses().build();
     for attempt in 1.. {
         let reason = match round().await? {
@@ -45,7 +45,11 @@ pub(crate) async fn until_settled<T>(
         if Instant::now() + pause >= operation.deadline {
             return Err(operation.contended(attempt, reason));
         }
-        tracing::debug!(operation = operation.what, reason, "again from the fence");
+        tracing::debug!(
+            operation = operation.what,
+            reason,
+            "again with what is read now"
+        );
         tokio::time::sleep(pause).await;
     }
     unreachable!("rounds are not limited by their number")

@@ -54,7 +54,7 @@ impl Cluster {
         namespace: &NamespaceName,
         keep: &BTreeSet<ObjectName>,
         removed: &mut BTreeSet<ObjectName>,
-    ) -> Result<Round<()>, Error> {
+    ) -> Result<Round<Fenced<()>>, Error> {
         let unwanted = self
             .unwanted(operation, &claimant.owner, namespace, keep)
             .await?;

@@ -101,7 +101,7 @@ impl Cluster {
         namespace: &NamespaceName,
         object: &ObjectName,
         unwanted: fn(&DynamicObject) -> bool,
-    ) -> Result<Round<Option<Box<DynamicObject>>>, Error> {
+    ) -> Result<Round<Fenced<Option<Box<DynamicObject>>>>, Error> {
         let api = self.api(object.kind, namespace);
         let read = self.read(operation, || api.get(&object.name)).await?;
         let Some(read) = read.filter(unwanted) else {

@@ -353,9 +353,7 @@ impl ResultFile {
             effects: Effects::new(),
         }
     }
-}
 
-impl ResultFile {
     /// Notes that a phase began; one that it is in already goes on.
     pub fn enter(&mut self, phase: &str, now: Timestamp) -> bool {
         if self.phase() == Some(phase) {

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::names::{
-    CommitSha, Fence, NamespaceName, NotA, PinnedImage, RepositoryId, RepositorySlug, Subject,
+    CommitSha, ComponentName, Fence, NamespaceName, NotA, PinnedImage, RepositoryId,
+    RepositorySlug, Subject,
 };
 use crate::objects::NamespaceFacts;
 
@@ -331,6 +332,17 @@ impl NamespaceFacts {
     #[must_use]
     pub fn head(&self) -> Option<CommitSha> {
         self.annotations.get(keys::HEAD)?.parse().ok()
+    }
+
+    /// The images of the version that was ready last, by component; none where none was.
+    #[must_use]
+    pub fn images(&self) -> BTreeMap<ComponentName, PinnedImage> {
+        let text = self.annotations.get(keys::IMAGES);
+        let images = text.and_then(|text| parse_images_annotation(text).ok());
+        let images = images.unwrap_or_default().into_iter();
+        images
+            .filter_map(|(component, image)| Some((component.parse().ok()?, image)))
+            .collect()
     }
 }
 

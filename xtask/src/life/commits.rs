@@ -1,6 +1,6 @@
 //! A merge that no preview has shown: it is tested by itself, and promoted then.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::stage::Stage;
 use crate::images::Edition;
@@ -12,10 +12,7 @@ use crate::images::Edition;
 /// When an act ends differently than it should.
 pub(crate) async fn a_merge_that_nobody_saw(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await;
-    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
-    stage.act("The stage is cleared");
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {

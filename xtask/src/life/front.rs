@@ -14,8 +14,7 @@ const HOST: &str = "shop.pr.example.com";
 /// When a visitor meets something else.
 pub(crate) async fn is_open(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await.context("at the front door");
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &Stage) -> anyhow::Result<()> {

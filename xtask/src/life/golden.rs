@@ -17,9 +17,7 @@ const ROWS: usize = 4;
 /// When an act ends differently than it should.
 pub(crate) async fn a_copy_of_production(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await;
-    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::{certificate::WILDCARD, kube::Place, repository::EXAMPLE, stage::Stage};
 use crate::images::Edition;
@@ -23,10 +23,7 @@ const UNTOUCHED: [(&str, &str, &str); 5] = [
 /// When an act ends differently than it should.
 pub(crate) async fn a_preview_is_kept_apart(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await;
-    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
-    stage.act("The stage is cleared");
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! A preview of the manifests that the repository has anyway.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::stage::Stage;
 use crate::images::Edition;
@@ -68,10 +68,7 @@ const REFUSALS: [&str; 4] = [
 /// When an act ends differently than it should.
 pub(crate) async fn manifests_of_the_repository(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await;
-    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
-    stage.act("The stage is cleared");
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {

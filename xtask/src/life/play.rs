@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use preview_core::outcome::ResultFile;
 
 use super::stage::{Built, Stage};
@@ -14,10 +14,7 @@ use crate::images::Edition;
 /// When an act ends differently than it should.
 pub(crate) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await;
-    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
-    stage.act("The stage is cleared");
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {

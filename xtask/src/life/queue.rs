@@ -1,6 +1,6 @@
 //! Eleven pull requests at once, and ten slots.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::stage::Stage;
 
@@ -12,10 +12,7 @@ const SLOTS: usize = 10;
 /// When an act ends differently than it should.
 pub(crate) async fn eleven_and_ten_slots(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await;
-    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
-    stage.act("The stage is cleared");
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! A preview that nearly fills its quota: refused where it does not fit, updated where it just does, and left alone by a
 //! deploy that changes nothing.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use preview_core::quota::{Overdraft, Resource};
 
 use super::stage::Stage;
@@ -22,10 +22,7 @@ const IN_PLACE: &str = "The quota has no room for one more pod";
 /// When an act ends differently than it should.
 pub(crate) async fn nearly_full(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await;
-    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
-    stage.act("The stage is cleared");
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {

@@ -35,8 +35,7 @@ const MOMENT: Duration = Duration::from_secs(15);
 /// When a visitor meets something else.
 pub(crate) async fn lead_to_the_preview(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await;
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {

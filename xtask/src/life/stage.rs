@@ -297,6 +297,18 @@ impl Stage {
         Ok(())
     }
 
+    /// Clears the stage, whatever came of the play.
+    ///
+    /// # Errors
+    /// What stopped the play, with the act that it stopped in; else what is in the way of clearing.
+    pub(crate) async fn cleared_after(&mut self, played: anyhow::Result<()>) -> anyhow::Result<()> {
+        let act = self.progress.current();
+        let played = played.with_context(|| format!("the play stops in {act}"));
+        self.act("The stage is cleared");
+        let cleared = self.clear().await.context("clear the stage");
+        played.and(cleared)
+    }
+
     /// Removes what this play, or one of the same name before it, has on the cluster.
     pub(crate) async fn clear(&self) -> anyhow::Result<()> {
         let namespaces = self.list("v1", "Namespace", None).await?;

@@ -1,6 +1,6 @@
 //! A pull request that leaves a component as it was: CI builds what it touches, and nobody builds the rest again.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::stage::{Stage, deployed, short};
 use crate::images::Edition;
@@ -12,10 +12,7 @@ use crate::images::Edition;
 /// When an act ends differently than it should.
 pub(crate) async fn the_page_alone_is_built(stage: &mut Stage) -> anyhow::Result<()> {
     let played = acts(stage).await;
-    let played = played.with_context(|| format!("the play stops in {}", stage.progress.current()));
-    stage.act("The stage is cleared");
-    let cleared = stage.clear().await.context("clear the stage");
-    played.and(cleared)
+    stage.cleared_after(played).await
 }
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {

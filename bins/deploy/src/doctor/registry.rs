@@ -4,7 +4,9 @@ use futures::future::join_all;
 use preview_actions::Runner;
 use preview_core::config::{Component, Config};
 use preview_core::doctor::Finding;
-use preview_registry::{Credentials, Registry, Settings};
+use preview_registry::Registry;
+
+use crate::world;
 
 /// A tag that promotion moves; whether it is there says nothing, that it can be asked for does.
 const TAG: &str = "latest";
@@ -14,23 +16,11 @@ const SET: &str = "gh secret set PREVIEW_REGISTRY_PASSWORD --env preview";
 
 pub(super) async fn findings(runner: &Runner, config: &Config) -> Vec<Finding> {
     let what = "registry credential";
-    let login = match runner.environment().registry(&config.registries()) {
-        Ok(login) => login,
+    let settings = match world::registry(runner, config) {
+        Ok(settings) => settings,
         Err(error) => return vec![Finding::missing(what, error).fixed_by(SET)],
     };
-    let credentials = login.map(|login| {
-        let credentials = Credentials {
-            user: login.user,
-            password: login.password,
-        };
-        (login.host, credentials)
-    });
-    let registry = Registry::new(Settings {
-        credentials: credentials.into_iter().collect(),
-        plain_http: config.registry.plain_http.clone(),
-        ..Settings::default()
-    });
-    let registry = match registry {
+    let registry = match Registry::new(settings) {
         Ok(registry) => registry,
         Err(error) => return vec![Finding::missing(what, error)],
     };
