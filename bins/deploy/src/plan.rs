@@ -49,7 +49,9 @@ impl Deploy<'_> {
             Err(Stop::Failed(failed)) => return Err(failed),
             Err(stop) => return Ok(Conclusion::done("superseded", stop)),
         };
-        let plan: Vec<Planned> = plan.into_values().collect();
+        let mut plan: Vec<Planned> = plan.into_values().collect();
+        // What goes stands last: the hashes in the names of Jobs would strew it among what comes.
+        plan.sort_by_key(|planned| planned.change == PlannedChange::Deleted);
         for line in lines(&plan) {
             self.runner.console().line(&line);
         }

@@ -14,18 +14,6 @@ async fn run(shop: &Shop, number: u64, more: &[&str], variables: &[(&str, String
     shop.run(DEPLOY, &arguments, variables).await
 }
 
-/// Without the hashes in the names of Jobs. Their order follows from those, so they come last, in another.
-fn without_hashes(shop: &Shop, told: &str) -> String {
-    let text = shop.without_hashes(told);
-    let mut lines: Vec<&str> = text.lines().collect();
-    let mut jobs: Vec<&str> = lines
-        .extract_if(.., |line| line.contains(" Job/"))
-        .collect();
-    jobs.sort_unstable();
-    lines.extend(jobs);
-    lines.join("\n")
-}
-
 /// The lines of objects and remarks.
 fn told(ran: &Ran) -> String {
     let marks = [
@@ -135,7 +123,7 @@ async fn an_update_is_told_field_by_field_and_nothing_is_written() {
     let before = everything(&shop);
     forget(&shop);
     let ran = run(&shop, number, &["plan"], &[]).await.exits(0);
-    insta::assert_snapshot!(without_hashes(&shop, &told(&ran)), @r"
+    insta::assert_snapshot!(shop.without_hashes(&told(&ran)), @r"
     unchanged  ResourceQuota/preview
     unchanged  LimitRange/preview
     unchanged  NetworkPolicy/allow-dns
@@ -146,7 +134,6 @@ async fn an_update_is_told_field_by_field_and_nothing_is_written() {
     unchanged  ServiceAccount/default
     unchanged  ServiceAccount/preview
     changed    ConfigMap/app-config: data.COMMIT
-    deleted    ConfigMap/left-over
     unchanged  Secret/app-secret
     unchanged  Service/api
     unchanged  Service/database
@@ -154,8 +141,9 @@ async fn an_update_is_told_field_by_field_and_nothing_is_written() {
     unchanged  StatefulSet/database
     changed    Deployment/api: spec.template.metadata.annotations[preview-environments/configuration], spec.template.spec.containers[api].image
     changed    Deployment/web: spec.template.metadata.annotations[preview-environments/configuration], spec.template.spec.containers[web].image
-    unchanged  Ingress/web
     created    Job/api-migrate-[x]
+    unchanged  Ingress/web
+    deleted    ConfigMap/left-over
     deleted    Job/api-migrate-[x]
     ");
     let table = ran.summary.split("### Plan").nth(1).unwrap_or_default();
@@ -181,7 +169,7 @@ async fn a_database_that_would_not_be_kept_is_told() {
     let told = told(&ran);
     let other = told.lines().filter(|line| !line.starts_with("unchanged"));
     let other = other.collect::<Vec<_>>().join("\n");
-    insta::assert_snapshot!(without_hashes(&shop, &other), @r"
+    insta::assert_snapshot!(shop.without_hashes(&other), @r"
     note: the database would be made afresh, and what is in it be gone: `--reset-database` asked for it
     recreated  PersistentVolumeClaim/data-database-0
     recreated  StatefulSet/database
