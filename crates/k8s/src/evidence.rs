@@ -16,6 +16,8 @@ use crate::facts::noted;
 const LINES: i64 = 20;
 /// Bytes kept of its log: a line may be as long as its author likes.
 const BYTES: i64 = 16 * 1024;
+/// What the kubelet answers, with 200, in place of the log of a container that the runtime has removed.
+const NO_LOG: &str = "unable to retrieve container logs for ";
 /// Events kept where there is no log.
 const EVENTS: usize = 10;
 
@@ -108,6 +110,7 @@ impl Cluster {
             ..LogParams::default()
         };
         match self.read(&operation, || api.logs(pod, &params)).await {
+            Ok(Some(text)) if text.starts_with(NO_LOG) => Vec::new(),
             Ok(text) => text
                 .unwrap_or_default()
                 .lines()

@@ -26,6 +26,8 @@ const OF_PODS: &str = "involvedObject.kind=Pod";
 
 /// Annotation of a Deployment and of its ReplicaSets: which rollout it is.
 const REVISION: &str = "deployment.kubernetes.io/revision";
+/// Label of a ReplicaSet and its pods: the hash of their template.
+const TEMPLATE_HASH: &str = "pod-template-hash";
 /// Label of a StatefulSet's pods: which template they were made from.
 const CONTROLLER_REVISION: &str = "controller-revision-hash";
 /// Annotation of a DaemonSet, and label of its pods: which version of the template.
@@ -120,17 +122,27 @@ impl World {
     }
 
     fn of_deployment(&self, deployment: &Deployment) -> (WorkloadFacts, Vec<PodFacts>) {
-        let facts = deployment_facts(deployment);
+        let mut facts = deployment_facts(deployment);
         let revision = annotation(&deployment.metadata, REVISION);
         let owned = |set: &&ReplicaSet| owner(&set.metadata) == Some(uid(&deployment.metadata));
         let mut pods = Vec::new();
+        let mut has_begun = false;
         for set in self.replica_sets.values().filter(owned) {
-            // Before the controller has seen the newest spec, the annotation is of the previous rollout.
-            let current = is_seen(&facts) && annotation(&set.metadata, REVISION) == revision;
+            // Before the controller has seen the newest spec, the annotation is of the previous rollout; where pods are
+            // recreated, until those of the previous template are gone.
+            let current = is_seen(&facts)
+                && annotation(&set.metadata, REVISION) == revision
+                && is_of_template(set, deployment);
+            has_begun |= current;
             pods.extend(
                 self.raw_pods_of(uid(&set.metadata))
                     .map(|pod| (pod, current)),
             );
+        }
+        if !has_begun {
+            // What its controller says yet is of the previous template.
+            facts.gave_up = None;
+            facts.cannot_create_pods = None;
         }
         (facts, self.facts_of(pods))
     }
@@ -162,6 +174,22 @@ fn newest_first(pods: &mut [(&Pod, bool)]) {
         let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
         made(b).cmp(&made(a))
     });
+}
+
+/// Whether the ReplicaSet makes pods of the Deployment's template, as the controller decides it: but for the label that
+/// tells its ReplicaSets apart.
+fn is_of_template(set: &ReplicaSet, deployment: &Deployment) -> bool {
+    let template = set.spec.as_ref().and_then(|spec| spec.template.clone());
+    let wanted = deployment.spec.as_ref().map(|spec| &spec.template);
+    let template = template.map(|mut template| {
+        if let Some(metadata) = &mut template.metadata
+            && let Some(labels) = &mut metadata.labels
+        {
+            labels.remove(TEMPLATE_HASH);
+        }
+        template
+    });
+    template.as_ref() == wanted
 }
 
 fn is_seen(facts: &WorkloadFacts) -> bool {

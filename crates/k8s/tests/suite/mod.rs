@@ -75,6 +75,7 @@ macro_rules! every_story {
             a_rollout_ends_with_the_newest_pods_only,
             an_image_that_does_not_exist_fails_within_seconds,
             an_update_that_fails_names_the_new_pod,
+            pods_that_are_recreated_are_not_judged_by_those_before,
             a_container_that_crashes_shows_its_last_words,
             a_container_that_needs_too_much_memory_is_told_so,
             a_missing_secret_is_told_by_name,

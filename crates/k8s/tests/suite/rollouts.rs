@@ -104,6 +104,27 @@ pub(crate) async fn an_update_that_fails_names_the_new_pod(stage: &Stage) {
     assert_ne!(failure.pod.as_ref(), Some(&old[0].name));
 }
 
+pub(crate) async fn pods_that_are_recreated_are_not_judged_by_those_before(stage: &Stage) {
+    stage.create().await;
+    let recreated = |behaviour| {
+        let mut body = hasty(stage, behaviour).into_body();
+        body["spec"]["strategy"] = json!({ "type": "Recreate" });
+        // The pods before take their time to go.
+        body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(5);
+        manifest(Kind::Deployment, "web", json!({ "spec": body["spec"] }))
+    };
+    for (behaviour, class) in [
+        (Behaviour::NeverReady, FailureClass::Probe),
+        (Behaviour::Absent, FailureClass::Image),
+    ] {
+        stage.apply(vec![recreated(behaviour)]).await;
+        let failure = failure(stage.rollout(&web(), PATIENT).await);
+        assert_eq!(failure.class, class, "{failure}");
+    }
+    stage.apply(vec![recreated(Behaviour::Runs)]).await;
+    assert_complete(&stage.rollout(&web(), PATIENT).await);
+}
+
 pub(crate) async fn a_container_that_crashes_shows_its_last_words(stage: &Stage) {
     stage.create().await;
     stage
