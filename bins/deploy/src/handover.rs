@@ -2,7 +2,6 @@
 //!
 //! The cluster refuses an older run whatever it writes; GitHub cannot. So a run looks once more after it has told
 //! something for the last time, and sets right what it may have written over.
-
 use jiff::Timestamp;
 use preview_actions::{Conclusion, Failed, Outside as _};
 use preview_core::comment::{Comment, Condition, MARKER, Replicas, State};
