@@ -15,6 +15,7 @@ mod handover;
 mod observe;
 mod plan;
 mod preflight;
+mod promotable;
 mod queue;
 mod record;
 mod rendering;
@@ -233,6 +234,7 @@ impl<'a> Deploy<'a> {
         self.still_wanted().await?;
         self.record(story).await?;
         self.announce(&mut slot, story).await?;
+        self.tell_whether_promotable().await;
         self.last_look().await
     }
 

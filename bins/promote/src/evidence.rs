@@ -95,7 +95,7 @@ impl World<'_> {
     }
 
     /// The records that were kept for this head, believed or not.
-    async fn records_of(
+    pub(crate) async fn records_of(
         &self,
         head: &CommitSha,
     ) -> Result<Vec<Result<Record, RecordRefused>>, Failed> {

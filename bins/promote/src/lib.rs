@@ -7,6 +7,7 @@
 
 mod arguments;
 mod evidence;
+mod promotable;
 mod rollout;
 mod story;
 mod world;
@@ -39,12 +40,27 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     runner.know(|result| result.commit = Some(commit.clone()));
     let world = World::connect(&runner, &config, &arguments.options).await?;
 
-    let merged = world.merged(&commit).await?;
+    let ended = promoted(&world, &commit, &targets, arguments.target.is_none()).await;
+    if arguments.commit.is_none() {
+        // Whatever came of it: the default branch has moved on.
+        world.reassess_open_pulls().await;
+    }
+    ended
+}
+
+/// Brings the commit to one target after the other; `all` of them, or those that somebody named.
+async fn promoted(
+    world: &World<'_>,
+    commit: &CommitSha,
+    targets: &[&Target],
+    all: bool,
+) -> Result<Conclusion, Failed> {
+    let merged = world.merged(commit).await?;
     let mut told = Vec::new();
     for target in targets {
         let promotion = Promotion {
-            runner: &runner,
-            world: &world,
+            runner: world.runner,
+            world,
             merged: &merged,
             target,
         };
@@ -57,7 +73,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
             }
         }
     }
-    if arguments.target.is_none() {
+    if all {
         world.put_away(&merged).await?;
     }
     Ok(conclusion(&told))

@@ -29,6 +29,13 @@ struct Parent {
     sha: CommitSha,
 }
 
+#[derive(Deserialize)]
+struct Reference {
+    #[serde(rename = "ref")]
+    name: String,
+    object: Parent,
+}
+
 impl GitHub {
     /// The commit `sha` with its tree and parents; none where the repository has no such commit.
     ///
@@ -98,22 +105,25 @@ impl GitHub {
         }
     }
 
+    /// The commit at the end of `branch`; none where there is no such branch.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn branch_head(&self, branch: &str) -> Result<Option<CommitSha>, Error> {
+        let parts: Vec<String> = branch.split('/').map(encoded).collect();
+        let path = self.path(format_args!("/git/ref/heads/{}", parts.join("/")));
+        let operation = format!("read the branch {branch:?} of {}", self.slug);
+        let call = Call::get(path, operation, NEEDS);
+        let reference: Option<Reference> = self.transport.json_if_found(&call).await?;
+        Ok(reference.map(|reference| reference.object.sha))
+    }
+
     /// The commits at the end of the branches whose names begin with `prefix`.
     /// <https://docs.github.com/en/rest/git/refs#list-matching-references>
     ///
     /// # Errors
     /// As all operations: see [`Error`].
     pub async fn heads_below(&self, prefix: &str) -> Result<Vec<CommitSha>, Error> {
-        #[derive(Deserialize)]
-        struct Reference {
-            #[serde(rename = "ref")]
-            name: String,
-            object: Object,
-        }
-        #[derive(Deserialize)]
-        struct Object {
-            sha: CommitSha,
-        }
         // A / between two parts is none within one, and one at the end may get lost: the answer is looked through again.
         let parts: Vec<String> = prefix.split('/').map(encoded).collect();
         let path = self.path(format_args!("/git/matching-refs/heads/{}", parts.join("/")));

@@ -19,6 +19,7 @@ mod error;
 pub mod event;
 mod files;
 mod labels;
+mod merges;
 mod pulls;
 mod records;
 mod settings;

@@ -17,6 +17,7 @@ struct Wire {
     state: String,
     merged_at: Option<String>,
     merge_commit_sha: Option<CommitSha>,
+    mergeable: Option<bool>,
     title: String,
     user: Option<User>,
     #[serde(default)]
@@ -100,6 +101,7 @@ impl Wire {
             base_repository: self.base.repo.into(),
             base_ref: self.base.branch,
             test_merge,
+            mergeable: self.mergeable,
         })
     }
 }
@@ -146,6 +148,20 @@ impl GitHub {
                 pull.head == *head && pull.head_repository.as_ref() == Some(head_repository)
             })
             .collect())
+    }
+
+    /// The open pull requests into this branch, wherever they come from, newest first.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn open_pulls_into(&self, branch: &str) -> Result<Vec<PullRequest>, Error> {
+        let query = format!("/pulls?state=open&base={}", encoded(branch));
+        let operation = format!(
+            "list the open pull requests into {branch:?} of {}",
+            self.slug
+        );
+        let call = Call::get(self.path(query), operation, NEEDS);
+        self.listed_pulls(&call).await
     }
 
     /// The pull requests from this branch of this repository, in whatever state and at whatever head, newest first.

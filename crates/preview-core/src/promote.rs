@@ -5,6 +5,7 @@
 //! it: a record for its signature, an image for its bytes, a merge for its tree.
 
 mod chain;
+mod promotable;
 mod refusal;
 mod running;
 
@@ -20,6 +21,7 @@ use crate::pulls::{Commit, PullRequest, PullState};
 use crate::record::{BuiltBy, Record, RecordRefused, Recorded};
 
 pub use chain::{Link, Mark, chain};
+pub use promotable::{CONTEXT, Merging, Promotable, TestMerge, promotable};
 pub use refusal::{Moved, Nothing, Refusal};
 pub use running::{Running, compare_running};
 

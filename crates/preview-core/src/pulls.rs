@@ -58,6 +58,8 @@ pub struct PullRequest {
     pub base_ref: String,
     /// Before merging: GitHub's test merge of the head into the base (the usual commit B), where it could be made.
     pub test_merge: Option<CommitSha>,
+    /// Whether GitHub could make one; none while it has not tried, and in every list.
+    pub mergeable: Option<bool>,
 }
 
 impl PullRequest {
@@ -176,6 +178,7 @@ pub(crate) mod tests {
             },
             base_ref: "main".into(),
             test_merge: sha("b"),
+            mergeable: Some(true),
         }
     }
 }

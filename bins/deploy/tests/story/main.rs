@@ -15,6 +15,7 @@ mod life;
 mod observation;
 mod overlay;
 mod plan;
+mod promotable;
 mod pulls;
 mod queue;
 mod quota;

@@ -22,6 +22,7 @@ mod deployments;
 mod files;
 mod history;
 mod labels;
+mod merges;
 mod pulls;
 mod settings;
 mod workflows;

@@ -58,6 +58,7 @@ async fn a_pull_request_is_found_by_owner_branch_head_and_repository_exactly() {
             test_merge: Some(
                 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb,
             ),
+            mergeable: None,
         },
     ]
     "#);

@@ -1,0 +1,40 @@
+//! Whether merging the pull request now would leave what was tested, as a status of its head.
+
+use preview_actions::{Failed, Outside as _};
+use preview_core::promote::{CONTEXT, Promotable, promotable};
+
+use crate::Deploy;
+
+impl Deploy<'_> {
+    /// Says it on H. Every push to the base branch says it again, so a warning is enough where it cannot be said now.
+    pub(crate) async fn tell_whether_promotable(&self) {
+        if let Err(error) = self.told_whether_promotable().await {
+            let warning = format!("the status {CONTEXT} was not set: {error}");
+            self.runner.console().warning(&warning);
+        }
+    }
+
+    async fn told_whether_promotable(&self) -> Result<(), Failed> {
+        let head = &self.previewed.head;
+        let Some(number) = self.previewed.number() else {
+            return Ok(());
+        };
+        let Some(merging) = self.world.github.merging(number).await.outside()? else {
+            return Ok(());
+        };
+        if merging.pull.head != *head {
+            // The run for the new head says it of that.
+            return Ok(());
+        }
+        let is_believed = self.world.key.is_some() || self.world.config.promote.unsigned_records;
+        let promotable = match is_believed {
+            true => promotable(&self.accepted.tree, &merging),
+            false => Promotable::Unsigned,
+        };
+        let line = format!("  {CONTEXT}: {promotable}");
+        self.runner.console().line(&line);
+        let run_url = self.runner.environment().run_url();
+        let set = self.world.github.set_promotable(head, &promotable, run_url);
+        set.await.outside()
+    }
+}

@@ -1,0 +1,78 @@
+//! What GitHub says of merging a pull request.
+
+use std::time::Duration;
+
+use preview_core::names::{CommitSha, PrNumber};
+use preview_core::promote::{CONTEXT, Merging, Promotable, TestMerge};
+
+use crate::client::GitHub;
+use crate::error::Error;
+use crate::statuses::{CommitState, CommitStatus};
+
+/// GitHub merges in the background once somebody has asked, and says that it is to be asked again. It takes seconds.
+/// <https://docs.github.com/en/rest/guides/using-the-rest-api-to-interact-with-your-git-database#checking-mergeability-of-pull-requests>
+const LAG: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+impl GitHub {
+    /// Has GitHub merge the pull request `number` with its base branch as both are now, and waits for some seconds for what
+    /// comes of it. None where there is no such pull request, or its base branch is gone.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn merging(&self, number: PrNumber) -> Result<Option<Merging>, Error> {
+        for pause in LAG {
+            let merging = self.merging_now(number).await?;
+            if merging.as_ref().is_none_or(Merging::is_known) {
+                return Ok(merging);
+            }
+            tokio::time::sleep(pause).await;
+        }
+        self.merging_now(number).await
+    }
+
+    async fn merging_now(&self, number: PrNumber) -> Result<Option<Merging>, Error> {
+        let Some(pull) = self.pull(number).await? else {
+            return Ok(None);
+        };
+        let Some(base) = self.branch_head(&pull.base_ref).await? else {
+            return Ok(None);
+        };
+        let tried = match (pull.mergeable, &pull.test_merge) {
+            (Some(true), Some(merge)) => {
+                let commit = self.commit(merge).await?;
+                commit.map_or(TestMerge::Unknown, TestMerge::Made)
+            }
+            (Some(false), _) => TestMerge::Conflicts,
+            _ => TestMerge::Unknown,
+        };
+        Ok(Some(Merging { pull, base, tried }))
+    }
+
+    /// Says on `head` whether merging it now would leave what was tested, as the status [`CONTEXT`]. `run_url` is where
+    /// that was found out.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn set_promotable(
+        &self,
+        head: &CommitSha,
+        promotable: &Promotable,
+        run_url: Option<String>,
+    ) -> Result<(), Error> {
+        let status = CommitStatus {
+            context: CONTEXT.to_owned(),
+            state: match promotable.is_so() {
+                Some(true) => CommitState::Success,
+                Some(false) => CommitState::Failure,
+                None => CommitState::Pending,
+            },
+            description: promotable.to_string(),
+            target_url: run_url,
+        };
+        self.set_status(head, &status).await
+    }
+}
