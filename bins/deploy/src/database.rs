@@ -353,7 +353,8 @@ impl Deploy<'_> {
 
     /// Writes down what was done to the database.
     async fn keep(&self, state: &State) -> Result<(), Stop> {
-        self.apply(vec![self.preview.database_state(state)]).await
+        self.apply(vec![self.preview.database_state(state)]).await?;
+        Ok(())
     }
 
     /// `migrate` of every component, then what fills a fresh database; what is done already is not done again.

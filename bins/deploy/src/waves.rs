@@ -24,7 +24,8 @@ impl Deploy<'_> {
     ) -> Result<(), Stop> {
         slot.is_in(Phase::Provisioning).await?;
         let secrets = self.secrets(certificate).await?;
-        self.apply(self.preview.furniture(&secrets)).await
+        self.apply(self.preview.furniture(&secrets)).await?;
+        Ok(())
     }
 
     /// The secrets of the preview, which from now on nothing shows.
@@ -108,7 +109,33 @@ impl Deploy<'_> {
         Ok(())
     }
 
-    pub(crate) async fn apply(&self, wave: Vec<Manifest>) -> Result<(), Stop> {
+    /// Has those pods made anew that keep what was there before from coming up.
+    async fn renew_stuck_pods(&self, applied: &[(ObjectName, Change)]) -> Result<(), Stop> {
+        // Whatever else was changed gets new pods anyway.
+        let was_there = |(object, change): &&(ObjectName, Change)| match object.kind {
+            Kind::StatefulSet => *change != Change::Created,
+            Kind::Deployment | Kind::DaemonSet => *change == Change::Unchanged,
+            _ => false,
+        };
+        let were_there = applied.iter().filter(was_there);
+        let were_there: Vec<ObjectName> = were_there.map(|(object, _)| object.clone()).collect();
+        if were_there.is_empty() {
+            return Ok(());
+        }
+        let (cluster, namespace) = (&self.world.cluster, self.preview.namespace_name());
+        let removed = cluster.remove_stuck_pods(self.claimant, namespace, &were_there);
+        for pod in self.fenced(removed.await).await? {
+            let line = format!("  removed the pod {pod}, which could not come up");
+            self.runner.console().line(&line);
+        }
+        Ok(())
+    }
+
+    /// Applies the objects of a wave; what that did to each.
+    pub(crate) async fn apply(
+        &self,
+        wave: Vec<Manifest>,
+    ) -> Result<Vec<(ObjectName, Change)>, Stop> {
         let names: Vec<String> = wave.iter().map(|m| m.object().to_string()).collect();
         let namespace = self.preview.namespace_name();
         let work = async {
@@ -131,8 +158,7 @@ impl Deploy<'_> {
         };
         self.runner
             .step_with("apply", names.join(", "), work, came_of_it)
-            .await?;
-        Ok(())
+            .await
     }
 
     /// Applies a wave, and waits until what runs in it is complete; `as_seen` says what a failure means here.
@@ -158,7 +184,8 @@ impl Deploy<'_> {
                     .outside()?,
             ),
         };
-        self.apply(wave).await?;
+        let applied = self.apply(wave).await?;
+        self.renew_stuck_pods(&applied).await?;
         let tell = |object: &ObjectName, rollout: &Rollout| self.tell(object, rollout);
         if let Some(watched) = watched {
             let verdicts = async { watched.complete(tell).await.outside() };

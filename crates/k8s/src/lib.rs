@@ -33,6 +33,7 @@ mod remove;
 mod requests;
 mod rollout;
 mod snapshot;
+mod stuck;
 mod target;
 mod teardown;
 mod watch;

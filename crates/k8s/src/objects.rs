@@ -1,5 +1,7 @@
 //! Reading single objects.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::api::{Api, ListParams};
 use preview_core::names::{NamespaceName, Uid};
@@ -118,7 +120,8 @@ impl Cluster {
         workload: &ObjectName,
     ) -> Result<Vec<PodFacts>, Error> {
         let operation = self.operation(format!("list the pods of {workload} in {namespace}"));
-        let world = self.world_now(&operation, namespace, workload.kind).await?;
+        let kinds = BTreeSet::from([workload.kind]);
+        let world = self.world_now(&operation, namespace, &kinds).await?;
         let found = world.workload(workload);
         Ok(found.map(|(_, pods)| pods).unwrap_or_default())
     }

@@ -346,9 +346,8 @@ impl Wait<'_> {
     ) -> (Failure, Vec<PodFacts>) {
         let what = format!("read {name} and its pods in {}", self.namespace);
         let operation = self.cluster.operation(what);
-        let now = self
-            .cluster
-            .world_now(&operation, self.namespace, name.kind);
+        let kinds = BTreeSet::from([name.kind]);
+        let now = self.cluster.world_now(&operation, self.namespace, &kinds);
         let now = now.await.unwrap_or_else(|error| {
             tracing::debug!(%error, "judged by what was seen before");
             World::default()

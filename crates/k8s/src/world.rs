@@ -85,6 +85,10 @@ impl World {
             })
     }
 
+    pub(crate) fn pod(&self, name: &str) -> Option<&Pod> {
+        self.pods.get(name)
+    }
+
     /// The workload and its pods, newest first; none when it is not there.
     pub(crate) fn workload(&self, name: &ObjectName) -> Option<(WorkloadFacts, Vec<PodFacts>)> {
         match name.kind {
@@ -144,6 +148,9 @@ impl World {
             facts.gave_up = None;
             facts.cannot_create_pods = None;
         }
+        if facts.cannot_create_pods.is_none() && !gave_up_on_any(deployment, &pods) {
+            facts.gave_up = None;
+        }
         (facts, self.facts_of(pods))
     }
 
@@ -174,6 +181,26 @@ fn newest_first(pods: &mut [(&Pod, bool)]) {
         let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
         made(b).cmp(&made(a))
     });
+}
+
+/// Whether the pods that the controller gave up on, of which each is told with whether it is current, are there still. It
+/// says so until it has seen one more come up, and those may have been deleted since.
+fn gave_up_on_any(deployment: &Deployment, pods: &[(&Pod, bool)]) -> bool {
+    let conditions = deployment
+        .status
+        .iter()
+        .flat_map(|s| s.conditions.iter().flatten());
+    let mut progressing = conditions.filter(|condition| condition.type_ == "Progressing");
+    let said = progressing.find_map(|condition| condition.last_update_time.as_ref());
+    pods.iter().any(|(pod, current)| {
+        let made = pod.metadata.creation_timestamp.as_ref();
+        let before = match (made, said) {
+            // It waits for at least a second; both are whole ones.
+            (Some(made), Some(said)) => made.0 < said.0,
+            _ => true,
+        };
+        *current && before && pod.metadata.deletion_timestamp.is_none()
+    })
 }
 
 /// Whether the ReplicaSet makes pods of the Deployment's template, as the controller decides it: but for the label that
@@ -263,12 +290,12 @@ impl Cluster {
         events.map(|event| Ok(Seen::Noted(event))).boxed()
     }
 
-    /// The world as it is now, as far as one workload of `kind` is judged by it.
+    /// The world as it is now, as far as workloads of `kinds` are judged by it.
     pub(crate) async fn world_now(
         &self,
         operation: &Operation,
         namespace: &NamespaceName,
-        kind: Kind,
+        kinds: &BTreeSet<Kind>,
     ) -> Result<World, Error> {
         let mut world = World::default();
         let params = ListParams::default();
@@ -279,21 +306,23 @@ impl Cluster {
                 world.$store = Store::of(list.items);
             };
         }
-        match kind {
-            Kind::Deployment => {
-                fill!(deployments);
-                fill!(replica_sets);
+        for kind in kinds {
+            match kind {
+                Kind::Deployment => {
+                    fill!(deployments);
+                    fill!(replica_sets);
+                }
+                Kind::StatefulSet => {
+                    fill!(stateful_sets);
+                }
+                Kind::DaemonSet => {
+                    fill!(daemon_sets);
+                }
+                Kind::Job => {
+                    fill!(jobs);
+                }
+                _ => {}
             }
-            Kind::StatefulSet => {
-                fill!(stateful_sets);
-            }
-            Kind::DaemonSet => {
-                fill!(daemon_sets);
-            }
-            Kind::Job => {
-                fill!(jobs);
-            }
-            _ => {}
         }
         fill!(pods);
         let api: Api<Noted> = Api::namespaced(self.client.clone(), namespace.as_str());

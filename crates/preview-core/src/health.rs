@@ -133,6 +133,22 @@ pub fn overdue(workload: &ObjectName, facts: &WorkloadFacts, pods: &[PodFacts]) 
     }
 }
 
+/// The pods of a workload, which was there before, that keep it from coming up: those that show a sign of failure, and
+/// all that are not ready where its controller has given up.
+///
+/// Of earlier templates only a StatefulSet's, whose controller waits for each pod before it exchanges it.
+pub fn stuck<'a>(
+    kind: Kind,
+    facts: &WorkloadFacts,
+    pods: &'a [PodFacts],
+) -> impl Iterator<Item = &'a PodFacts> {
+    let gave_up = facts.gave_up.is_some();
+    let not_ready = pods.iter().filter(|pod| !pod.ready && !pod.terminating);
+    not_ready
+        .filter(move |pod| pod.current || kind == Kind::StatefulSet)
+        .filter(move |pod| gave_up || sign::of_pod(pod).next().is_some())
+}
+
 fn has_succeeded(container: &ContainerFacts) -> bool {
     matches!(&container.state, ContainerState::Ended(end) if end.exit_code == 0)
 }

@@ -13,7 +13,7 @@ pub struct Right {
 }
 
 /// What is asked of the cluster beside the objects that a preview is made of.
-const AROUND: [(&str, &[&str]); 7] = [
+const AROUND: [(&str, &[&str]); 8] = [
     (
         "namespaces",
         &["get", "list", "watch", "create", "patch", "delete"],
@@ -23,9 +23,10 @@ const AROUND: [(&str, &[&str]); 7] = [
         &["get", "list", "watch", "delete"],
     ),
     ("persistentvolumes", &["get", "list"]),
-    ("pods", &["list", "watch"]),
+    ("pods", &["list", "watch", "delete"]),
     ("pods/log", &["get"]),
-    ("events", &["list"]),
+    ("events", &["list", "watch"]),
+    ("services/proxy", &["get"]),
     ("replicasets.apps", &["list", "watch"]),
 ];
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use preview_core::health::{Failure, FailureClass, Rollout};
 use preview_core::objects::{Kind, ObjectName};
-use preview_k8s::Error;
+use preview_k8s::{Change, Error, Fenced};
 use serde_json::json;
 
 use super::stage::{Behaviour, Stage, deployment, manifest};
@@ -123,6 +123,98 @@ pub(crate) async fn pods_that_are_recreated_are_not_judged_by_those_before(stage
     }
     stage.apply(vec![recreated(Behaviour::Runs)]).await;
     assert_complete(&stage.rollout(&web(), PATIENT).await);
+}
+
+/// Removes the pods of the workload that are stuck; gives their names.
+async fn without_stuck_pods(stage: &Stage, workload: &ObjectName) -> Vec<String> {
+    let workloads = std::slice::from_ref(workload);
+    let removed = stage
+        .us
+        .remove_stuck_pods(&stage.claimant, &stage.namespace, workloads)
+        .await
+        .unwrap();
+    match removed {
+        Fenced::Done(names) => names.into_iter().collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Polls until the controller of `web` has given up.
+async fn until_given_up(stage: &Stage) {
+    let deadline = Instant::now() + PATIENT;
+    loop {
+        let web = stage.object(Kind::Deployment, "web").await.unwrap();
+        let mut conditions = web["status"]["conditions"].as_array().into_iter().flatten();
+        if conditions.any(|condition| condition["reason"] == "ProgressDeadlineExceeded") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{web}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+pub(crate) async fn what_failed_before_is_tried_anew(stage: &Stage) {
+    stage.create().await;
+    let web_as_ever = || {
+        let mut body = hasty(stage, Behaviour::Runs).into_body();
+        let of_secret = json!([{ "secretRef": { "name": "app-secret" } }]);
+        body["spec"]["template"]["spec"]["containers"][0]["envFrom"] = of_secret;
+        manifest(Kind::Deployment, "web", json!({ "spec": body["spec"] }))
+    };
+    stage.apply(vec![web_as_ever()]).await;
+    let failure = failure(stage.rollout(&web(), PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Configuration, "{failure}");
+    until_given_up(stage).await;
+    let before = stage.us.pods(&stage.namespace, &web()).await.unwrap();
+
+    let secret = json!({ "stringData": { "GREETING": "hello" } });
+    let secret = manifest(Kind::Secret, "app-secret", secret);
+    stage.apply(vec![secret]).await;
+    assert_eq!(stage.apply(vec![web_as_ever()]).await, [Change::Unchanged]);
+    // The kubelet may have been faster.
+    for removed in without_stuck_pods(stage, &web()).await {
+        assert_eq!(removed, before[0].name);
+    }
+    assert_complete(&stage.rollout(&web(), PATIENT).await);
+    assert_eq!(without_stuck_pods(stage, &web()).await, [""; 0]);
+}
+
+fn stateful(stage: &Stage, behaviour: Behaviour) -> preview_core::objects::Manifest {
+    let mut body = stage.deployment("web", behaviour).into_body();
+    body["spec"]["serviceName"] = json!("web");
+    manifest(Kind::StatefulSet, "web", json!({ "spec": body["spec"] }))
+}
+
+pub(crate) async fn a_stateful_set_whose_pod_is_stuck_goes_on_with_its_newest_template(
+    stage: &Stage,
+) {
+    stage.create().await;
+    let set = ObjectName::new(Kind::StatefulSet, "web");
+    stage.apply(vec![stateful(stage, Behaviour::Absent)]).await;
+    let failure = failure(stage.rollout(&set, PATIENT).await);
+    assert_eq!(failure.class, FailureClass::Image, "{failure}");
+
+    stage.apply(vec![stateful(stage, Behaviour::Runs)]).await;
+    assert_eq!(without_stuck_pods(stage, &set).await, ["web-0"]);
+    assert_complete(&stage.rollout(&set, PATIENT).await);
+}
+
+pub(crate) async fn a_newer_runs_pods_are_not_removed(stage: &Stage) {
+    stage.create().await;
+    stage
+        .apply(vec![stage.deployment("web", Behaviour::Absent)])
+        .await;
+    failure(stage.rollout(&web(), PATIENT).await);
+    let newer = stage.take_over().await;
+    let removed = stage
+        .us
+        .remove_stuck_pods(&stage.claimant, &stage.namespace, &[web()])
+        .await
+        .unwrap();
+    let by = Some(newer.fence);
+    assert_eq!(removed, Fenced::Superseded { by });
+    let pods = stage.us.pods(&stage.namespace, &web()).await.unwrap();
+    assert_eq!(pods.len(), 1, "{pods:?}");
 }
 
 pub(crate) async fn a_container_that_crashes_shows_its_last_words(stage: &Stage) {
