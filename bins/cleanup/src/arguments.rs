@@ -1,8 +1,8 @@
 //! What `preview-cleanup` is told.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
-use preview_core::names::{CommitSha, PrNumber, RepositorySlug, Subject};
+use preview_core::names::{CommitSha, NamespaceName, PrNumber, RepositorySlug, Subject};
 use preview_github::event::Event;
 
 /// Destroys the preview of a pull request that was closed, or of a commit, and proves that it is gone
@@ -17,6 +17,9 @@ use preview_github::event::Event;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "preview-cleanup", version)]
 pub struct Arguments {
+    /// What to do; clean up after one pull request or commit, unless told.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Where things are.
     #[command(flatten)]
     pub options: Options,
@@ -29,6 +32,26 @@ pub struct Arguments {
     /// Destroy the preview although its pull request is open
     #[arg(long, requires = "pr")]
     pub force: bool,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Clean up after everything that is left behind: previews of pull requests that are closed and of commits that are
+    /// promoted, deletions that are not finished, hands that runs left up; renew copies of the certificate; start whose
+    /// turn it is
+    Sweep {
+        /// Say which previews would go, and stop
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Show all previews of the repository; `previews` of the result has them as JSON
+    List,
+    /// Take the preview in a namespace down with nothing but access to the cluster; says what is left on GitHub
+    Release {
+        /// The namespace
+        namespace: NamespaceName,
+    },
 }
 
 /// Whose preview is to go.

@@ -32,6 +32,32 @@ impl World<'_> {
     }
 }
 
+impl World<'_> {
+    /// Whether every target runs `commit`, or one that came after it.
+    pub(crate) async fn has_reached_every_target(
+        &self,
+        commit: &CommitSha,
+    ) -> Result<bool, Failed> {
+        for target in &self.config.promote.targets {
+            let of_target = DeploymentFilter {
+                reference: None,
+                environment: Some(target.name.to_string()),
+                task: Some(PROMOTION.to_owned()),
+            };
+            let newest = self.github.newest_success(&of_target).await.outside()?;
+            let Some(newest) = newest else {
+                return Ok(false);
+            };
+            let runs = newest.reference.as_str();
+            if !self.github.is_ancestor(commit, runs).await.outside()? {
+                return Ok(false);
+            }
+        }
+        // Where there is nowhere to promote to, nothing is proof.
+        Ok(!self.config.promote.targets.is_empty())
+    }
+}
+
 impl Cleanup<'_> {
     /// Puts away what told of the preview, and tells what became of it.
     pub(crate) async fn put_away(

@@ -2,21 +2,25 @@
 //!
 //! observe → decide → act → report: the pull request or commit and its namespace, both read live; whether it may go
 //! (`preview_core::cleanup`); the teardown, which ends with a receipt; and GitHub's side of the preview ([`github`]),
-//! recomputed by every run, so that one that died is made good by the next.
+//! recomputed by every run, so that one that died is made good by the next. [`sweep`] does so with all that is left
+//! behind; [`list`] only shows what there is; [`release`] does with the cluster alone.
 
 mod arguments;
 mod github;
+mod list;
 mod queue;
+mod release;
+mod sweep;
 mod world;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, Command};
 
 use std::time::{Duration, Instant};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::cleanup::{Evidence, Of, Refusal, Verdict};
 use preview_core::lifecycle::Phase;
-use preview_core::names::{CommitSha, PrNumber, RepositorySlug, Subject};
+use preview_core::names::{CommitSha, Fence, PrNumber, RepositorySlug, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::ownership::Owner;
 use preview_core::pulls::{PullRequest, PullState};
@@ -33,7 +37,19 @@ const TEARDOWN: Duration = Duration::from_secs(300);
 /// # Errors
 /// When a rule says no, something outside failed, or something keeps the preview.
 pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Failed> {
+    if let Some(Command::Release { namespace }) = &arguments.command {
+        return release::run(&runner, &arguments.options, namespace).await;
+    }
     let config = runner.configuration(&arguments.options)?;
+    if let Some(Command::Sweep { dry_run }) = arguments.command {
+        runner.may_take(sweep::MOST);
+        let world = World::connect(&runner, &config, &arguments.options).await?;
+        return sweep::run(&world, dry_run).await;
+    }
+    if arguments.command == Some(Command::List) {
+        let world = World::connect(&runner, &config, &arguments.options).await?;
+        return list::run(&world).await;
+    }
     let asked = arguments::asked(&runner, &arguments)?;
     let world = World::connect(&runner, &config, &arguments.options).await?;
 
@@ -53,10 +69,12 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         },
     };
     let by_hand = arguments.pr.is_some();
-    Cleanup::observe(&world, subject, arguments.force)
-        .await?
-        .carried_out(by_hand)
-        .await
+    let cleanup = Cleanup::observe(&world, subject, arguments.force).await?;
+    let ended = cleanup.carried_out(by_hand).await;
+    if ended.freed {
+        world.start_next().await;
+    }
+    ended.told
 }
 
 /// Whose preview is to go, and what was found of it.
@@ -70,25 +88,44 @@ struct Cleanup<'a> {
     force: bool,
 }
 
+/// How a cleanup ended.
+struct Ended {
+    /// Whether a slot is free now.
+    freed: bool,
+    told: Result<Conclusion, Failed>,
+}
+
+impl From<Result<Conclusion, Failed>> for Ended {
+    fn from(told: Result<Conclusion, Failed>) -> Self {
+        Self { freed: false, told }
+    }
+}
+
 impl<'a> Cleanup<'a> {
     async fn observe(world: &'a World<'a>, subject: Subject, force: bool) -> Result<Self, Failed> {
-        let owner = Owner {
-            repository: world.repository.id,
-            subject,
-        };
         let slug = &world.repository.slug;
-        let name = world
-            .config
-            .namespace
-            .render(slug, &owner.subject)
-            .misused()?;
+        let name = world.config.namespace.render(slug, &subject).misused()?;
         world.runner.know(|result| {
-            result.subject = Some(owner.subject.clone());
+            result.subject = Some(subject.clone());
             result.namespace = Some(name.clone());
         });
         // In this order: what is torn down is the Namespace as it was read, and whoever opens the pull request again and
         // deploys it after that has another fence.
         let namespace = world.cluster.namespace(&name).await.outside()?;
+        Self::of(world, subject, namespace, force).await
+    }
+
+    /// Of a Namespace that was read before.
+    async fn of(
+        world: &'a World<'a>,
+        subject: Subject,
+        namespace: Option<NamespaceFacts>,
+        force: bool,
+    ) -> Result<Self, Failed> {
+        let owner = Owner {
+            repository: world.repository.id,
+            subject,
+        };
         let pull = match owner.subject {
             Subject::Pr(number) => world.github.pull(number).await.outside()?,
             Subject::Commit(_) => None,
@@ -109,7 +146,7 @@ impl<'a> Cleanup<'a> {
         })
     }
 
-    async fn carried_out(&self, by_hand: bool) -> Result<Conclusion, Failed> {
+    fn verdict(&self) -> Verdict {
         let evidence = Evidence {
             repository: &self.world.repository.slug,
             owner: &self.owner,
@@ -124,27 +161,32 @@ impl<'a> Cleanup<'a> {
             promoted: self.promoted,
             force: self.force,
         };
-        let (github, receipt) = match (evidence.decide(), &self.namespace) {
+        evidence.decide()
+    }
+
+    async fn carried_out(&self, by_hand: bool) -> Ended {
+        let github = match self.verdict() {
             // The event said closed, and it was opened again since.
-            (Verdict::Refused(open @ Refusal::StillOpen { .. }), _) if !by_hand => {
-                return Ok(Conclusion::done("nothing", open));
+            Verdict::Refused(open @ Refusal::StillOpen { .. }) if !by_hand => {
+                return Ok(Conclusion::done("nothing", open)).into();
             }
-            (Verdict::Refused(refusal), _) => return Err(Failed::refused(refusal)),
-            (Verdict::Destroy { github }, Some(read)) => match self.tear_down(read).await? {
-                TearDown::Done(receipt) => (github, Some(receipt)),
-                TearDown::Superseded { by } => {
-                    let by = by.map_or_else(|| "another run".to_owned(), |by| format!("run {by}"));
-                    let why = format!("{by} took the preview over after this one looked");
-                    return Ok(Conclusion::done("superseded", why));
-                }
-            },
-            (Verdict::Destroy { github } | Verdict::AlreadyGone { github }, _) => (github, None),
+            Verdict::Refused(refusal) => return Err(Failed::refused(refusal)).into(),
+            Verdict::Destroy { github } | Verdict::AlreadyGone { github } => github,
         };
-        if receipt.as_ref().is_some_and(Receipt::finished) {
-            self.world.start_next().await;
+        let receipt = match &self.namespace {
+            None => None,
+            Some(read) => match self.tear_down(read).await {
+                Ok(TearDown::Done(receipt)) => Some(receipt),
+                Ok(TearDown::Superseded { by }) => return Ok(superseded(by)).into(),
+                Err(failed) => return Err(failed).into(),
+            },
+        };
+        let receipt = receipt.as_ref();
+        let put_away = self.put_away(github, receipt).await;
+        Ended {
+            freed: receipt.is_some_and(Receipt::finished),
+            told: put_away.and_then(|()| conclusion(&self.owner.subject, receipt)),
         }
-        self.put_away(github, receipt.as_ref()).await?;
-        conclusion(&self.owner.subject, receipt.as_ref())
     }
 
     async fn tear_down(&self, read: &NamespaceFacts) -> Result<TearDown, Failed> {
@@ -156,13 +198,19 @@ impl<'a> Cleanup<'a> {
         let object = format!("Namespace/{}", read.name);
         let torn_down = runner.step("tear down", object, work).await.outside()?;
         if let TearDown::Done(receipt) = &torn_down {
-            runner.know(|result| result.receipt.clone_from(&receipt.items));
+            runner.know(|result| result.receipt.extend(receipt.items.iter().cloned()));
             for line in receipt.to_string().lines() {
                 runner.console().line(&format!("  {line}"));
             }
         }
         Ok(torn_down)
     }
+}
+
+fn superseded(by: Option<Fence>) -> Conclusion {
+    let by = by.map_or_else(|| "another run".to_owned(), |by| format!("run {by}"));
+    let why = format!("{by} took the preview over after this one looked");
+    Conclusion::done("superseded", why)
 }
 
 fn conclusion(subject: &Subject, receipt: Option<&Receipt>) -> Result<Conclusion, Failed> {

@@ -3,6 +3,7 @@
 use preview_actions::{Failed, Options, Outside as _, Runner};
 use preview_core::config::Config;
 use preview_core::pulls::Repository;
+use preview_core::record::{RecordKey, Trust};
 use preview_github::GitHub;
 use preview_k8s::Cluster;
 
@@ -13,6 +14,7 @@ pub(crate) struct World<'a> {
     pub(crate) github: GitHub,
     pub(crate) cluster: Cluster,
     pub(crate) repository: Repository,
+    key: Option<RecordKey>,
 }
 
 impl<'a> World<'a> {
@@ -23,6 +25,7 @@ impl<'a> World<'a> {
         options: &Options,
     ) -> Result<Self, Failed> {
         let settings = runner.environment().github()?;
+        let key = runner.environment().record_key()?;
         let github = GitHub::connect(preview_github::Settings::new(
             settings.api_url,
             settings.token,
@@ -44,6 +47,15 @@ impl<'a> World<'a> {
             github,
             cluster,
             repository,
+            key,
         })
+    }
+
+    /// Which records are believed.
+    pub(crate) fn trust(&self) -> Trust<'_> {
+        Trust {
+            key: self.key.as_ref(),
+            unsigned: self.config.promote.unsigned_records,
+        }
     }
 }

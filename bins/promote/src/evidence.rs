@@ -95,16 +95,20 @@ impl World<'_> {
     }
 
     /// The records that were kept for this head, believed or not.
-    pub(crate) async fn records_of(
+    async fn records_of(
         &self,
         head: &CommitSha,
     ) -> Result<Vec<Result<Record, RecordRefused>>, Failed> {
-        let trust = Trust {
+        let records = self.github.records(head, self.trust(), self.repository.id);
+        records.await.outside()
+    }
+
+    /// Which records are believed.
+    pub(crate) fn trust(&self) -> Trust<'_> {
+        Trust {
             key: self.key.as_ref(),
             unsigned: self.config.promote.unsigned_records,
-        };
-        let records = self.github.records(head, trust, self.repository.id);
-        records.await.outside()
+        }
     }
 
     /// How the commit that runs stands to M.

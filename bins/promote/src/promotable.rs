@@ -3,8 +3,7 @@
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use preview_actions::{Failed, Outside as _};
-use preview_core::names::Subject;
-use preview_core::promote::{CONTEXT, promotable};
+use preview_core::promote::CONTEXT;
 use preview_core::pulls::PullRequest;
 
 use crate::world::World;
@@ -31,19 +30,10 @@ impl World<'_> {
     }
 
     async fn reassess(&self, open: PullRequest) -> Result<(), Failed> {
-        let subject = Subject::Pr(open.number);
-        let records = self.records_of(&open.head).await?;
-        let mut believed = records.into_iter().flatten();
-        let Some(tested) = believed.find(|record| record.subject == subject) else {
+        let promotable = self.github.promotable(&open, self.trust());
+        let Some(promotable) = promotable.await.outside()? else {
             return Ok(());
         };
-        let Some(merging) = self.github.merging(open.number).await.outside()? else {
-            return Ok(());
-        };
-        if merging.pull.head != open.head {
-            return Ok(());
-        }
-        let promotable = promotable(&tested.tree, &merging);
         let line = format!("{CONTEXT} of #{}: {promotable}", open.number);
         self.runner.console().line(&line);
         let run_url = self.runner.environment().run_url();

@@ -228,6 +228,15 @@ impl Environment {
             .map_err(|why| UsageError(why.to_string()))
     }
 
+    /// How many columns a line of the log may have: those of the terminal, where `COLUMNS` tells them; else 80, or as many
+    /// as fit the page on which GitHub shows a log.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        let told = self.get("COLUMNS").and_then(|columns| columns.parse().ok());
+        told.filter(|columns| *columns >= 40)
+            .unwrap_or(if self.is_actions() { 160 } else { 80 })
+    }
+
     /// Who we are at one of the `registries` that images come from; none to be nobody.
     ///
     /// # Errors

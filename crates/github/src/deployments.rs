@@ -366,16 +366,27 @@ impl GitHub {
     /// # Errors
     /// As all operations: see [`Error`].
     pub async fn has_succeeded(&self, filter: &DeploymentFilter) -> Result<bool, Error> {
+        Ok(self.newest_success(filter).await?.is_some())
+    }
+
+    /// The newest deployment that matches and ever was a success, whatever became of it since.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn newest_success(
+        &self,
+        filter: &DeploymentFilter,
+    ) -> Result<Option<Deployment>, Error> {
         for deployment in self.deployments(filter).await? {
             let statuses = self.deployment_statuses(deployment.id).await?;
             if statuses
                 .iter()
                 .any(|status| status.state == DeploymentState::Success)
             {
-                return Ok(true);
+                return Ok(Some(deployment));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Sets those of these deployments inactive that are not yet, and returns them.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use preview_core::names::{CommitSha, PrNumber};
-use preview_core::promote::{CONTEXT, Merging, Promotable, TestMerge};
+use preview_core::names::{CommitSha, PrNumber, Subject};
+use preview_core::promote::{CONTEXT, Merging, Promotable, TestMerge, promotable};
+use preview_core::pulls::{PullRequest, PullState};
+use preview_core::record::Trust;
 
 use crate::client::GitHub;
 use crate::error::Error;
@@ -50,6 +52,30 @@ impl GitHub {
             _ => TestMerge::Unknown,
         };
         Ok(Some(Merging { pull, base, tried }))
+    }
+
+    /// Whether merging the open pull request now would leave what was tested, by the newest believed record of its head;
+    /// none where there is none of it, or the pull request has changed since it was listed.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn promotable(
+        &self,
+        open: &PullRequest,
+        trust: Trust<'_>,
+    ) -> Result<Option<Promotable>, Error> {
+        let repository = open.base_repository.id;
+        let records = self.records(&open.head, trust, repository).await?;
+        let subject = Subject::Pr(open.number);
+        let mut believed = records.into_iter().flatten();
+        let Some(tested) = believed.find(|record| record.subject == subject) else {
+            return Ok(None);
+        };
+        let merging = self.merging(open.number).await?;
+        let same = merging.filter(|merging| {
+            merging.pull.head == open.head && merging.pull.state == PullState::Open
+        });
+        Ok(same.map(|merging| promotable(&tested.tree, &merging)))
     }
 
     /// Says on `head` whether merging it now would leave what was tested, as the status [`CONTEXT`]. `run_url` is where

@@ -150,6 +150,16 @@ impl GitHub {
             .collect())
     }
 
+    /// All open pull requests, wherever they come from and go, newest first.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn open_pulls(&self) -> Result<Vec<PullRequest>, Error> {
+        let operation = format!("list the open pull requests of {}", self.slug);
+        let call = Call::get(self.path("/pulls?state=open"), operation, NEEDS);
+        self.listed_pulls(&call).await
+    }
+
     /// The open pull requests into this branch, wherever they come from, newest first.
     ///
     /// # Errors

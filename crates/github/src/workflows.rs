@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use preview_core::names::Fence;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::call::Call;
@@ -9,6 +11,30 @@ use crate::client::GitHub;
 use crate::error::Error;
 
 impl GitHub {
+    /// Whether this attempt of a run has ended; none where GitHub does not know the run, which proves nothing.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn run_has_ended(&self, run: Fence) -> Result<Option<bool>, Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            status: Option<String>,
+            run_attempt: Option<u32>,
+        }
+        let call = Call::get(
+            self.path(format_args!("/actions/runs/{}", run.run)),
+            format!("read the run {} of {}", run.run, self.slug),
+            "actions: read",
+        );
+        let wire: Option<Wire> = self.transport.json_if_found(&call).await?;
+        Ok(wire.map(|wire| {
+            let is_of_before = wire
+                .run_attempt
+                .is_some_and(|attempt| attempt > run.attempt);
+            is_of_before || wire.status.as_deref() == Some("completed")
+        }))
+    }
+
     /// Starts the workflow `file` of `.github/workflows` on `branch` with `inputs`, by its trigger `workflow_dispatch`: the
     /// one event besides `repository_dispatch` that starts a workflow although `GITHUB_TOKEN` caused it.
     /// <https://docs.github.com/en/actions/concepts/security/github_token>

@@ -35,7 +35,7 @@ pub use pulls::PullRules;
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
 pub use routes::{GatewaySettings, Route, is_snippet};
-pub use slots::{CapacityOf, QueueSettings};
+pub use slots::{CapacityOf, QueueSettings, SweepSettings};
 pub use template::{HostTemplate, NamespaceTemplate};
 
 /// Everything that an adopter decides.
@@ -63,6 +63,8 @@ pub struct Config {
     pub quota: Quota,
     /// What happens to previews that wait for a slot.
     pub queue: QueueSettings,
+    /// What a sweep may do.
+    pub sweep: SweepSettings,
     /// How images are read.
     pub registry: RegistrySettings,
     /// Where the certificate is that previews share; none to use the ingress controller's own.

@@ -24,6 +24,7 @@ pub mod outcome;
 pub mod ownership;
 pub mod paths;
 pub mod plan;
+pub mod previews;
 pub mod promote;
 pub mod pulls;
 pub mod quota;
@@ -35,6 +36,7 @@ mod schema;
 pub mod slots;
 pub mod snapshot;
 pub mod summary;
+pub mod sweep;
 pub mod tls;
 pub mod yaml;
 

@@ -15,7 +15,9 @@ use crate::names::{
     CommitSha, ComponentName, Fence, NamespaceName, PinnedImage, RepositorySlug, Subject,
 };
 use crate::plan::Planned;
+use crate::previews::Listed;
 use crate::quota::Overdraft;
+use crate::sweep::Swept;
 
 /// The version of `result.json` that this version of the tool writes and reads.
 pub const RESULT_SCHEMA: u32 = 1;
@@ -293,6 +295,12 @@ pub struct ResultFile {
     /// Whether everything is there that a deploy needs; only of a doctor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// What a sweep did, preview by preview; those that it left as they are it does not name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub swept: Vec<Swept>,
+    /// All previews; only of a list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previews: Vec<Listed>,
     /// What kind of failure it was: of what was deployed, or of GitHub, the registry, the cluster or the runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<FailureClass>,
@@ -343,6 +351,8 @@ impl ResultFile {
             overdraft: None,
             plan: Vec::new(),
             findings: Vec::new(),
+            swept: Vec::new(),
+            previews: Vec::new(),
             class: None,
             failure: None,
             receipt: Vec::new(),

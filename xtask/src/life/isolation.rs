@@ -3,6 +3,7 @@
 use std::mem;
 
 use anyhow::ensure;
+use preview_core::sweep::{Measure, count};
 
 use super::{certificate::WILDCARD, kube::Place, repository::EXAMPLE, stage::Stage};
 use crate::images::Edition;
@@ -55,9 +56,12 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     stage.act("Another repository has a pull request of the same number");
     another_repository_is_refused(stage).await?;
 
-    stage.act("The preview is destroyed");
+    stage.act("Nobody cleans up: a sweep does, and not before the pull request is closed");
+    let nothing = stage.sweep().await?;
+    ensure!(nothing.swept.is_empty(), "{:?}", nothing.swept);
     stage.close()?;
-    stage.cleanup().await?;
+    let swept = stage.sweep().await?.swept;
+    ensure!(count(&swept, Measure::Destroyed) == 1, "{swept:?}");
     stage.nothing_is_left_of_the_preview().await?;
     stage.github_is_content()
 }

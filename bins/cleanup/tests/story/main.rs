@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../deploy/tests/story/shop.rs"]
+#[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
+mod sweep;
 
 use preview_core::comment::MARKER;
 use preview_core::ownership::{Owner, keys};
@@ -381,10 +382,10 @@ async fn whose_turn_it_is_is_started_when_a_slot_is_free() {
     let ran = on_closed(&shop, number).await.exits(0);
     insta::assert_snapshot!(ran.steps(), @r"
     ✓ tear down Namespace/preview-pr-7
-    ✓ start preview-deploy.yml for pr-8
     ✓ retire deployments of pr-7
     ✓ remove labels of pr-7
     ✓ comment on #7: 🗑️ Destroyed
+    ✓ start preview-deploy.yml for pr-8
     ");
     let dispatches = shop.repository.dispatches();
     assert_eq!(dispatches.len(), 1);

@@ -10,7 +10,7 @@ use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
 use super::pulls::PullsFile;
 use super::quantity::{Cpu, Memory};
-use super::slots::{CapacityOf, QueueFile};
+use super::slots::{CapacityOf, QueueFile, SweepFile};
 use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
 
 /// Configuration of previews and of promotion.
@@ -55,6 +55,9 @@ pub(super) struct File {
     /// What happens to previews that wait for a slot.
     #[serde(default)]
     pub(super) queue: QueueFile,
+    /// What `preview-cleanup sweep` may do.
+    #[serde(default)]
+    pub(super) sweep: SweepFile,
     /// The wildcard certificate that every preview gets a copy of; the ingress controller's own serves unless told.
     pub(super) tls: Option<TlsFile>,
     /// Who reaches previews, and what they do not reach.

@@ -45,6 +45,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         manifests: super::manifests::manifests(&source, written.manifests)?,
         quota: quota(&source, written.quota)?,
         queue: slots::queue(&source, written.queue)?,
+        sweep: slots::sweep(written.sweep),
         registry: registry(&source, written.registry)?,
         tls: written
             .tls

@@ -44,6 +44,28 @@ impl Default for QueueFile {
     }
 }
 
+/// What a sweep may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SweepSettings {
+    /// How many previews one sweep may destroy; unless told 5, or half of all where that is more.
+    pub limit: Option<u32>,
+}
+
+/// What `preview-cleanup sweep` may do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct SweepFile {
+    /// How many previews one sweep may destroy. Where more are to go, it stops there and fails, for somebody to look
+    /// whether that is right. Unless told, 5, or half of all previews where that is more.
+    pub(super) limit: Option<u32>,
+}
+
+pub(super) fn sweep(written: SweepFile) -> SweepSettings {
+    let SweepFile { limit } = written;
+    SweepSettings { limit }
+}
+
 fn workflow() -> String {
     "preview-deploy.yml".to_owned()
 }

@@ -81,6 +81,14 @@ impl Stage {
         Ok(ended.with(0, "destroyed")?.result)
     }
 
+    /// Runs `preview-cleanup sweep`.
+    pub(crate) async fn sweep(&mut self) -> anyhow::Result<ResultFile> {
+        let branch = self.repository.head("main");
+        let event = Event::Push(branch);
+        let ended = self.run_with(Program::Cleanup, event, &["sweep"]).await?;
+        Ok(ended.with(0, "swept")?.result)
+    }
+
     pub(super) async fn run(&mut self, program: Program, event: Event) -> anyhow::Result<Ended> {
         self.run_with(program, event, &[]).await
     }

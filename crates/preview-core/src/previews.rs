@@ -1,0 +1,227 @@
+//! All previews of a repository, as a table for people.
+
+use std::fmt::{self, Write as _};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::markdown::{code_cell, inline, is_plain_url};
+use crate::names::{CommitSha, NamespaceName, Subject};
+
+/// A preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    /// What it is a preview of.
+    pub subject: Option<Subject>,
+    /// Its namespace.
+    pub namespace: NamespaceName,
+    /// The pull request's title, while it is open.
+    pub title: Option<String>,
+    /// Who opened it.
+    pub author: Option<String>,
+    /// The phase that the last run left it in; `destroying` once its deletion was asked for.
+    pub phase: Option<String>,
+    /// Its claim on a slot.
+    pub claim: Option<String>,
+    /// The commit H that it is of.
+    pub head: Option<CommitSha>,
+    /// Where it answers, once it does.
+    pub url: Option<String>,
+    /// When its namespace was made.
+    pub created: Timestamp,
+}
+
+/// How long something has been there, in its largest unit: `3d`, `5h`, `12m`, `40s`.
+struct Age(i64);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.max(0);
+        let (count, unit) = match seconds {
+            86_400.. => (seconds / 86_400, 'd'),
+            3_600.. => (seconds / 3_600, 'h'),
+            60.. => (seconds / 60, 'm'),
+            _ => (seconds, 's'),
+        };
+        f.pad(&format!("{count}{unit}"))
+    }
+}
+
+/// What a cell shows where there is nothing.
+const NOTHING: &str = "–";
+
+const HEADINGS: [&str; 8] = [
+    "PREVIEW", "PHASE", "SLOT", "AGE", "COMMIT", "AUTHOR", "URL", "TITLE",
+];
+/// The columns that may be cut.
+const URL: usize = 6;
+const TITLE: usize = 7;
+
+/// Columns of a terminal from which on the addresses are shown, too.
+const WIDE: usize = 120;
+
+impl Listed {
+    fn cells(&self, now: Timestamp) -> [String; 8] {
+        let text = |text: Option<&str>| text.unwrap_or(NOTHING).to_owned();
+        let subject = match &self.subject {
+            Some(Subject::Commit(commit)) => format!("c{}", commit.short()),
+            Some(subject) => subject.to_string(),
+            None => self.namespace.to_string(),
+        };
+        let age = Age(now.as_second() - self.created.as_second());
+        [
+            subject,
+            text(self.phase.as_deref()),
+            text(self.claim.as_deref()),
+            age.to_string(),
+            text(self.head.as_ref().map(CommitSha::short)),
+            text(self.author.as_deref()),
+            text(self.url.as_deref()),
+            text(self.title.as_deref()),
+        ]
+    }
+}
+
+/// The previews, which are to be in order, as lines of at most `width` columns where their titles can be cut to that.
+#[must_use]
+pub fn lines(all: &[Listed], now: Timestamp, width: usize) -> Vec<String> {
+    let rows: Vec<[String; 8]> = std::iter::once(HEADINGS.map(str::to_owned))
+        .chain(all.iter().map(|listed| listed.cells(now)))
+        .map(|cells| cells.map(|cell| plain(&cell)))
+        .collect();
+    let shown = |column: &usize| *column != URL || width >= WIDE;
+    let columns: Vec<usize> = (0..HEADINGS.len()).filter(shown).collect();
+    let longest = |column: usize| {
+        let lengths = rows.iter().map(|row| row[column].chars().count());
+        lengths.max().unwrap_or(0)
+    };
+    let lines = rows.iter().map(|row| {
+        let mut line = String::new();
+        for &column in &columns {
+            if column == TITLE {
+                let left = width.saturating_sub(line.chars().count());
+                line += &cut(&row[column], left);
+            } else {
+                let _ = write!(line, "{:<1$}  ", row[column], longest(column));
+            }
+        }
+        line.trim_end().to_owned()
+    });
+    lines.collect()
+}
+
+/// Without what would move the cursor: titles are written by anybody.
+fn plain(text: &str) -> String {
+    let shown = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    shown.collect()
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+/// The previews as a table in Markdown.
+#[must_use]
+pub fn markdown(all: &[Listed], now: Timestamp) -> String {
+    let mut out = "| Preview | Phase | Slot | Age | Commit | Author | URL | Title |\n\
+                   |---|---|---|---:|---|---|---|---|\n"
+        .to_owned();
+    for listed in all {
+        let [subject, phase, claim, age, commit, author, url, title] = listed.cells(now);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {claim} | {age} | {commit} | {} | {} | {} |",
+            code_cell(&subject),
+            inline(&phase),
+            inline(&author),
+            link(&url),
+            inline(&title)
+        );
+    }
+    out
+}
+
+fn link(url: &str) -> String {
+    match is_plain_url(url) {
+        true => url.to_owned(),
+        false => inline(url),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn previews() -> Vec<Listed> {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let ready = Listed {
+            subject: Some("pr-7".parse().unwrap()),
+            namespace: "preview-pr-7".parse().unwrap(),
+            title: Some(
+                "A cart that remembers what was in it\u{1b}[2J, and who put it there".into(),
+            ),
+            author: Some("alice".into()),
+            phase: Some("ready".into()),
+            claim: Some("held".into()),
+            head: Some("a".repeat(40).parse().unwrap()),
+            url: Some("https://7.pr.example.com".into()),
+            created: at("2025-12-16T14:32:00Z"),
+        };
+        let waiting = Listed {
+            subject: Some("pr-1234".parse().unwrap()),
+            namespace: "preview-pr-1234".parse().unwrap(),
+            title: Some("Tea".into()),
+            author: Some("dependabot[bot]".into()),
+            phase: None,
+            claim: Some("queued".into()),
+            url: None,
+            created: at("2025-12-19T14:20:00Z"),
+            ..ready.clone()
+        };
+        let commit = Listed {
+            subject: Some(format!("commit-{}", "d".repeat(40)).parse().unwrap()),
+            namespace: "preview-pr-cdddddddddddd".parse().unwrap(),
+            title: None,
+            author: None,
+            created: at("2025-12-19T14:31:20Z"),
+            ..ready.clone()
+        };
+        vec![ready, waiting, commit]
+    }
+
+    #[test]
+    fn the_table_fits_a_narrow_terminal_and_shows_more_in_a_wide_one() {
+        let now = "2025-12-19T14:32:00Z".parse().unwrap();
+        let narrow = lines(&previews(), now, 80);
+        assert!(
+            narrow.iter().all(|line| line.chars().count() <= 80),
+            "{narrow:#?}"
+        );
+        let wide = lines(&previews(), now, 200);
+        let told = [narrow, wide].map(|lines| lines.join("\n")).join("\n\n");
+        insta::assert_snapshot!(told, @r"
+        PREVIEW   PHASE  SLOT    AGE  COMMIT   AUTHOR           TITLE
+        pr-7      ready  held    3d   aaaaaaa  alice            A cart that remembers w…
+        pr-1234   –      queued  12m  aaaaaaa  dependabot[bot]  Tea
+        cddddddd  ready  held    40s  aaaaaaa  –                –
+
+        PREVIEW   PHASE  SLOT    AGE  COMMIT   AUTHOR           URL                       TITLE
+        pr-7      ready  held    3d   aaaaaaa  alice            https://7.pr.example.com  A cart that remembers what was in it [2J, and who put it there
+        pr-1234   –      queued  12m  aaaaaaa  dependabot[bot]  –                         Tea
+        cddddddd  ready  held    40s  aaaaaaa  –                https://7.pr.example.com  –
+        ");
+        insta::assert_snapshot!(markdown(&previews(), now), @r"
+        | Preview | Phase | Slot | Age | Commit | Author | URL | Title |
+        |---|---|---|---:|---|---|---|---|
+        | `pr-7` | ready | held | 3d | aaaaaaa | alice | https://7.pr.example.com | A cart that remembers what was in it, and who put it there |
+        | `pr-1234` | – | queued | 12m | aaaaaaa | dependabot\[bot\] | – | Tea |
+        | `cddddddd` | ready | held | 40s | aaaaaaa | – | https://7.pr.example.com | – |
+        ");
+    }
+}
