@@ -72,6 +72,7 @@ async fn a_pull_requests_life() {
     acme/shop #7 Who wrote it [merged]
     alice wants to merge acme:feature/who-wrote-it into main
     ✓ preview — Ready
+    ✓ preview/promotable — Merged now, it is what the preview shows
     deployment to preview — destroyed
     deployment to preview — destroyed
     deployment to production — success

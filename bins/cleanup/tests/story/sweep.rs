@@ -193,7 +193,11 @@ async fn a_list_without_what_is_open_is_not_believed_after_a_few_looks() {
     let traffic = shop.world.github.traffic();
     traffic.plan("GET", "/pulls?state=open", 1, nothing);
     let ran = sweep(&shop).await.exits(1);
-    insta::assert_snapshot!(ran.error(), @"error: 12 previews: 7 left: GitHub's list leaves out pull requests that are open, so it is not believed; run the sweep again once GitHub lists them");
+    // Some were looked at side by side.
+    let error = (6..=8).fold(ran.error(), |error, left| {
+        error.replace(&format!(": {left} left"), ": [some] left")
+    });
+    insta::assert_snapshot!(error, @"error: 12 previews: [some] left: GitHub's list leaves out pull requests that are open, so it is not believed; run the sweep again once GitHub lists them");
     assert!(open.iter().all(|number| is_there(&shop, *number)));
     let looks = traffic.exchanges().into_iter();
     let looks = looks.filter(|exchange| exchange.target.contains("/pulls/"));
@@ -334,13 +338,14 @@ async fn whose_turn_it_is_is_started_once() {
     shop.configure("capacity = 1");
     shop.repository
         .add_dispatched_workflow("preview-deploy.yml", &["pr", "sha"]);
-    let first = waiting(&shop, "search");
-    waiting(&shop, "find");
+    // Made within one second, either may be the first.
+    let waiting = ["search", "find"].map(|branch| waiting(&shop, branch).to_string());
     orphans(&shop, 2);
     sweep(&shop).await.exits(0);
     let dispatches = shop.repository.dispatches();
     assert_eq!(dispatches.len(), 1, "{dispatches:?}");
-    assert_eq!(dispatches[0].inputs["pr"], json!(first.to_string()));
+    let started = dispatches[0].inputs["pr"].as_str().unwrap();
+    assert!(waiting.iter().any(|number| number == started), "{started}");
     shop.close();
 }
 

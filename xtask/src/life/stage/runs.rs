@@ -13,7 +13,7 @@ use preview_core::{
     outcome::{Program, ResultFile},
 };
 use sandbox::github::ACTIONS_TOKEN;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::programs::{Ended, Step, is_secret},
@@ -31,6 +31,8 @@ pub(super) enum Event {
     WorkflowRun,
     PullRequest,
     Push(String),
+    /// By the clock: its payload says no more than when.
+    Schedule,
 }
 
 /// A run of a program that can be started.
@@ -83,9 +85,8 @@ impl Stage {
 
     /// Runs `preview-cleanup sweep`.
     pub(crate) async fn sweep(&mut self) -> anyhow::Result<ResultFile> {
-        let branch = self.repository.head("main");
-        let event = Event::Push(branch);
-        let ended = self.run_with(Program::Cleanup, event, &["sweep"]).await?;
+        let sweep = self.run_with(Program::Cleanup, Event::Schedule, &["sweep"]);
+        let ended = sweep.await?;
         Ok(ended.with(0, "swept")?.result)
     }
 
@@ -163,6 +164,7 @@ impl Stage {
                 self.repository.pull_request_closed_payload(self.number()?),
             ),
             Event::Push(commit) => ("push", self.repository.push_payload(&commit)),
+            Event::Schedule => ("schedule", json!({ "schedule": "17 * * * *" })),
         })
     }
 
