@@ -351,15 +351,15 @@ impl Sweep<'_> {
             Subject::Pr(number) => self.open.get(&number),
             Subject::Commit(_) => None,
         });
-        for pull in open {
+        let looks = open.map(|pull| async move {
             if let Err(error) = self.reassess_one(pull).await {
-                let warning = format!(
-                    "the status {CONTEXT} of #{} was not set: {error}",
-                    pull.number
-                );
+                let number = pull.number;
+                let warning = format!("the status {CONTEXT} of #{number} was not set: {error}");
                 self.world.runner.console().warning(&warning);
             }
-        }
+        });
+        let looks = futures::stream::iter(looks).buffer_unordered(PARALLEL);
+        looks.collect::<()>().await;
     }
 
     async fn reassess_one(&self, pull: &PullRequest) -> Result<(), Failed> {

@@ -166,7 +166,7 @@ pub enum BranchRule {
 pub enum Purpose {
     /// A job waits in it for somebody who has looked at the pull request's head. It holds no secrets.
     Approval,
-    /// It holds secrets, and nobody has to approve.
+    /// It holds secrets, and nobody has to approve: somebody has by then.
     Secrets,
     /// It holds the secrets of production.
     Production,
@@ -205,7 +205,8 @@ pub fn environment(
     let told = format!("{branches}; {reviewers}");
     let is_protected = match purpose {
         Purpose::Approval => found.has_reviewers,
-        Purpose::Secrets | Purpose::Production => found.branches != BranchRule::All,
+        Purpose::Secrets => found.branches != BranchRule::All && !found.has_reviewers,
+        Purpose::Production => found.branches != BranchRule::All,
     };
     match is_protected {
         true => Finding::good(what, told),
@@ -217,7 +218,11 @@ pub fn environment(
 fn protect(repository: &RepositorySlug, name: &str, purpose: Purpose) -> String {
     let rules = match purpose {
         Purpose::Approval => "-F 'reviewers[][type]=User' -F 'reviewers[][id]=ID'",
-        Purpose::Secrets | Purpose::Production => {
+        Purpose::Secrets => {
+            "-F reviewers=null -F 'deployment_branch_policy[protected_branches]=true' -F \
+             'deployment_branch_policy[custom_branch_policies]=false'"
+        }
+        Purpose::Production => {
             "-F 'deployment_branch_policy[protected_branches]=true' -F \
              'deployment_branch_policy[custom_branch_policies]=false'"
         }
@@ -299,6 +304,11 @@ mod tests {
             ),
             environment(
                 "preview",
+                Purpose::Secrets,
+                &found(true, BranchRule::Protected),
+            ),
+            environment(
+                "preview",
                 Purpose::Approval,
                 &found(false, BranchRule::Named),
             ),
@@ -306,10 +316,12 @@ mod tests {
         ];
         insta::assert_snapshot!(told.join("\n"), @r"
         ✗ environment preview: it is not there, and a workflow that names it creates it without protection
-            gh api --method PUT repos/acme/shop/environments/preview -F 'deployment_branch_policy[protected_branches]=true' -F 'deployment_branch_policy[custom_branch_policies]=false'
+            gh api --method PUT repos/acme/shop/environments/preview -F reviewers=null -F 'deployment_branch_policy[protected_branches]=true' -F 'deployment_branch_policy[custom_branch_policies]=false'
         ✗ environment preview: usable from any branch; somebody approves
-            gh api --method PUT repos/acme/shop/environments/preview -F 'deployment_branch_policy[protected_branches]=true' -F 'deployment_branch_policy[custom_branch_policies]=false'
+            gh api --method PUT repos/acme/shop/environments/preview -F reviewers=null -F 'deployment_branch_policy[protected_branches]=true' -F 'deployment_branch_policy[custom_branch_policies]=false'
         ✓ environment preview: limited to protected branches; nobody has to approve
+        ✗ environment preview: limited to protected branches; somebody approves
+            gh api --method PUT repos/acme/shop/environments/preview -F reviewers=null -F 'deployment_branch_policy[protected_branches]=true' -F 'deployment_branch_policy[custom_branch_policies]=false'
         ✗ environment preview: limited to branches by name; nobody has to approve
             gh api --method PUT repos/acme/shop/environments/preview -F 'reviewers[][type]=User' -F 'reviewers[][id]=ID'
         ✓ environment preview: usable from any branch; somebody approves

@@ -1,4 +1,4 @@
-//! Two runs for one pull request, and a pull request that is closed: at every write of a deploy, and at every third of its
+//! Two runs for one pull request, and a pull request that is closed: at every write of a deploy, and at every fifth of its
 //! reads, which are many and much alike.
 //!
 //! In a world of its own for each request, a run is frozen there, something happens, and the run goes on.
@@ -83,7 +83,7 @@ async fn requests() -> Vec<String> {
 }
 
 /// Of reads, every so many-th is played: a world for each of them would take longer than all other stories together.
-const READS: usize = 3;
+const READS: usize = 5;
 
 /// Plays `story` once for each write of a deploy that `matters` and for some of its reads, and fails with everything that
 /// it finds.
