@@ -34,6 +34,19 @@ pub struct Arguments {
     pub force: bool,
 }
 
+impl Arguments {
+    /// Refuses to overlook what was named beside a command that is about something else.
+    pub(crate) fn check(&self) -> Result<(), UsageError> {
+        match (&self.command, &self.pr, &self.commit) {
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(UsageError(
+                "sweep, list and release take no --pr, --commit and --force; leave them out"
+                    .to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {

@@ -37,6 +37,7 @@ const TEARDOWN: Duration = Duration::from_secs(300);
 /// # Errors
 /// When a rule says no, something outside failed, or something keeps the preview.
 pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Failed> {
+    arguments.check()?;
     if let Some(Command::Release { namespace }) = &arguments.command {
         return release::run(&runner, &arguments.options, namespace).await;
     }

@@ -474,3 +474,15 @@ async fn a_preview_is_released_with_the_cluster_alone() {
     ");
     shop.close();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_of_one_pull_request_is_no_sweep() {
+    let shop = Shop::open().await;
+    let closed = previewed(&shop, "closed");
+    shop.repository.close(closed);
+    let both = ["--pr", "7", "sweep"];
+    let ran = shop.run(CLEANUP, &both, &[]).await.exits(2);
+    insta::assert_snapshot!(ran.error(), @"error: sweep, list and release take no --pr, --commit and --force; leave them out");
+    assert!(is_there(&shop, closed));
+    shop.close();
+}
