@@ -76,14 +76,11 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),
+    play!("wrong", broken::everything_goes_wrong),
 ];
 
-/// Plays for real servers that begin only where they are asked for by name: they take long there, or have not yet ended
-/// well there.
-const BY_NAME: &[Play] = &[
-    play!("wrong", broken::everything_goes_wrong),
-    play!("queue", queue::eleven_and_ten_slots),
-];
+/// Plays for real servers that begin only where they are asked for by name: they take long there.
+const BY_NAME: &[Play] = &[play!("queue", queue::eleven_and_ten_slots)];
 
 impl Play {
     /// What it is called at the command line.
