@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod cargo;
 mod check;
 mod counterparts;
@@ -35,6 +36,8 @@ enum Verb {
     Check,
     /// The real Kubernetes node and registry that tests run against.
     Counterparts(counterparts::Arguments),
+    /// Measures how fast we are, beside somebody else in the same run.
+    Bench,
     /// Plays a pull request's whole life with the three programs.
     Demo(demo::Arguments),
     /// Makes the OCI layouts of the example application and of PostgreSQL.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Check => check::run(),
         Verb::Counterparts(arguments) => counterparts::run(arguments),
+        Verb::Bench => bench::run(),
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Images(arguments) => images::run(arguments),
         Verb::Reachability => reachability::run(),

@@ -1,5 +1,5 @@
 //! Two runs for one pull request, and a pull request that is closed: at every write of a deploy, and at every fifth of its
-//! reads, which are many and much alike.
+//! reads, which are many and much alike. `cargo xtask test --real` takes them all.
 //!
 //! In a world of its own for each request, a run is frozen there, something happens, and the run goes on.
 
@@ -85,6 +85,15 @@ async fn requests() -> Vec<String> {
 /// Of reads, every so many-th is played: a world for each of them would take longer than all other stories together.
 const READS: usize = 5;
 
+/// Whether whoever runs the tests has time for all of them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no other way to be told"
+)]
+fn every_read() -> bool {
+    std::env::var_os("PREVIEW_TEST_EVERY_READ").is_some()
+}
+
 /// Plays `story` once for each write of a deploy that `matters` and for some of its reads, and fails with everything that
 /// it finds.
 async fn at_each_request<F: Future<Output = Vec<String>>>(
@@ -92,9 +101,10 @@ async fn at_each_request<F: Future<Output = Vec<String>>>(
     story: impl Fn(usize) -> F,
 ) {
     let all = requests().await;
+    let reads = if every_read() { 1 } else { READS };
     let numbered = all.iter().zip(1..);
     let chosen: Vec<usize> = numbered
-        .filter(|(request, nth)| matters(request) && (is_write(request) || nth % READS == 0))
+        .filter(|(request, nth)| matters(request) && (is_write(request) || nth % reads == 0))
         .map(|(_, n)| n)
         .collect();
     assert!(
