@@ -31,7 +31,7 @@ pub use arguments::{Arguments, Command};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::comment::Note;
-use preview_core::deploy::{Accepted, Instead, Previewed, accept};
+use preview_core::deploy::{Accepted, Instead, Previewed, Request, accept};
 use preview_core::lifecycle::Phase;
 use preview_core::manifests::Preview;
 use preview_core::names::Subject;
@@ -57,16 +57,30 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     runner.know(|result| result.commit = Some(request.head().clone()));
     let world = World::connect(&runner, &config, &arguments).await?;
 
-    let previewed = match world.choose(&request).await? {
+    let ended = deploy(&world, &arguments, &request).await;
+    let deployed = |ended: &Conclusion| ended.verdict == "deployed";
+    if arguments.command.is_none() && !ended.as_ref().is_ok_and(deployed) {
+        world.hand_on(&request).await;
+    }
+    ended
+}
+
+async fn deploy(
+    world: &World<'_>,
+    arguments: &Arguments,
+    request: &Request,
+) -> Result<Conclusion, Failed> {
+    let (runner, config) = (world.runner, world.config);
+    let previewed = match world.choose(request).await? {
         Ok(previewed) => previewed,
-        Err(instead) => return nothing_is_deployed(&runner, instead),
+        Err(instead) => return nothing_is_deployed(runner, instead),
     };
     let (repository, owner) = (&previewed.repository, owner_of(&previewed));
     runner.know(|result| {
         result.repository = Some(repository.slug.clone());
         result.subject = Some(owner.subject.clone());
     });
-    let mut story = Story::new(&world, &previewed);
+    let mut story = Story::new(world, &previewed);
     let observed = async {
         let mut evidence = world.images_of(&previewed).await?;
         let shown = world.look_for_what_is_unchanged(&previewed, &mut evidence);
@@ -75,24 +89,24 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     };
     let (evidence, shown) = match observed.await {
         Ok(observed) => observed,
-        Err(failed) => return Err(told(&story, &arguments, failed).await),
+        Err(failed) => return Err(told(&story, arguments, failed).await),
     };
     let accepted = accept(&evidence, &previewed, shown.as_ref());
     let accepted = match accepted {
         Ok(accepted) => accepted,
         Err(refusals) => {
             let reasons = refusals.iter().map(ToString::to_string).collect();
-            return Err(told(&story, &arguments, Failed::Refused(reasons)).await);
+            return Err(told(&story, arguments, Failed::Refused(reasons)).await);
         }
     };
     let images = accepted.pinned();
     let preview =
-        Preview::new(&config, &repository.slug, &owner, &previewed.head, &images).misused()?;
+        Preview::new(config, &repository.slug, &owner, &previewed.head, &images).misused()?;
     let preview = preview.pulling_with_credential(world.pull.is_some());
-    let made = world.made_of(&arguments, &previewed, preview).await;
+    let made = world.made_of(arguments, &previewed, preview).await;
     let (preview, notes) = match made {
         Ok(made) => made,
-        Err(failed) => return Err(told(&story, &arguments, failed).await),
+        Err(failed) => return Err(told(&story, arguments, failed).await),
     };
     notes.into_iter().for_each(|note| story.note(note));
     let claimant = Claimant {
@@ -105,8 +119,8 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         },
     };
     let deploy = Deploy {
-        runner: &runner,
-        world: &world,
+        runner,
+        world,
         previewed: &previewed,
         accepted: &accepted,
         preview: &preview,

@@ -195,7 +195,30 @@ impl Next {
     /// for the run of that head.
     #[must_use]
     pub fn in_queue(all: &[NamespaceFacts], repository: RepositoryId, capacity: u32) -> Vec<Self> {
-        let own = queue(all).into_iter().filter(|waiting| {
+        Self::of(queue(all).into_iter(), all, repository, capacity)
+    }
+
+    /// The previews to start behind the one with the uid `own`, which was started because a slot is free, and does not
+    /// take it: a rule says no by now, or its head was pushed. Those before it have had their turn.
+    #[must_use]
+    pub fn behind(
+        own: &Uid,
+        all: &[NamespaceFacts],
+        repository: RepositoryId,
+        capacity: u32,
+    ) -> Vec<Self> {
+        let queue = queue(all).into_iter();
+        let behind = queue.skip_while(|waiting| waiting.uid != *own).skip(1);
+        Self::of(behind, all, repository, capacity)
+    }
+
+    fn of<'a>(
+        queue: impl Iterator<Item = &'a NamespaceFacts>,
+        all: &[NamespaceFacts],
+        repository: RepositoryId,
+        capacity: u32,
+    ) -> Vec<Self> {
+        let own = queue.filter(|waiting| {
             waiting.repository() == Some(repository) && waiting.claim() == Some(Claim::Queued)
         });
         let approved = own.filter_map(|waiting| {

@@ -1,12 +1,18 @@
 //! Which pull requests get a preview, as `[pull_requests]` of the configuration says.
 
+use preview_core::ownership::keys;
+
 use crate::DEPLOY;
 use crate::shop::{Ran, Shop};
 
 impl Shop {
     /// Adds `[pull_requests]` with these keys.
     fn rules(&self, keys: &str) {
-        self.configure("");
+        self.rules_beside("", keys);
+    }
+
+    fn rules_beside(&self, more: &str, keys: &str) {
+        self.configure(more);
         let file = self.path("preview.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, format!("{text}\n[pull_requests]\n{keys}\n")).unwrap();
@@ -148,5 +154,69 @@ async fn a_label_pauses_a_preview_and_lets_it_go_on() {
     shop.run(DEPLOY, &by_hand, &[]).await.exits(0);
     assert_ne!(shop.repository.statuses(&head).len(), 0);
     assert_eq!(shop.comment(number), comment, "at the new head");
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_paused_in_the_queue_hands_its_turn_to_those_behind() {
+    let shop = Shop::open().await;
+    shop.rules_beside("capacity = 1", "pause_labels = [\"paused\"]");
+    shop.repository
+        .add_dispatched_workflow("preview-deploy.yml", &["pr", "sha"]);
+    let numbers = ["cart", "search", "tea"].map(|branch| {
+        let path = format!("web/{branch}.html");
+        let number = shop.repository.open_pull_request(branch, &[(&path, "x")]);
+        shop.build(number);
+        number
+    });
+    let deploy = async |number: u64| {
+        let head = shop.repository.head_of(number);
+        let by_hand = ["--pr", &number.to_string(), "--sha", &head];
+        shop.run(DEPLOY, &by_hand, &[]).await.exits(0)
+    };
+    let mut told = Vec::new();
+    for number in numbers {
+        told.push(deploy(number).await.verdict());
+    }
+    // The first in the queue's order is paused, and started all the same: a slot was free.
+    let namespaces = shop.world.cluster.objects("Namespace", "");
+    let mut waiting: Vec<_> = namespaces
+        .iter()
+        .filter(|namespace| namespace["metadata"]["annotations"][keys::CLAIM] == "queued")
+        .map(|namespace| {
+            let metadata = &namespace["metadata"];
+            let subject = metadata["labels"][keys::SUBJECT].as_str().unwrap();
+            let number: u64 = subject.trim_start_matches("pr-").parse().unwrap();
+            let text = |key: &str| metadata[key].as_str().unwrap().to_owned();
+            (text("creationTimestamp"), text("uid"), number)
+        })
+        .collect();
+    waiting.sort();
+    let [(.., first), (.., second)] = waiting.as_slice() else {
+        panic!("{told:#?}");
+    };
+    shop.repository.add_label(*first, "paused");
+    let place = ("Namespace", "", "preview-pr-7");
+    let freed = shop.world.cluster.edit("somebody", place, |namespace| {
+        namespace["metadata"]["annotations"][keys::CLAIM] = "asleep".into();
+    });
+    freed.unwrap();
+    told.push(deploy(*first).await.verdict());
+    let dispatches = shop.repository.dispatches();
+    assert_eq!(dispatches.len(), 1, "{dispatches:?}");
+    assert_eq!(dispatches[0].inputs["pr"], second.to_string());
+
+    // Nobody is behind that one, and nobody before it is started once more.
+    shop.repository.add_label(*second, "paused");
+    told.push(deploy(*second).await.verdict());
+    assert_eq!(shop.repository.dispatches().len(), 1);
+    let words: Vec<&str> = told
+        .iter()
+        .filter_map(|told| told.split(':').next())
+        .collect();
+    assert_eq!(
+        words,
+        ["deployed", "queued", "queued", "nothing", "nothing"]
+    );
     shop.close();
 }

@@ -112,6 +112,23 @@ fn as_many_are_started_as_slots_are_free_the_oldest_first_and_only_our_own() {
 }
 
 #[test]
+fn who_does_not_take_its_turn_hands_it_to_those_behind() {
+    let all = [
+        preview(1, 1, Claim::Held, 0),
+        preview(1, 2, Claim::Queued, 1),
+        preview(1, 3, Claim::Queued, 2),
+        preview(2, 4, Claim::Queued, 3),
+        preview(1, 5, Claim::Queued, 4),
+    ];
+    let behind = |own| numbers(&Next::behind(&uid(own), &all, RepositoryId(1), 2));
+    assert_eq!(behind(2), ["pr-3"]);
+    // Nobody before it is started once more, so it comes to an end.
+    assert_eq!(behind(3), ["pr-5"]);
+    assert_eq!(behind(5), Vec::<String>::new());
+    assert_eq!(behind(9), Vec::<String>::new());
+}
+
+#[test]
 fn who_waits_is_told_its_place_and_who_has_the_slots() {
     let all = [
         preview(1, 1, Claim::Held, 0),
