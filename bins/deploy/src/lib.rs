@@ -58,8 +58,9 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     let world = World::connect(&runner, &config, &arguments).await?;
 
     let ended = deploy(&world, &arguments, &request).await;
-    let deployed = |ended: &Conclusion| ended.verdict == "deployed";
-    if arguments.command.is_none() && !ended.as_ref().is_ok_and(deployed) {
+    // Who has it, or found that there is none, has taken its turn.
+    let took_turn = |ended: &Conclusion| matches!(ended.verdict, "deployed" | "queued");
+    if arguments.command.is_none() && !ended.as_ref().is_ok_and(took_turn) {
         world.hand_on(&request).await;
     }
     ended
