@@ -99,7 +99,7 @@ async fn whatever_is_missing_is_told_with_the_command_that_mends_it() {
     ✗ environment preview-approval: it is not there, and a workflow that names it creates it without protection
         gh api --method PUT repos/acme/shop/environments/preview-approval -F 'reviewers[][type]=User' -F 'reviewers[][id]=ID'
     ✗ environment preview: usable from any branch; nobody has to approve
-        gh api --method PUT repos/acme/shop/environments/preview -F 'deployment_branch_policy[protected_branches]=true' -F 'deployment_branch_policy[custom_branch_policies]=false'
+        gh api --method PUT repos/acme/shop/environments/preview -F reviewers=null -F 'deployment_branch_policy[protected_branches]=true' -F 'deployment_branch_policy[custom_branch_policies]=false'
     ✗ environment production: it is not there, and a workflow that names it creates it without protection
         gh api --method PUT repos/acme/shop/environments/production -F 'deployment_branch_policy[protected_branches]=true' -F 'deployment_branch_policy[custom_branch_policies]=false'
     ✗ workflow sweep.yml: switched off after 60 days without activity
