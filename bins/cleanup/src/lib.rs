@@ -24,7 +24,7 @@ use preview_core::names::{CommitSha, Fence, PrNumber, RepositorySlug, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::ownership::Owner;
 use preview_core::pulls::{PullRequest, PullState};
-use preview_k8s::{Receipt, TearDown};
+use preview_k8s::{Cluster, Receipt, TearDown};
 
 use arguments::Asked;
 use world::World;
@@ -193,19 +193,28 @@ impl<'a> Cleanup<'a> {
     async fn tear_down(&self, read: &NamespaceFacts) -> Result<TearDown, Failed> {
         let runner = self.world.runner;
         runner.enters(Phase::Destroying.as_str());
-        runner.needs(TEARDOWN);
-        let deadline = Instant::now() + TEARDOWN;
-        let work = self.world.cluster.tear_down(&self.owner, read, deadline);
-        let object = format!("Namespace/{}", read.name);
-        let torn_down = runner.step("tear down", object, work).await.outside()?;
-        if let TearDown::Done(receipt) = &torn_down {
-            runner.know(|result| result.receipt.extend(receipt.items.iter().cloned()));
-            for line in receipt.to_string().lines() {
-                runner.console().line(&format!("  {line}"));
-            }
-        }
-        Ok(torn_down)
+        tear_down(runner, &self.world.cluster, &self.owner, read).await
     }
+}
+
+/// Takes the preview down, and shows and keeps its receipt.
+async fn tear_down(
+    runner: &Runner,
+    cluster: &Cluster,
+    owner: &Owner,
+    read: &NamespaceFacts,
+) -> Result<TearDown, Failed> {
+    runner.needs(TEARDOWN);
+    let work = cluster.tear_down(owner, read, Instant::now() + TEARDOWN);
+    let object = format!("Namespace/{}", read.name);
+    let torn_down = runner.step("tear down", object, work).await.outside()?;
+    if let TearDown::Done(receipt) = &torn_down {
+        runner.know(|result| result.receipt.extend(receipt.items.iter().cloned()));
+        for line in receipt.to_string().lines() {
+            runner.console().line(&format!("  {line}"));
+        }
+    }
+    Ok(torn_down)
 }
 
 fn superseded(by: Option<Fence>) -> Conclusion {

@@ -1,14 +1,10 @@
 //! Taking a preview down with nothing but access to the cluster.
 
-use std::time::Instant;
-
 use preview_actions::{Conclusion, Failed, Options, Outside as _, Runner};
 use preview_core::names::{NamespaceName, RepositoryId, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::ownership::{Owner, keys};
 use preview_k8s::{Cluster, TearDown};
-
-use crate::TEARDOWN;
 
 /// Takes the preview in `namespace` down, whosever it is, and says what of it is left elsewhere.
 ///
@@ -34,16 +30,9 @@ pub(crate) async fn run(
     })?;
     let owner = owner(&read)?;
     runner.know(|result| result.subject = Some(owner.subject.clone()));
-    runner.needs(TEARDOWN);
-    let work = cluster.tear_down(&owner, &read, Instant::now() + TEARDOWN);
-    let object = format!("Namespace/{namespace}");
-    match runner.step("tear down", object, work).await.outside()? {
+    match crate::tear_down(runner, &cluster, &owner, &read).await? {
         TearDown::Superseded { by } => Ok(crate::superseded(by)),
         TearDown::Done(receipt) => {
-            runner.know(|result| result.receipt.clone_from(&receipt.items));
-            for line in receipt.to_string().lines() {
-                runner.console().line(&format!("  {line}"));
-            }
             let left = left_elsewhere(&read, &owner);
             runner.console().line(&left);
             crate::conclusion(&owner.subject, Some(&receipt))

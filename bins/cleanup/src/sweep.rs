@@ -352,7 +352,12 @@ impl Sweep<'_> {
             Subject::Commit(_) => None,
         });
         let looks = open.map(|pull| async move {
-            if let Err(error) = self.reassess_one(pull).await {
+            let run_url = self.world.runner.environment().run_url();
+            let told = self
+                .world
+                .github
+                .reassess(pull, self.world.trust(), run_url);
+            if let Err(error) = told.await {
                 let number = pull.number;
                 let warning = format!("the status {CONTEXT} of #{number} was not set: {error}");
                 self.world.runner.console().warning(&warning);
@@ -360,20 +365,6 @@ impl Sweep<'_> {
         });
         let looks = futures::stream::iter(looks).buffer_unordered(PARALLEL);
         looks.collect::<()>().await;
-    }
-
-    async fn reassess_one(&self, pull: &PullRequest) -> Result<(), Failed> {
-        let github = &self.world.github;
-        let promotable = github
-            .promotable(pull, self.world.trust())
-            .await
-            .outside()?;
-        let Some(promotable) = promotable else {
-            return Ok(());
-        };
-        let run_url = self.world.runner.environment().run_url();
-        let set = github.set_promotable(&pull.head, &promotable, run_url);
-        set.await.outside()
     }
 }
 

@@ -53,9 +53,6 @@ impl<'a> World<'a> {
 
     /// Which records are believed.
     pub(crate) fn trust(&self) -> Trust<'_> {
-        Trust {
-            key: self.key.as_ref(),
-            unsigned: self.config.promote.unsigned_records,
-        }
+        self.config.promote.trust(self.key.as_ref())
     }
 }

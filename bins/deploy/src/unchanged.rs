@@ -10,7 +10,6 @@ use preview_core::deploy::{
 };
 use preview_core::names::CommitSha;
 use preview_core::pulls::{Commit, PullRequest};
-use preview_core::record::Trust;
 
 use crate::observe::missing;
 use crate::world::World;
@@ -130,10 +129,7 @@ impl World<'_> {
             .collect();
         let mut heads: BTreeSet<&CommitSha> = merged.iter().map(|pull| &pull.head).collect();
         heads.insert(&commit.sha);
-        let trust = Trust {
-            key: self.key.as_ref(),
-            unsigned: self.config.promote.unsigned_records,
-        };
+        let trust = self.config.promote.trust(self.key.as_ref());
         let records = heads
             .into_iter()
             .map(|head| self.github.records(head, trust, previewed.repository.id));

@@ -105,10 +105,7 @@ impl World<'_> {
 
     /// Which records are believed.
     pub(crate) fn trust(&self) -> Trust<'_> {
-        Trust {
-            key: self.key.as_ref(),
-            unsigned: self.config.promote.unsigned_records,
-        }
+        self.config.promote.trust(self.key.as_ref())
     }
 
     /// How the commit that runs stands to M.

@@ -30,14 +30,12 @@ impl World<'_> {
     }
 
     async fn reassess(&self, open: PullRequest) -> Result<(), Failed> {
-        let promotable = self.github.promotable(&open, self.trust());
-        let Some(promotable) = promotable.await.outside()? else {
-            return Ok(());
-        };
-        let line = format!("{CONTEXT} of #{}: {promotable}", open.number);
-        self.runner.console().line(&line);
         let run_url = self.runner.environment().run_url();
-        let set = self.github.set_promotable(&open.head, &promotable, run_url);
-        set.await.outside()
+        let told = self.github.reassess(&open, self.trust(), run_url);
+        if let Some(promotable) = told.await.outside()? {
+            let line = format!("{CONTEXT} of #{}: {promotable}", open.number);
+            self.runner.console().line(&line);
+        }
+        Ok(())
     }
 }

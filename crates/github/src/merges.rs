@@ -59,7 +59,7 @@ impl GitHub {
     ///
     /// # Errors
     /// As all operations: see [`Error`].
-    pub async fn promotable(
+    async fn promotable(
         &self,
         open: &PullRequest,
         trust: Trust<'_>,
@@ -76,6 +76,24 @@ impl GitHub {
             merging.pull.head == open.head && merging.pull.state == PullState::Open
         });
         Ok(same.map(|merging| promotable(&tested.tree, &merging)))
+    }
+
+    /// Finds out by [`Self::promotable`], and says on the head, whether merging the open pull request now would leave what
+    /// was tested. `run_url` is where that was found out.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn reassess(
+        &self,
+        open: &PullRequest,
+        trust: Trust<'_>,
+        run_url: Option<String>,
+    ) -> Result<Option<Promotable>, Error> {
+        let promotable = self.promotable(open, trust).await?;
+        if let Some(promotable) = &promotable {
+            self.set_promotable(&open.head, promotable, run_url).await?;
+        }
+        Ok(promotable)
     }
 
     /// Says on `head` whether merging it now would leave what was tested, as the status [`CONTEXT`]. `run_url` is where

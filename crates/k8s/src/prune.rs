@@ -1,12 +1,15 @@
 //! Removing what a preview no longer wants.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions, PropagationPolicy};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Preconditions, PropagationPolicy};
 use preview_core::names::NamespaceName;
 use preview_core::objects::{Kind, ObjectName};
 use preview_core::ownership::{Claimant, Owner};
+use serde::de::DeserializeOwned;
 
 use crate::call::{Answer, Operation};
 use crate::cluster::Cluster;
@@ -142,22 +145,39 @@ impl Cluster {
         name: &ObjectName,
         read: &DynamicObject,
     ) -> Result<Option<String>, Error> {
-        let params = DeleteParams {
-            // Jobs of batch/v1 would leave their pods behind by default.
+        // Jobs of batch/v1 would leave their pods behind by default.
+        let how = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: Some(Preconditions {
-                uid: read.metadata.uid.clone(),
-                resource_version: read.metadata.resource_version.clone(),
-            }),
             ..DeleteParams::default()
         };
         let api = self.api(name.kind, namespace);
-        let answer = self
-            .call(operation, || async {
-                api.delete(&name.name, &params).await.map(drop)
-            })
-            .await?;
-        Ok(match answer {
+        self.delete_as_read(operation, &api, &read.metadata, how)
+            .await
+    }
+
+    /// Deletes what was read, on the condition that it is still that; the server's words where it is not.
+    pub(crate) async fn delete_as_read<K>(
+        &self,
+        operation: &Operation,
+        api: &Api<K>,
+        read: &ObjectMeta,
+        how: DeleteParams,
+    ) -> Result<Option<String>, Error>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let name = read.name.clone().unwrap_or_default();
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: read.uid.clone(),
+                resource_version: read.resource_version.clone(),
+            }),
+            ..how
+        };
+        let answer = self.call(operation, || async {
+            api.delete(&name, &params).await.map(drop)
+        });
+        Ok(match answer.await? {
             Answer::Done(()) | Answer::Absent(_) => None,
             Answer::Conflict(reason) => Some(reason),
         })

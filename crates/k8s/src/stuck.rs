@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, Preconditions};
+use kube::api::{Api, DeleteParams};
 use preview_core::health::stuck;
 use preview_core::names::NamespaceName;
 use preview_core::objects::{Kind, ObjectName};
 use preview_core::ownership::Claimant;
 
-use crate::call::{Answer, Operation};
+use crate::call::Operation;
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::fence::{Fenced, Round, until_settled};
@@ -72,37 +72,15 @@ impl Cluster {
             Fenced::Done(()) => {}
             lost => return Ok(Round::Settled(lost)),
         }
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace.as_str());
         for pod in condemned {
-            if let Some(reason) = self.delete_pod(operation, namespace, pod).await? {
+            let deleted =
+                self.delete_as_read(operation, &api, &pod.metadata, DeleteParams::default());
+            if let Some(reason) = deleted.await? {
                 return Ok(Round::Again(reason));
             }
             removed.extend(pod.metadata.name.clone());
         }
         Ok(Round::Settled(Fenced::Done(())))
-    }
-
-    /// Deletes the pod as it was read; the server's words where it is another by now.
-    async fn delete_pod(
-        &self,
-        operation: &Operation,
-        namespace: &NamespaceName,
-        pod: &Pod,
-    ) -> Result<Option<String>, Error> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace.as_str());
-        let name = pod.metadata.name.clone().unwrap_or_default();
-        let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: pod.metadata.uid.clone(),
-                resource_version: pod.metadata.resource_version.clone(),
-            }),
-            ..DeleteParams::default()
-        };
-        let answer = self.call(operation, || async {
-            api.delete(&name, &params).await.map(drop)
-        });
-        Ok(match answer.await? {
-            Answer::Done(()) | Answer::Absent(_) => None,
-            Answer::Conflict(reason) => Some(reason),
-        })
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
 use crate::objects::ObjectName;
 use crate::paths::PathPatterns;
+use crate::record::{RecordKey, Trust};
 
 mod checks;
 mod database;
@@ -245,6 +246,17 @@ pub struct Promote {
     pub unsigned_records: bool,
     /// The targets, in the order in which they are promoted to.
     pub targets: Vec<Target>,
+}
+
+impl Promote {
+    /// Which records are believed by whoever has this key, or none.
+    #[must_use]
+    pub fn trust<'a>(&self, key: Option<&'a RecordKey>) -> Trust<'a> {
+        Trust {
+            key,
+            unsigned: self.unsigned_records,
+        }
+    }
 }
 
 /// A place that runs what was merged.
