@@ -247,7 +247,7 @@ impl Ground {
         self.publish(&layout, "postgres", POSTGRES).await.map(drop)
     }
 
-    /// Opens the front door, in the Namespace of the ingress controller: the Ingresses and their Secrets count as they
+    /// Opens the front door, in the Namespace of the ingress controller, for the Namespaces whose name begins with `prefix`: the Ingresses and their Secrets count as they
     /// are now on a real cluster, and as they are whenever somebody comes on the sandbox. Its visitors believe the
     /// certificates of `authority` (PEM).
     ///
@@ -256,6 +256,7 @@ impl Ground {
     pub(crate) async fn front_door(
         &self,
         namespace: &str,
+        prefix: &str,
         authority: String,
         folder: &Path,
     ) -> anyhow::Result<FrontDoor> {
@@ -271,6 +272,7 @@ impl Ground {
         let nginx = Nginx {
             kube: &self.kube,
             namespace,
+            prefix,
             image: &format!("{}@{digest}", self.image("nginx")),
         };
         Ok(FrontDoor::at(nginx.listen().await?, authority))

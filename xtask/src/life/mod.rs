@@ -29,9 +29,10 @@ mod unchanged;
 #[cfg(test)]
 mod story;
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, time::Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use futures::{StreamExt as _, stream};
 use sandbox::World;
 
 use crate::counterparts::Running;
@@ -62,6 +63,9 @@ macro_rules! play {
     };
 }
 
+/// How many plays are on at a time.
+const AT_A_TIME: usize = 3;
+
 /// All plays for real servers, in the order in which they are played.
 pub(crate) const PLAYS: &[Play] = &[
     play!("front", front::is_open),
@@ -86,6 +90,44 @@ impl Play {
     /// What it is called at the command line.
     pub(crate) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Plays it on real servers, as the one at `index` of those that may be on at a time.
+    async fn on_real(
+        &self,
+        running: &Running,
+        index: usize,
+        programs: Programs,
+        progress: Progress,
+    ) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let played = async {
+            let results = tempfile::tempdir().context("make a folder for results")?;
+            let github = World::start().await.context("start the sandbox")?.github;
+            // Each has a GitHub of its own, and on the one cluster their repositories must not be the same.
+            github.skip_ids(1_000 * index as u64);
+            let ground = Ground::real(running).await?;
+            let set = Stage::set(
+                self.name,
+                github,
+                ground,
+                programs,
+                progress,
+                results.path(),
+            );
+            let mut stage = set.await.context("set the stage")?;
+            (self.acts)(&mut stage).await
+        };
+        let played = played
+            .await
+            .with_context(|| format!("the play {}", self.name));
+        let word = if played.is_ok() { "passed" } else { "FAILED" };
+        println!(
+            "the play {} {word} after {} s",
+            self.name,
+            began.elapsed().as_secs()
+        );
+        played
     }
 }
 
@@ -114,39 +156,40 @@ pub(crate) fn named(names: &[String]) -> anyhow::Result<Vec<Play>> {
     }
 }
 
-/// Plays `plays` on real servers, one after another.
+/// Plays `plays` on real servers, a few at a time: most of a play is waiting. One that fails does not keep the others
+/// from being played.
 ///
 /// Must not be called on a thread that drives an async runtime: it has one of its own.
 ///
 /// # Errors
-/// When an act ends differently than it should.
+/// When acts end differently than they should, with each play that failed.
 pub(crate) fn on_real(running: &Running, plays: &[Play]) -> anyhow::Result<()> {
     let programs = Programs::build(Like::Tests)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("start a runtime")?;
-    runtime.block_on(async {
-        let results = tempfile::tempdir().context("make a folder for results")?;
-        for play in plays {
-            let world = World::start().await.context("start the sandbox")?;
-            let (github, ground) = (world.github, Ground::real(running).await?);
-            let (programs, progress) = (programs.clone(), Progress::shown());
-            let set = Stage::set(
-                play.name,
-                github,
-                ground,
-                programs,
-                progress,
-                results.path(),
-            );
-            let mut stage = set.await.context("set the stage")?;
-            (play.acts)(&mut stage)
-                .await
-                .with_context(|| format!("the play {}", play.name))?;
-        }
-        Ok(())
-    })
+    let failed: Vec<_> = runtime.block_on(async {
+        let played = plays.iter().enumerate().map(|(index, play)| {
+            let progress = match plays {
+                [_] => Progress::shown(),
+                _ => Progress::beside_others(play.name),
+            };
+            play.on_real(running, index, programs.clone(), progress)
+        });
+        let played = stream::iter(played).buffer_unordered(AT_A_TIME);
+        played.filter_map(async |done| done.err()).collect().await
+    });
+    ensure!(
+        failed.is_empty(),
+        "{}",
+        failed
+            .iter()
+            .map(|error| format!("{error:#}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    Ok(())
 }
 
 #[cfg(test)]

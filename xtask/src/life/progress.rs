@@ -32,6 +32,8 @@ enum Audience {
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     audience: Audience,
+    /// The play, where several are on at a time.
+    of: Option<&'static str>,
     book: Arc<Mutex<Book>>,
 }
 
@@ -52,6 +54,16 @@ impl Progress {
         };
         Self {
             audience,
+            of: None,
+            book: Arc::default(),
+        }
+    }
+
+    /// For whoever reads of several plays that are on at a time: every line begins with the play's name.
+    pub(crate) fn beside_others(play: &'static str) -> Self {
+        Self {
+            audience: Audience::Log,
+            of: Some(play),
             book: Arc::default(),
         }
     }
@@ -61,6 +73,7 @@ impl Progress {
     pub(crate) fn unseen() -> Self {
         Self {
             audience: Audience::Nobody,
+            of: None,
             book: Arc::default(),
         }
     }
@@ -126,6 +139,10 @@ impl Progress {
     }
 
     fn print(&self, text: &str) {
+        let text = match self.of {
+            Some(play) => prefixed(play, text),
+            None => text.to_owned(),
+        };
         let mut out = io::stdout().lock();
         // Whoever does not read us any more misses the rest; the play goes on.
         let _ = match self.audience {
@@ -152,6 +169,12 @@ impl Progress {
             })
         }))
     }
+}
+
+/// Every line of `text` after the play's name.
+fn prefixed(play: &str, text: &str) -> String {
+    let lines = text.lines().map(|line| format!("{play:>9} | {line}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The clock on a terminal.
@@ -219,6 +242,15 @@ mod tests {
         progress.act("open");
         progress.act("deploy");
         assert_eq!(progress.current(), "act 2, \"deploy\"");
+    }
+
+    #[test]
+    fn of_plays_that_are_on_at_a_time_every_line_tells_its_play() {
+        insta::assert_snapshot!(prefixed("life", "\n== 1. open\n  #1 is open"), @r"
+             life | 
+             life | == 1. open
+             life |   #1 is open
+        ");
     }
 
     #[test]

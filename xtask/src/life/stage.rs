@@ -116,7 +116,9 @@ impl Stage {
         progress: Progress,
         results: &Path,
     ) -> anyhow::Result<Self> {
-        let repository = github.create_repository(&format!("{OWNER}/{REPOSITORY}"), EXAMPLE);
+        // Plays that begin within one second have commits of their own, and so tags in the one registry.
+        let files = [EXAMPLE, &[("PLAY", name)]].concat();
+        let repository = github.create_repository(&format!("{OWNER}/{REPOSITORY}"), &files);
         let seconds = UNIX_EPOCH.elapsed().context("read the clock")?.as_secs();
         let stage = Self {
             postgres: ground.postgres(),

@@ -166,6 +166,11 @@ impl GitHub {
         self.lock().limited = (times > 0).then_some((times, limit));
     }
 
+    /// Leaves out the next `count` ids: whatever is made afterwards has others than on a GitHub that left out none.
+    pub fn skip_ids(&self, count: u64) {
+        self.lock().skip_ids(count);
+    }
+
     /// Moves the server's clock: everything that exists becomes older.
     pub fn advance(&self, by: Duration) {
         let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);

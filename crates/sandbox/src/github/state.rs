@@ -421,6 +421,10 @@ impl State {
         }
     }
 
+    pub(super) const fn skip_ids(&mut self, count: u64) {
+        self.next_id += count;
+    }
+
     /// A number that nothing else has.
     pub(super) const fn id(&mut self) -> u64 {
         self.next_id += 1;

@@ -25,6 +25,9 @@ pub(crate) struct Nginx<'a> {
     pub(crate) kube: &'a Kube,
     /// Where it runs: the ingress controller's Namespace.
     pub(crate) namespace: &'a str,
+    /// Whose Ingresses it serves: those of Namespaces whose name begins so. Plays that are on at a time have one each,
+    /// and the same hosts.
+    pub(crate) prefix: &'a str,
     /// By digest.
     pub(crate) image: &'a str,
 }
@@ -57,8 +60,13 @@ impl Nginx<'_> {
             kind: "Ingress",
             namespace: None,
         };
+        let mut ingresses = self.kube.list(all).await?;
+        ingresses.retain(|ingress| {
+            let namespace = ingress["metadata"]["namespace"].as_str();
+            namespace.is_some_and(|namespace| namespace.starts_with(self.prefix))
+        });
         let mut cluster = Cluster {
-            ingresses: config::served(self.kube.list(all).await?),
+            ingresses: config::served(ingresses),
             ..Cluster::default()
         };
         for ingress in &cluster.ingresses {

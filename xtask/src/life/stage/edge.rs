@@ -32,7 +32,10 @@ impl Stage {
         let (edge, folder) = (self.edge(), self.folder.path());
         let secret = self.object("v1", "Secret", Some(&edge), SECRET).await?;
         let authority = text(&secret, "ca.crt")?;
-        self.ground.front_door(&edge, authority, folder).await
+        let prefix = format!("{}-", self.name);
+        self.ground
+            .front_door(&edge, &prefix, authority, folder)
+            .await
     }
 
     /// Copies the certificate into the Secret `tls` of a namespace, as a person would; gives it in PEM.
