@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::cleanup::GitHubSide;
-use preview_core::comment::{Comment, MARKER, State, tells_of_destruction, with_destruction};
+use preview_core::comment::{Comment, MARKER, Note, State, tells_of_destruction, with_destruction};
+use preview_core::config::Target;
 use preview_core::deployments::{ENVIRONMENT, PROGRESS, PROMOTION, RECORD, subject_of};
 use preview_core::labels;
 use preview_core::names::{CommitSha, PrNumber};
@@ -12,49 +13,70 @@ use preview_github::{Deployment, DeploymentFilter, DeploymentId};
 use preview_k8s::Receipt;
 
 use crate::Cleanup;
+use crate::images::Whose;
 use crate::world::World;
 
+/// How far a commit of the default branch has come, by the deployments that promotion made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// Every target runs it, or one that came after it.
+    Everywhere,
+    /// Some target does not.
+    NotYet,
+    /// There is no target.
+    Nowhere,
+}
+
 impl World<'_> {
-    /// Whether every target runs `commit`, by the deployments that promotion made. For eyes only: what hangs on it are
-    /// labels and the state of deployments, which prove nothing.
-    pub(crate) async fn is_promoted(&self, commit: &CommitSha) -> Result<bool, Failed> {
-        for target in &self.config.promote.targets {
-            let of_target = DeploymentFilter {
-                reference: Some(commit.clone()),
-                environment: Some(target.name.to_string()),
-                task: Some(PROMOTION.to_owned()),
+    /// How far `commit` has come. For eyes, and for what can be made again: a deployment proves nothing.
+    pub(crate) async fn reached(&self, commit: &CommitSha) -> Result<Reached, Failed> {
+        let promoted = self.promoted.get_or_try_init(|| self.newest_promotions());
+        for newest in promoted.await? {
+            let Some(newest) = newest else {
+                return Ok(Reached::NotYet);
             };
-            if !self.github.has_succeeded(&of_target).await.outside()? {
-                return Ok(false);
+            let runs = newest.reference.as_str();
+            if !self.github.is_ancestor(commit, runs).await.outside()? {
+                return Ok(Reached::NotYet);
             }
         }
-        Ok(true)
+        Ok(match self.config.promote.targets.is_empty() {
+            true => Reached::Nowhere,
+            false => Reached::Everywhere,
+        })
+    }
+
+    /// The newest promotion to each target that came to its end.
+    async fn newest_promotions(&self) -> Result<Vec<Option<Deployment>>, Failed> {
+        let mut newest = Vec::new();
+        for target in &self.config.promote.targets {
+            let promotions = promotions_to(target);
+            newest.push(self.github.newest_success(&promotions).await.outside()?);
+        }
+        Ok(newest)
     }
 }
 
 impl World<'_> {
-    /// Whether every target runs `commit`, or one that came after it.
-    pub(crate) async fn has_reached_every_target(
-        &self,
-        commit: &CommitSha,
-    ) -> Result<bool, Failed> {
-        for target in &self.config.promote.targets {
-            let of_target = DeploymentFilter {
-                reference: None,
-                environment: Some(target.name.to_string()),
-                task: Some(PROMOTION.to_owned()),
+    /// The deployments that show the progress of previews, or keep their records: as they were when this run asked first.
+    pub(crate) async fn preview_deployments(&self) -> Result<&[Deployment], Failed> {
+        let asked = self.deployments.get_or_try_init(|| async {
+            let of_previews = DeploymentFilter {
+                environment: Some(ENVIRONMENT.to_owned()),
+                ..DeploymentFilter::default()
             };
-            let newest = self.github.newest_success(&of_target).await.outside()?;
-            let Some(newest) = newest else {
-                return Ok(false);
-            };
-            let runs = newest.reference.as_str();
-            if !self.github.is_ancestor(commit, runs).await.outside()? {
-                return Ok(false);
-            }
-        }
-        // Where there is nowhere to promote to, nothing is proof.
-        Ok(!self.config.promote.targets.is_empty())
+            self.github.deployments(&of_previews).await.outside()
+        });
+        Ok(asked.await?)
+    }
+}
+
+/// Which deployments tell of promotions to `target`.
+pub(crate) fn promotions_to(target: &Target) -> DeploymentFilter {
+    DeploymentFilter {
+        reference: None,
+        environment: Some(target.name.to_string()),
+        task: Some(PROMOTION.to_owned()),
     }
 }
 
@@ -68,6 +90,10 @@ impl Cleanup<'_> {
         let runner = self.world.runner;
         let github = &self.world.github;
         let subject = &self.owner.subject;
+        let left = match side.retire_records && !self.by_sweep {
+            true => self.world.clean_images(&Whose::Of(subject)).await,
+            false => Vec::new(),
+        };
         let retire = self.retire(side);
         runner
             .step("retire", format!("deployments of {subject}"), retire)
@@ -83,16 +109,12 @@ impl Cleanup<'_> {
                 .await
                 .outside()?;
         }
-        self.tell(pull, receipt).await
+        self.tell(pull, receipt, left).await
     }
 
     async fn retire(&self, side: GitHubSide) -> Result<(), Failed> {
         let github = &self.world.github;
-        let of_previews = DeploymentFilter {
-            environment: Some(ENVIRONMENT.to_owned()),
-            ..DeploymentFilter::default()
-        };
-        let all = github.deployments(&of_previews).await.outside()?;
+        let all = self.world.preview_deployments().await?;
         let repository = self.world.repository.id;
         let goes = |deployment: &Deployment| match deployment.task.as_str() {
             PROGRESS => side.retire_progress,
@@ -116,7 +138,12 @@ impl Cleanup<'_> {
 
     /// Says on the pull request that the preview is gone, or what keeps it. One that never had a preview is left alone,
     /// and what the comment tells of a promotion stays.
-    async fn tell(&self, pull: &PullRequest, receipt: Option<&Receipt>) -> Result<(), Failed> {
+    async fn tell(
+        &self,
+        pull: &PullRequest,
+        receipt: Option<&Receipt>,
+        left: Vec<String>,
+    ) -> Result<(), Failed> {
         let github = &self.world.github;
         let is_gone = receipt.is_none_or(Receipt::finished);
         let said = github.comment(pull.number, MARKER).await.outside()?;
@@ -153,7 +180,10 @@ impl Cleanup<'_> {
             namespace: namespace.filter(|_| !is_gone),
             database: None,
             components: Vec::new(),
-            notes: Vec::new(),
+            notes: match left.is_empty() {
+                true => Vec::new(),
+                false => vec![Note::ImagesLeft(left)],
+            },
             run_url: self.world.runner.environment().run_url(),
             preview_gone: false,
         };

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod github;
+mod images;
 mod list;
 mod queue;
 mod release;
@@ -27,6 +28,7 @@ use preview_core::pulls::{PullRequest, PullState};
 use preview_k8s::{Cluster, Receipt, TearDown};
 
 use arguments::Asked;
+use github::Reached;
 use world::World;
 
 /// How long a teardown may take; what is still there then is on the receipt, and the next run goes on with it.
@@ -87,6 +89,8 @@ struct Cleanup<'a> {
     namespace: Option<NamespaceFacts>,
     promoted: bool,
     force: bool,
+    /// Whether a sweep does it, which looks at the images of all once.
+    by_sweep: bool,
 }
 
 /// How a cleanup ended.
@@ -133,7 +137,7 @@ impl<'a> Cleanup<'a> {
         };
         let promoted = match (&owner.subject, pull.as_ref().map(|pull| &pull.state)) {
             (Subject::Commit(commit), _) | (_, Some(PullState::Merged { commit })) => {
-                world.is_promoted(commit).await?
+                world.reached(commit).await? != Reached::NotYet
             }
             _ => false,
         };
@@ -144,7 +148,15 @@ impl<'a> Cleanup<'a> {
             namespace,
             promoted,
             force,
+            by_sweep: false,
         })
+    }
+
+    fn by_sweep(self) -> Self {
+        Self {
+            by_sweep: true,
+            ..self
+        }
     }
 
     fn verdict(&self) -> Verdict {

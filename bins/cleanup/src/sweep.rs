@@ -24,6 +24,8 @@ use preview_core::tls::HomeSecret;
 use preview_k8s::{NamespaceChange, TearDown};
 
 use crate::Cleanup;
+use crate::github::Reached;
+use crate::images::Whose;
 use crate::world::World;
 
 /// How long a whole sweep may take.
@@ -64,6 +66,10 @@ pub(crate) async fn run(world: &World<'_>, dry_run: bool) -> Result<Conclusion, 
         swept.extend(sweep.requeued(&previews).await);
         swept.extend(sweep.renewed(&previews).await);
         sweep.reassess(&previews).await;
+        let destroyed = swept.iter();
+        let destroyed = destroyed.filter(|one| one.measure == Measure::Destroyed);
+        let ended: Vec<Subject> = destroyed.filter_map(|one| one.subject.clone()).collect();
+        world.clean_images(&Whose::All(&ended)).await;
         world.start_next().await;
     }
     swept.sort_by(|a, b| (a.measure, &a.namespace).cmp(&(b.measure, &b.namespace)));
@@ -191,13 +197,16 @@ impl Sweep<'_> {
             return left(why);
         }
         let is_wanted = match &subject {
-            Subject::Commit(commit) => !self.world.has_reached_every_target(commit).await?,
+            // Where there is nowhere to promote to, nothing is proof.
+            Subject::Commit(commit) => self.world.reached(commit).await? != Reached::Everywhere,
             Subject::Pr(_) => false,
         };
         if is_wanted && fate == Fate::Suspect {
             return Ok(None);
         }
-        let cleanup = Cleanup::of(self.world, subject, Some(preview.clone()), false).await?;
+        let cleanup = Cleanup::of(self.world, subject, Some(preview.clone()), false)
+            .await?
+            .by_sweep();
         match cleanup.verdict() {
             Verdict::Destroy { .. } | Verdict::AlreadyGone { .. } if !is_wanted => {}
             // Whatever its pull request is: somebody has asked for the end of this Namespace.

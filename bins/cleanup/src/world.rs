@@ -1,11 +1,13 @@
 //! GitHub and the cluster, as configuration and environment name them.
 
-use preview_actions::{Failed, Options, Outside as _, Runner};
+use preview_actions::{Failed, Options, Outside as _, RegistryLogin, Runner};
 use preview_core::config::Config;
 use preview_core::pulls::Repository;
 use preview_core::record::{RecordKey, Trust};
-use preview_github::GitHub;
+use preview_github::{Deployment, GitHub};
 use preview_k8s::Cluster;
+use preview_registry::{Credentials, Registry};
+use tokio::sync::OnceCell;
 
 /// Everything outside, connected.
 pub(crate) struct World<'a> {
@@ -13,8 +15,13 @@ pub(crate) struct World<'a> {
     pub(crate) config: &'a Config,
     pub(crate) github: GitHub,
     pub(crate) cluster: Cluster,
+    pub(crate) registry: Registry,
     pub(crate) repository: Repository,
     key: Option<RecordKey>,
+    /// What each target runs, once somebody has asked.
+    pub(crate) promoted: OnceCell<Vec<Option<Deployment>>>,
+    /// All deployments of previews, once somebody has asked.
+    pub(crate) deployments: OnceCell<Vec<Deployment>>,
 }
 
 impl<'a> World<'a> {
@@ -26,6 +33,17 @@ impl<'a> World<'a> {
     ) -> Result<Self, Failed> {
         let settings = runner.environment().github()?;
         let key = runner.environment().record_key()?;
+        let login = runner.environment().registry(&config.registries())?;
+        let credentials = login.map(|login| {
+            let RegistryLogin {
+                host,
+                user,
+                password,
+            } = login;
+            (host, Credentials { user, password })
+        });
+        let plain_http = config.registry.plain_http.clone();
+        let registry = preview_registry::Settings::new(credentials, plain_http);
         let github = GitHub::connect(preview_github::Settings::new(
             settings.api_url,
             settings.token,
@@ -39,6 +57,7 @@ impl<'a> World<'a> {
         })
         .await
         .misused()?;
+        let registry = Registry::new(registry).outside()?;
         let repository = github.repository().await.outside()?;
         runner.know(|result| result.repository = Some(repository.slug.clone()));
         Ok(Self {
@@ -46,8 +65,11 @@ impl<'a> World<'a> {
             config,
             github,
             cluster,
+            registry,
             repository,
             key,
+            promoted: OnceCell::new(),
+            deployments: OnceCell::new(),
         })
     }
 

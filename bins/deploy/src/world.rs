@@ -87,9 +87,8 @@ pub(crate) fn registry(runner: &Runner, config: &Config) -> Result<Settings, Usa
         } = login;
         (host, Credentials { user, password })
     });
-    Ok(Settings {
-        credentials: credentials.into_iter().collect(),
-        plain_http: config.registry.plain_http.clone(),
-        ..Settings::default()
-    })
+    Ok(Settings::new(
+        credentials,
+        config.registry.plain_http.clone(),
+    ))
 }

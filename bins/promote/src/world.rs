@@ -38,11 +38,8 @@ impl<'a> World<'a> {
             } = login;
             (host, Credentials { user, password })
         });
-        let registry = preview_registry::Settings {
-            credentials: credentials.into_iter().collect(),
-            plain_http: config.registry.plain_http.clone(),
-            ..preview_registry::Settings::default()
-        };
+        let plain_http = config.registry.plain_http.clone();
+        let registry = preview_registry::Settings::new(credentials, plain_http);
         let github = GitHub::connect(preview_github::Settings::new(
             settings.api_url,
             settings.token,

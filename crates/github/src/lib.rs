@@ -20,6 +20,7 @@ pub mod event;
 mod files;
 mod labels;
 mod merges;
+mod packages;
 mod pulls;
 mod records;
 mod settings;
@@ -36,4 +37,5 @@ pub use deployments::{
 };
 pub use error::{Error, Problem};
 pub use labels::{ImageLabel, LabelChanges};
+pub use packages::{Package, PackageVersion};
 pub use statuses::{CommitState, CommitStatus};

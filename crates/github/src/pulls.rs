@@ -218,6 +218,28 @@ impl GitHub {
             .collect())
     }
 
+    /// The commits of the pull request `number`, the oldest first; no more than 250 of them.
+    /// <https://docs.github.com/en/rest/pulls/pulls#list-commits-on-a-pull-request>
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn commits_of_pull(&self, number: PrNumber) -> Result<Vec<CommitSha>, Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            sha: CommitSha,
+        }
+        let operation = format!(
+            "list the commits of pull request #{number} of {}",
+            self.slug
+        );
+        let path = self.path(format_args!("/pulls/{number}/commits"));
+        let wires: Vec<Wire> = self
+            .transport
+            .pages(&Call::get(path, operation, NEEDS))
+            .await?;
+        Ok(wires.into_iter().map(|wire| wire.sha).collect())
+    }
+
     async fn listed_pulls(&self, call: &Call) -> Result<Vec<PullRequest>, Error> {
         let wires: Vec<Wire> = self.transport.pages(call).await?;
         wires.into_iter().map(|wire| wire.pull(call)).collect()

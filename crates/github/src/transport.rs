@@ -169,6 +169,14 @@ impl Transport {
         self.pages_of::<Vec<T>>(call).await
     }
 
+    /// As [`Self::pages`]; none where there is no such list.
+    pub(crate) async fn pages_if_found<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+    ) -> Result<Option<Vec<T>>, Error> {
+        found(self.pages(call).await)
+    }
+
     /// All items of a list whose pages are `P`, over all of them.
     pub(crate) async fn pages_of<P>(&self, call: &Call) -> Result<Vec<P::Item>, Error>
     where

@@ -1,5 +1,7 @@
 //! Whether a preview is to be destroyed, and what of it on GitHub goes with it.
 
+pub mod images;
+
 use crate::names::{PrNumber, RepositorySlug};
 use crate::objects::NamespaceFacts;
 use crate::ownership::{Foreign, Owner};

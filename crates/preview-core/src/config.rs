@@ -228,6 +228,8 @@ pub struct ManifestSettings {
 pub struct RegistrySettings {
     /// Registries, as `host` or `host:port`, that are spoken to over plain HTTP.
     pub plain_http: BTreeSet<String>,
+    /// Registries whose images are packages of GitHub, which may be deleted there.
+    pub github_packages: BTreeSet<String>,
 }
 
 /// How a preview is reached from outside.

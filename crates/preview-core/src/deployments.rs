@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::names::{CommitSha, ComponentName, Fence, PinnedImage, RepositoryId, Subject};
-use crate::record::{self, Trust};
+use crate::record::{self, Record, Trust};
 
 /// The environment of all previews: one for each would never go away again.
 pub const ENVIRONMENT: &str = "preview";
@@ -45,6 +45,29 @@ pub fn promotion_payload(
     })
 }
 
+/// The images that a deployment with this payload brought to a target; none where it is no promotion. For eyes, and to
+/// keep what may be needed: anybody who can create deployments can have written it.
+#[must_use]
+pub fn promoted_images(payload: &Value) -> Vec<PinnedImage> {
+    if payload["kind"] != PROMOTION_KIND {
+        return Vec::new();
+    }
+    let images = payload["images"].as_object().into_iter().flatten();
+    images
+        .filter_map(|(_, image)| image.as_str()?.parse().ok())
+        .collect()
+}
+
+/// The record that a deployment with this payload keeps, whoever wrote it; none for anything else.
+#[must_use]
+pub fn unproven_record(payload: &Value, repository: RepositoryId) -> Option<Record> {
+    let anybody = Trust {
+        key: None,
+        unsigned: true,
+    };
+    record::read(payload, anybody, repository)?.ok()
+}
+
 /// Whose preview a deployment with this payload shows the progress of, or keeps the record of; none for anything else.
 ///
 /// Nothing is proven by it: it serves to put away what is for eyes.
@@ -53,12 +76,7 @@ pub fn subject_of(payload: &Value, repository: RepositoryId) -> Option<Subject> 
     if payload["kind"] == PROGRESS_KIND {
         return payload["subject"].as_str()?.parse().ok();
     }
-    let anybody = Trust {
-        key: None,
-        unsigned: true,
-    };
-    let record = record::read(payload, anybody, repository)?.ok()?;
-    Some(record.subject)
+    Some(unproven_record(payload, repository)?.subject)
 }
 
 #[cfg(test)]
@@ -91,5 +109,25 @@ mod tests {
         ] {
             assert_eq!(subject_of(&other, ours), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_images_of_a_promotion_are_found_again() {
+        let run = Fence {
+            run: 12,
+            attempt: 1,
+        };
+        let image: PinnedImage = format!("ghcr.io/acme/web@sha256:{}", "a".repeat(64))
+            .parse()
+            .unwrap();
+        let promotion = promotion_payload(
+            &"d".repeat(40).parse().unwrap(),
+            &"pr-7".parse().unwrap(),
+            &BTreeMap::from([("web".parse().unwrap(), image.clone())]),
+            run,
+        );
+        assert_eq!(promoted_images(&promotion), [image]);
+        let other = json!({ "images": { "web": promotion["images"]["web"] } });
+        assert_eq!(promoted_images(&other), []);
     }
 }

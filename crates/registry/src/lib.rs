@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use preview_core::names::{Digest, ImageName, PinnedImage};
+use preview_core::names::{Digest, ImageName, NotA, PinnedImage};
 use secrecy::SecretString;
 
 pub use error::Error;
@@ -53,6 +53,18 @@ pub struct Settings {
     pub plain_http: BTreeSet<String>,
     /// How long one operation may take, with all its requests and repetitions.
     pub timeout: Duration,
+}
+
+impl Settings {
+    /// Asks the registry `host` with this user and password, where there are any, and all others anonymously.
+    #[must_use]
+    pub fn new(login: Option<(String, Credentials)>, plain_http: BTreeSet<String>) -> Self {
+        Self {
+            credentials: login.into_iter().collect(),
+            plain_http,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Settings {
@@ -116,6 +128,30 @@ impl Registry {
     pub async fn inspect(&self, image: &PinnedImage) -> Result<Inspection, Error> {
         let operation = self.operation(format!("inspect {image}"), &image.name);
         inspect::inspect(&self.transport, &operation, &image.digest).await
+    }
+
+    /// The manifests that an index names, those of attestations too; empty for the manifest of a single image. None when
+    /// the image is not there.
+    ///
+    /// # Errors
+    /// As [`Self::inspect`].
+    pub async fn children(&self, image: &PinnedImage) -> Result<Option<Vec<Digest>>, Error> {
+        let operation = self.operation(format!("read the manifests of {image}"), &image.name);
+        let reply = inspect::verified_manifest(&self.transport, &operation, &image.digest).await?;
+        let Some(reply) = reply else {
+            return Ok(None);
+        };
+        let of_image = image.digest.as_str();
+        let manifest = Manifest::parse(&reply.body)
+            .map_err(|problem| operation.malformed(of_image, problem))?;
+        let Manifest::Index(index) = manifest else {
+            return Ok(Some(Vec::new()));
+        };
+        let named = index.manifests.iter().map(|entry| {
+            let named = entry.digest.parse();
+            named.map_err(|error: NotA| operation.malformed(of_image, error.to_string()))
+        });
+        named.collect::<Result<_, _>>().map(Some)
     }
 
     /// Points `tag` at the image by putting the very same bytes under it; its digest stays.

@@ -18,7 +18,8 @@ pub struct World {
 }
 
 impl World {
-    /// Starts the three servers on free loopback ports; the cluster pulls from the registry.
+    /// Starts the three servers on free loopback ports. The cluster pulls from the registry, and the registry is GitHub's,
+    /// as ghcr.io is: what is pushed is a version of a package, and what is deleted there is gone here.
     ///
     /// # Errors
     /// When a loopback port cannot be bound.
@@ -29,6 +30,18 @@ impl World {
             cluster: Cluster::start().await?,
         };
         world.cluster.pull_from(&world.registry);
+        let list = world.github.lister();
+        world.registry.on_pushed(move |pushed| {
+            if let Some((owner, package)) = pushed.name.split_once('/') {
+                let tags: Vec<&str> = pushed.tag.iter().map(String::as_str).collect();
+                list(owner, package, &pushed.digest, &tags);
+            }
+        });
+        let remove = world.registry.remover();
+        world.github.on_package_deleted(move |version| {
+            let name = format!("{}/{}", version.owner, version.package);
+            remove(&name, &version.digest);
+        });
         Ok(world)
     }
 }

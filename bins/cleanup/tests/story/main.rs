@@ -4,10 +4,16 @@
 
 #[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
+
+mod images;
 mod sweep;
 
+use std::time::{Duration, Instant};
+
 use preview_core::comment::MARKER;
+use preview_core::deployments::PROMOTION;
 use preview_core::ownership::{Owner, keys};
+use preview_github::{DeploymentRequest, DeploymentState, GitHub, NewDeploymentStatus, Settings};
 use sandbox::Gate;
 use sandbox::github::MergeStyle;
 use serde_json::{Value, json};
@@ -63,6 +69,41 @@ fn namespace(shop: &Shop, number: u64, repository: u64) {
         .cluster
         .create("preview-deploy", namespace)
         .unwrap();
+}
+
+/// What a promotion of `commit` leaves on GitHub.
+async fn promoted(shop: &Shop, commit: &str, payload: Value) {
+    let request = DeploymentRequest {
+        reference: commit.parse().unwrap(),
+        environment: "production".to_owned(),
+        task: PROMOTION.to_owned(),
+        description: "Promoted".to_owned(),
+        payload,
+        production: true,
+        transient: false,
+    };
+    let github = github(shop);
+    let deployment = github.create_deployment(&request).await.unwrap();
+    let runs = NewDeploymentStatus {
+        state: DeploymentState::Success,
+        description: "It runs".to_owned(),
+        log_url: None,
+        environment_url: None,
+    };
+    let set = github.set_deployment_status(deployment.id, &runs).await;
+    set.unwrap();
+}
+
+/// GitHub, as programs of earlier runs saw it.
+fn github(shop: &Shop) -> GitHub {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings = Settings::new(
+        shop.world.github.url(),
+        sandbox::github::ACTIONS_TOKEN.to_owned().into(),
+        "acme/shop".parse().unwrap(),
+        Instant::now() + Duration::from_secs(30),
+    );
+    GitHub::connect(settings).unwrap()
 }
 
 fn is_there(shop: &Shop, number: u64) -> bool {

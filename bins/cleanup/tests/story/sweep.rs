@@ -1,7 +1,5 @@
 //! A sweep, the list of all previews, and the release of one.
 
-use std::time::Duration;
-
 use sandbox::Fault;
 use sandbox::github::MergeStyle;
 
@@ -246,9 +244,13 @@ async fn of_many_previews_no_more_go_than_may_and_those_that_stay_cost_no_reques
         .iter()
         .filter(|path| path.contains("/pulls?state=open"));
     assert_eq!(lists.count(), 2, "{asked:#?}");
-    let single = asked.iter().filter(|path| path.contains("/pulls/"));
+    let of_pulls = asked.iter().filter(|path| path.contains("/pulls/"));
+    let (commits, single): (Vec<_>, Vec<_>) = of_pulls.partition(|path| path.contains("/commits"));
     // As many as may go, and those that are looked at beside the last of them.
-    assert!(single.count() <= 6, "{asked:#?}");
+    assert!(single.len() <= 6, "{asked:#?}");
+    assert_eq!(commits.len(), 3, "{asked:#?}");
+    let lists = asked.iter().filter(|path| path.contains("/packages/"));
+    assert_eq!(lists.count(), 4, "{asked:#?}");
     shop.close();
 }
 
@@ -369,44 +371,10 @@ async fn the_preview_of_a_commit_goes_once_every_target_runs_it_or_a_later_one()
     assert!(is_there());
 
     let later = shop.repository.push_to_base(&[("web/x.html", "x")]);
-    promoted(&shop, &later).await;
+    promoted(&shop, &later, json!({})).await;
     let ran = sweep(&shop).await.exits(0);
     assert!(!is_there(), "{ran:#?}");
     shop.close();
-}
-
-/// What a promotion of `commit` leaves on GitHub.
-async fn promoted(shop: &Shop, commit: &str) {
-    use preview_core::deployments::PROMOTION;
-    use preview_github::{
-        DeploymentRequest, DeploymentState, GitHub, NewDeploymentStatus, Settings,
-    };
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let github = GitHub::connect(Settings::new(
-        shop.world.github.url(),
-        sandbox::github::ACTIONS_TOKEN.to_owned().into(),
-        "acme/shop".parse().unwrap(),
-        std::time::Instant::now() + Duration::from_secs(30),
-    ))
-    .unwrap();
-    let request = DeploymentRequest {
-        reference: commit.parse().unwrap(),
-        environment: "production".to_owned(),
-        task: PROMOTION.to_owned(),
-        description: "Promoted".to_owned(),
-        payload: json!({}),
-        production: true,
-        transient: false,
-    };
-    let deployment = github.create_deployment(&request).await.unwrap();
-    let runs = NewDeploymentStatus {
-        state: DeploymentState::Success,
-        description: "It runs".to_owned(),
-        log_url: None,
-        environment_url: None,
-    };
-    let set = github.set_deployment_status(deployment.id, &runs).await;
-    set.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

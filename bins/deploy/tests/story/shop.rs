@@ -134,6 +134,7 @@ seed = ["api", "seed"]
 
 [registry]
 plain_http = ["{host}"]
+github_packages = ["{host}"]
 
 [[promote.targets]]
 name = "production"

@@ -23,6 +23,7 @@ mod files;
 mod history;
 mod labels;
 mod merges;
+mod packages;
 mod pulls;
 mod settings;
 mod workflows;

@@ -6,7 +6,7 @@ use std::fmt;
 use super::display_name;
 use crate::database::{Divergence, Rebuild};
 use crate::deploy::TestedAs;
-use crate::markdown::{code, is_plain_url};
+use crate::markdown::{code, inline, is_plain_url};
 use crate::names::{CommitSha, ComponentName};
 use crate::objects::ObjectName;
 use crate::pulls::ChangedFiles;
@@ -63,6 +63,8 @@ pub enum Note {
     OtherImages(BTreeMap<String, BTreeSet<ObjectName>>),
     /// Variables in the manifests that stand for nothing, each with where.
     VariablesLeft(BTreeMap<String, BTreeSet<ObjectName>>),
+    /// Images that nothing needs any more and that are still there, each with why.
+    ImagesLeft(Vec<String>),
 }
 
 /// Files and images that are named one by one.
@@ -112,6 +114,13 @@ impl fmt::Display for Note {
             Self::OtherImages(images) => {
                 let images = listed(images.iter().map(placed));
                 write!(f, "Not built from this pull request: {images}.")
+            }
+            Self::ImagesLeft(images) => {
+                let images = listed(images.iter().map(|image| inline(image)));
+                write!(
+                    f,
+                    "Not all images that nothing needs any more are deleted: {images}"
+                )
             }
             Self::VariablesLeft(variables) => {
                 let variables = variables.iter();

@@ -282,13 +282,30 @@ pub(super) struct Manifests {
 }
 
 /// How images are read.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Registry {
     /// Registries, as `host` or `host:port`, that are spoken to over plain HTTP.
     #[serde(default)]
     pub(super) plain_http: BTreeSet<String>,
+    /// Registries whose images are packages of GitHub: `preview-cleanup` deletes those that nothing needs any more. Of a
+    /// GitHub Enterprise Server it is `containers.` and its host; an empty list keeps all images.
+    #[serde(default = "github_packages")]
+    pub(super) github_packages: BTreeSet<String>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            plain_http: BTreeSet::new(),
+            github_packages: github_packages(),
+        }
+    }
+}
+
+fn github_packages() -> BTreeSet<String> {
+    BTreeSet::from(["ghcr.io".to_owned()])
 }
 
 /// Who may look into previews.

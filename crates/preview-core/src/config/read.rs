@@ -331,18 +331,28 @@ fn quota(source: &Source<'_>, written: file::Quota) -> Result<Quota, ConfigError
 }
 
 fn registry(source: &Source<'_>, written: file::Registry) -> Result<RegistrySettings, ConfigError> {
-    for host in &written.plain_http {
-        // Whatever can stand before the path of an image's name.
-        let good = !host.contains('/') && format!("{host}/x").parse::<ImageName>().is_ok();
-        check(
-            source,
-            good,
-            &["registry", "plain_http"],
-            format!("{host:?} is no registry; write it like registry.example.com:5000"),
-        )?;
+    let file::Registry {
+        plain_http,
+        github_packages,
+    } = written;
+    for (key, hosts) in [
+        ("plain_http", &plain_http),
+        ("github_packages", &github_packages),
+    ] {
+        for host in hosts {
+            // Whatever can stand before the path of an image's name.
+            let good = !host.contains('/') && format!("{host}/x").parse::<ImageName>().is_ok();
+            check(
+                source,
+                good,
+                &["registry", key],
+                format!("{host:?} is no registry; write it like registry.example.com:5000"),
+            )?;
+        }
     }
     Ok(RegistrySettings {
-        plain_http: written.plain_http,
+        plain_http,
+        github_packages,
     })
 }
 

@@ -183,6 +183,9 @@ fn everything_has_a_default_but_names_images_and_hosts() {
         },
         registry: RegistrySettings {
             plain_http: {},
+            github_packages: {
+                "ghcr.io",
+            },
         },
         tls: None,
         network: NetworkSettings {

@@ -179,28 +179,16 @@ impl GitHub {
 
     /// Tells of a manifest that was pushed: a new version, or new tags, which leave the version that had them.
     pub fn package_pushed(&self, owner: &str, package: &str, digest: &str, tags: &[&str]) {
-        let mut state = self.lock();
-        let (id, created_at) = (state.id(), state.now());
-        let same = |v: &PackageVersion| v.owner.eq_ignore_ascii_case(owner) && v.package == package;
-        for version in state.packages.iter_mut().filter(|v| same(v)) {
-            version.tags.retain(|tag| !tags.contains(&tag.as_str()));
-        }
-        let tags = tags.iter().map(|tag| (*tag).to_owned());
-        match state
-            .packages
-            .iter_mut()
-            .find(|v| same(v) && v.digest == digest)
-        {
-            Some(version) => version.tags.extend(tags),
-            None => state.packages.push(PackageVersion {
-                id,
-                owner: owner.to_lowercase(),
-                package: package.to_owned(),
-                digest: digest.to_owned(),
-                tags: tags.collect(),
-                downloads: 0,
-                created_at,
-            }),
+        self.lock().package_pushed(owner, package, digest, tags);
+    }
+
+    /// As [`Self::package_pushed`], for as long as this GitHub is there; keeps nothing of it alive.
+    pub(crate) fn lister(&self) -> impl Fn(&str, &str, &str, &[&str]) + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move |owner, package, digest, tags| {
+            if let Some(shared) = shared.upgrade() {
+                shared.lock().package_pushed(owner, package, digest, tags);
+            }
         }
     }
 

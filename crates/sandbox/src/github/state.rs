@@ -431,6 +431,34 @@ impl State {
         self.next_id
     }
 
+    pub(super) fn package_pushed(
+        &mut self,
+        owner: &str,
+        package: &str,
+        digest: &str,
+        tags: &[&str],
+    ) {
+        let (id, created_at) = (self.id(), self.now());
+        let same = |v: &PackageVersion| v.owner.eq_ignore_ascii_case(owner) && v.package == package;
+        for version in self.packages.iter_mut().filter(|v| same(v)) {
+            version.tags.retain(|tag| !tags.contains(&tag.as_str()));
+        }
+        let tags = tags.iter().map(|tag| (*tag).to_owned());
+        let known = self.packages.iter_mut();
+        match known.into_iter().find(|v| same(v) && v.digest == digest) {
+            Some(version) => version.tags.extend(tags),
+            None => self.packages.push(PackageVersion {
+                id,
+                owner: owner.to_lowercase(),
+                package: package.to_owned(),
+                digest: digest.to_owned(),
+                tags: tags.collect(),
+                downloads: 0,
+                created_at,
+            }),
+        }
+    }
+
     /// Now, as the sandbox tells it: the real time and what tests advanced it by, in whole seconds as GitHub has it.
     pub(super) fn now(&self) -> Timestamp {
         let now = Timestamp::now() + self.clock_offset;

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::auth::{self, Access};
 use super::refusal::Refusal;
-use super::state::State;
+use super::state::{State, tell_of_pushes};
 use super::{blobs, manifests};
 
 /// No test image comes near it.
@@ -105,9 +105,12 @@ pub(super) async fn serve(Extract(shared): Extract<Shared>, request: Request) ->
         body,
         query,
     };
-    let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut response = answer(&mut state, &shared.host, parts.uri.path(), &asked)
-        .unwrap_or_else(IntoResponse::into_response);
+    let mut response = {
+        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        answer(&mut state, &shared.host, parts.uri.path(), &asked)
+            .unwrap_or_else(IntoResponse::into_response)
+    };
+    tell_of_pushes(&shared.state);
     response.headers_mut().insert(
         HeaderName::from_static("docker-distribution-api-version"),
         HeaderValue::from_static("registry/2.0"),

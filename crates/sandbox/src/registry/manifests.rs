@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::api::{Asked, bare, with_headers};
 use super::image::{MANIFEST_TYPES, digest_of};
 use super::refusal::Refusal;
-use super::state::{Manifest, Repository, State};
+use super::state::{Manifest, Pushed, Repository, State};
 
 /// `/v2/<name>/manifests/<tag or digest>`
 pub(super) fn answer(
@@ -88,6 +88,11 @@ fn put(state: &mut State, asked: &Asked, name: &str, reference: &str) -> Result<
     if !by_digest {
         repository.tags.insert(reference.to_owned(), digest.clone());
     }
+    state.pushed.push(Pushed {
+        name: name.to_owned(),
+        digest: digest.clone(),
+        tag: (!by_digest).then(|| reference.to_owned()),
+    });
     let location = format!("/v2/{name}/manifests/{digest}");
     let headers = [
         ("location", location.as_str()),

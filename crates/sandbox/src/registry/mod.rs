@@ -41,7 +41,7 @@ pub use image::{Artifact, Document, Image, Kind};
 pub use state::Account;
 
 use api::Shared;
-use state::{Manifest, State};
+use state::{Manifest, Pushed, State, tell_of_pushes};
 
 /// A handle on the server; the server ends with its last handle.
 #[derive(Clone, Debug)]
@@ -115,14 +115,44 @@ impl Registry {
     /// Publishes a complete image under a tag, as CI would, and returns the digest that the tag points to.
     pub fn publish(&self, name: &str, tag: &str, image: &Image) -> String {
         let artifact = image.build();
-        let mut state = self.state();
-        let repository = state.repository(name);
-        for document in &artifact.documents {
-            repository.take(document);
-        }
         let digest = artifact.digest().to_owned();
-        repository.tags.insert(tag.to_owned(), digest.clone());
+        {
+            let mut state = self.state();
+            let repository = state.repository(name);
+            for document in &artifact.documents {
+                repository.take(document);
+            }
+            repository.tags.insert(tag.to_owned(), digest.clone());
+            let manifests = artifact.documents.iter();
+            let manifests = manifests.filter(|d| matches!(d.kind, Kind::Manifest | Kind::Index));
+            let pushed = manifests.map(|document| Pushed {
+                name: name.to_owned(),
+                digest: document.digest.clone(),
+                tag: (document.digest == digest).then(|| tag.to_owned()),
+            });
+            state.pushed.extend(pushed);
+        }
+        tell_of_pushes(&self.state);
         digest
+    }
+
+    /// Calls `hook` with every manifest that is pushed, after it is there.
+    pub(crate) fn on_pushed(&self, hook: impl Fn(&Pushed) + Send + Sync + 'static) {
+        self.state().on_pushed = Some(Arc::new(hook));
+    }
+
+    /// Removes a manifest with all its tags, for as long as the registry is there; keeps nothing of it alive.
+    pub(crate) fn remover(&self) -> impl Fn(&str, &str) + Send + Sync + 'static {
+        let state = Arc::downgrade(&self.state);
+        move |name, digest| {
+            let Some(state) = state.upgrade() else {
+                return;
+            };
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(repository) = state.repositories.get_mut(name) {
+                repository.remove_manifest(digest);
+            }
+        }
     }
 
     /// Removes a manifest with all its tags, as ghcr's Packages API does; what it refers to stays.

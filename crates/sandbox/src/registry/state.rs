@@ -1,6 +1,7 @@
 //! What the registry holds: repositories with their content and tags, uploads under way, and tokens given out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -70,7 +71,19 @@ pub(super) struct Upload {
     pub(super) bytes: Vec<u8>,
 }
 
-#[derive(Debug)]
+/// A manifest that was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pushed {
+    /// The repository.
+    pub(crate) name: String,
+    pub(crate) digest: String,
+    /// The tag that it was pushed under; none by digest.
+    pub(crate) tag: Option<String>,
+}
+
+/// Called with what was pushed.
+pub(super) type OnPushed = Arc<dyn Fn(&Pushed) + Send + Sync>;
+
 pub(super) struct State {
     pub(super) repositories: BTreeMap<String, Repository>,
     pub(super) uploads: BTreeMap<String, Upload>,
@@ -78,6 +91,16 @@ pub(super) struct State {
     pub(super) private: BTreeSet<String>,
     pub(super) tokens: BTreeMap<String, Grant>,
     pub(super) deletes: bool,
+    /// What was pushed, and nobody was told of yet.
+    pub(super) pushed: Vec<Pushed>,
+    pub(super) on_pushed: Option<OnPushed>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.repositories.keys().collect();
+        write!(f, "State({names:?})")
+    }
 }
 
 impl State {
@@ -92,6 +115,8 @@ impl State {
             private: BTreeSet::new(),
             tokens: BTreeMap::new(),
             deletes: false,
+            pushed: Vec::new(),
+            on_pushed: None,
         }
     }
 
@@ -103,4 +128,15 @@ impl State {
 /// An opaque text that nobody guesses.
 pub(super) fn secret() -> String {
     format!("{:032x}", rand::random::<u128>())
+}
+
+/// Tells whoever wants to know what was pushed since. Nobody may have the state: who is told may come back to it.
+pub(super) fn tell_of_pushes(state: &Mutex<State>) {
+    let (pushed, hook) = {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut state.pushed), state.on_pushed.clone())
+    };
+    if let Some(hook) = hook {
+        pushed.iter().for_each(|pushed| hook(pushed));
+    }
 }
