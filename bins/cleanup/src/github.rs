@@ -7,7 +7,7 @@ use preview_core::comment::{Comment, MARKER, Note, State, tells_of_destruction, 
 use preview_core::config::Target;
 use preview_core::deployments::{ENVIRONMENT, PROGRESS, PROMOTION, RECORD, subject_of};
 use preview_core::labels;
-use preview_core::names::{CommitSha, PrNumber};
+use preview_core::names::{CommitSha, PrNumber, Subject};
 use preview_core::pulls::PullRequest;
 use preview_github::{Deployment, DeploymentFilter, DeploymentId};
 use preview_k8s::Receipt;
@@ -71,6 +71,32 @@ impl World<'_> {
     }
 }
 
+impl World<'_> {
+    /// Sets those deployments of a preview inactive whose task `goes`.
+    async fn retire(
+        &self,
+        subject: &Subject,
+        goes: impl Fn(&str) -> bool,
+        why: &str,
+    ) -> Result<(), Failed> {
+        let repository = self.repository.id;
+        let all = self.preview_deployments().await?.iter();
+        let ours = all
+            .filter(|deployment| goes(&deployment.task))
+            .filter(|deployment| {
+                subject_of(&deployment.payload, repository).as_ref() == Some(subject)
+            });
+        let ours: Vec<DeploymentId> = ours.map(|deployment| deployment.id).collect();
+        let retired = self.github.retire_deployments(&ours, why);
+        retired.await.outside().map(drop)
+    }
+
+    /// Sets what shows the progress of a preview inactive: nothing answers any more.
+    pub(crate) async fn retire_progress(&self, subject: &Subject, why: &str) -> Result<(), Failed> {
+        self.retire(subject, |task| task == PROGRESS, why).await
+    }
+}
+
 /// Which deployments tell of promotions to `target`.
 pub(crate) fn promotions_to(target: &Target) -> DeploymentFilter {
     DeploymentFilter {
@@ -113,27 +139,13 @@ impl Cleanup<'_> {
     }
 
     async fn retire(&self, side: GitHubSide) -> Result<(), Failed> {
-        let github = &self.world.github;
-        let all = self.world.preview_deployments().await?;
-        let repository = self.world.repository.id;
-        let goes = |deployment: &Deployment| match deployment.task.as_str() {
+        let goes = |task: &str| match task {
             PROGRESS => side.retire_progress,
             RECORD => side.retire_records,
             _ => false,
         };
-        let ours: Vec<DeploymentId> = all
-            .iter()
-            .filter(|deployment| goes(deployment))
-            .filter(|deployment| {
-                subject_of(&deployment.payload, repository).as_ref() == Some(&self.owner.subject)
-            })
-            .map(|deployment| deployment.id)
-            .collect();
-        github
-            .retire_deployments(&ours, "The preview has ended")
-            .await
-            .outside()?;
-        Ok(())
+        let why = "The preview has ended";
+        self.world.retire(&self.owner.subject, goes, why).await
     }
 
     /// Says on the pull request that the preview is gone, or what keeps it. One that never had a preview is left alone,
@@ -180,9 +192,9 @@ impl Cleanup<'_> {
             namespace: namespace.filter(|_| !is_gone),
             database: None,
             components: Vec::new(),
-            notes: match left.is_empty() {
-                true => Vec::new(),
-                false => vec![Note::ImagesLeft(left)],
+            notes: {
+                let left = (!left.is_empty()).then_some(Note::ImagesLeft(left));
+                self.note.iter().cloned().chain(left).collect()
             },
             run_url: self.world.runner.environment().run_url(),
             preview_gone: false,

@@ -8,6 +8,7 @@
 mod arguments;
 mod github;
 mod images;
+mod lifetime;
 mod list;
 mod queue;
 mod release;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::cleanup::{Evidence, Of, Refusal, Verdict};
+use preview_core::comment::Note;
 use preview_core::lifecycle::Phase;
 use preview_core::names::{CommitSha, Fence, PrNumber, RepositorySlug, Subject};
 use preview_core::objects::NamespaceFacts;
@@ -72,7 +74,11 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         },
     };
     let by_hand = arguments.pr.is_some();
-    let cleanup = Cleanup::observe(&world, subject, arguments.force).await?;
+    let mut cleanup = Cleanup::observe(&world, subject, arguments.force).await?;
+    if cleanup.is_open() {
+        let login = runner.environment().actor().map(str::to_owned);
+        cleanup = cleanup.with_note(Note::DestroyedBy { login });
+    }
     let ended = cleanup.carried_out(by_hand).await;
     if ended.freed {
         world.start_next().await;
@@ -91,6 +97,8 @@ struct Cleanup<'a> {
     force: bool,
     /// Whether a sweep does it, which looks at the images of all once.
     by_sweep: bool,
+    /// Why it is destroyed although its pull request is open.
+    note: Option<Note>,
 }
 
 /// How a cleanup ended.
@@ -149,7 +157,15 @@ impl<'a> Cleanup<'a> {
             promoted,
             force,
             by_sweep: false,
+            note: None,
         })
+    }
+
+    fn with_note(self, note: Note) -> Self {
+        Self {
+            note: Some(note),
+            ..self
+        }
     }
 
     fn by_sweep(self) -> Self {
@@ -157,6 +173,11 @@ impl<'a> Cleanup<'a> {
             by_sweep: true,
             ..self
         }
+    }
+
+    fn is_open(&self) -> bool {
+        let state = self.pull.as_ref().map(|pull| &pull.state);
+        state == Some(&PullState::Open)
     }
 
     fn verdict(&self) -> Verdict {

@@ -62,6 +62,7 @@ pub(crate) async fn run(world: &World<'_>, dry_run: bool) -> Result<Conclusion, 
         so_far: Mutex::default(),
     };
     let mut swept = sweep.gone(&previews).await;
+    swept.extend(sweep.aged(&previews).await);
     if !dry_run {
         swept.extend(sweep.requeued(&previews).await);
         swept.extend(sweep.renewed(&previews).await);
@@ -103,27 +104,27 @@ fn conclusion(swept: &[Swept], stopped: Option<Stop>, told: String) -> Result<Co
 }
 
 /// One sweep.
-struct Sweep<'a> {
-    world: &'a World<'a>,
-    dry_run: bool,
+pub(crate) struct Sweep<'a> {
+    pub(crate) world: &'a World<'a>,
+    pub(crate) dry_run: bool,
     /// Whether GitHub gave the list of open pull requests.
     is_listed: bool,
-    open: BTreeMap<PrNumber, PullRequest>,
+    pub(crate) open: BTreeMap<PrNumber, PullRequest>,
     /// How many previews it may destroy.
-    most: usize,
+    pub(crate) most: usize,
     so_far: Mutex<SoFar>,
 }
 
 #[derive(Default)]
-struct SoFar {
-    destroyed: usize,
+pub(crate) struct SoFar {
+    pub(crate) destroyed: usize,
     /// Pull requests that the list left out and that are open.
     contradictions: usize,
 }
 
 /// Why a sweep destroys no further preview.
 #[derive(Clone, Copy)]
-enum Stop {
+pub(crate) enum Stop {
     NotBelieved,
     Limit(usize),
 }
@@ -152,7 +153,7 @@ impl Stop {
 }
 
 impl SoFar {
-    fn stops(&self, most: usize) -> Option<Stop> {
+    pub(crate) fn stops(&self, most: usize) -> Option<Stop> {
         if self.contradictions > CONTRADICTIONS {
             return Some(Stop::NotBelieved);
         }
@@ -161,7 +162,7 @@ impl SoFar {
 }
 
 impl Sweep<'_> {
-    fn so_far(&self) -> MutexGuard<'_, SoFar> {
+    pub(crate) fn so_far(&self) -> MutexGuard<'_, SoFar> {
         self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -377,7 +378,7 @@ impl Sweep<'_> {
     }
 }
 
-fn failure(preview: &NamespaceFacts, failed: &Failed) -> Swept {
+pub(crate) fn failure(preview: &NamespaceFacts, failed: &Failed) -> Swept {
     let measure = match failed.exit() {
         Exit::Refused => Measure::Refused,
         Exit::Done | Exit::Misused | Exit::OutsideFailed => Measure::Failed,

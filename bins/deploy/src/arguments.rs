@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
 use preview_core::deploy::{CiRun, Request};
-use preview_core::names::{CommitSha, PrNumber};
+use preview_core::names::{CommitSha, PrNumber, Subject};
 use preview_github::event::Event;
 
 /// Makes or updates the preview of a pull request, or of a commit
@@ -30,7 +30,7 @@ pub struct Arguments {
     #[command(flatten)]
     pub options: Options,
     /// The pull request, in place of an event
-    #[arg(long, value_name = "NUMBER", requires = "sha", global = true)]
+    #[arg(long, value_name = "NUMBER", global = true)]
     pub pr: Option<PrNumber>,
     /// The head of the pull request that was looked at; a newer head is not deployed in its place
     #[arg(long, value_name = "COMMIT", requires = "pr", global = true)]
@@ -51,18 +51,60 @@ pub struct Arguments {
 pub enum Command {
     /// Say what would be deployed, object by object, and stop: writes nothing, and needs no cluster
     Plan,
+    /// Wake the preview that sleeps, of --pr or --commit: what was deployed last runs again, with its database as it was
+    Wake,
     /// Look whether everything is there that a deploy needs, and how to mend what is not; exit code 1 where something is missing
     Doctor,
 }
 
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Requested {
+    /// This.
+    Deploy(Request),
+    /// Whatever was deployed of it last.
+    Wake(Subject),
+}
+
+impl Requested {
+    /// The commit, where it is known already.
+    pub(crate) fn head(&self) -> Option<&CommitSha> {
+        match self {
+            Self::Deploy(request) => Some(request.head()),
+            Self::Wake(_) => None,
+        }
+    }
+}
+
 /// What is asked for: by hand, or by the event.
-pub(crate) fn requested(runner: &Runner, arguments: &Arguments) -> Result<Request, Failed> {
-    if let (Some(number), Some(head)) = (arguments.pr, arguments.sha.clone()) {
-        return Ok(Request::Pull { number, head });
+pub(crate) fn requested(runner: &Runner, arguments: &Arguments) -> Result<Requested, Failed> {
+    let wakes = arguments.command == Some(Command::Wake);
+    let by_hand = match (arguments.pr, arguments.sha.clone(), &arguments.commit) {
+        (Some(number), None, _) if wakes => Some(Requested::Wake(Subject::Pr(number))),
+        (None, None, Some(commit)) if wakes => {
+            Some(Requested::Wake(Subject::Commit(commit.clone())))
+        }
+        _ if wakes => {
+            let usage = "wake takes either --pr <NUMBER> or --commit <COMMIT>, and no --sha";
+            return Err(UsageError(usage.to_owned()).into());
+        }
+        (Some(number), Some(head), _) => Some(Requested::Deploy(Request::Pull { number, head })),
+        (Some(number), None, _) => {
+            let usage = format!(
+                "--pr {number} says nothing of which head was looked at; give --sha <COMMIT>, too"
+            );
+            return Err(UsageError(usage).into());
+        }
+        (None, _, Some(commit)) => Some(Requested::Deploy(Request::Commit(commit.clone()))),
+        (None, _, None) => None,
+    };
+    match by_hand {
+        Some(requested) => Ok(requested),
+        None => by_event(runner).map(Requested::Deploy),
     }
-    if let Some(commit) = arguments.commit.clone() {
-        return Ok(Request::Commit(commit));
-    }
+}
+
+fn by_event(runner: &Runner) -> Result<Request, Failed> {
     let event = runner
         .environment()
         .event("give --pr and --sha, or --commit")?;

@@ -24,6 +24,7 @@ mod slot;
 mod stop;
 mod story;
 mod unchanged;
+mod wake;
 mod waves;
 mod world;
 
@@ -37,11 +38,13 @@ use preview_core::manifests::Preview;
 use preview_core::names::Subject;
 use preview_core::ownership::{Claimant, Owner};
 
+use arguments::Requested;
 use preflight::Found;
 use serving::Before;
 use slot::Slot;
 use stop::Stop;
 use story::Story;
+use wake::ToWake;
 use world::World;
 
 /// Deploys the preview that is asked for.
@@ -53,14 +56,23 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         return doctor::run(&runner, &arguments).await;
     }
     let config = runner.configuration(&arguments.options)?;
-    let request = arguments::requested(&runner, &arguments)?;
-    runner.know(|result| result.commit = Some(request.head().clone()));
+    let requested = arguments::requested(&runner, &arguments)?;
+    runner.know(|result| result.commit = requested.head().cloned());
     let world = World::connect(&runner, &config, &arguments).await?;
+    let request = match requested {
+        Requested::Deploy(request) => request,
+        Requested::Wake(subject) => match world.to_wake(&subject).await? {
+            ToWake::Deploy(request) => request,
+            ToWake::Nothing(why) => return Ok(Conclusion::done("nothing", why)),
+        },
+    };
 
     let ended = deploy(&world, &arguments, &request).await;
     // Who has it, or found that there is none, has taken its turn.
     let took_turn = |ended: &Conclusion| matches!(ended.verdict, "deployed" | "queued");
-    if arguments.command.is_none() && !ended.as_ref().is_ok_and(took_turn) {
+    if matches!(arguments.command, None | Some(Command::Wake))
+        && !ended.as_ref().is_ok_and(took_turn)
+    {
         world.hand_on(&request).await;
     }
     ended
@@ -227,6 +239,7 @@ impl<'a> Deploy<'a> {
         story.begins(self.preview, self.claimant).await?;
         slot.claim().await?;
         self.still_wanted().await?;
+        slot.wake().await?;
         story.comes_to("furnishing the namespace");
         self.furnish(&mut slot, certificate).await?;
         story.comes_to("bringing up the database");

@@ -64,7 +64,9 @@ impl Deploy<'_> {
                 (TakeOver::Take, Some(read)) => {
                     let mut ours = self.claimant.annotations();
                     ours.insert(keys::URL.to_owned(), self.preview.url());
-                    let change = NamespaceChange::annotate(ours);
+                    ours.insert(keys::ACTIVE.to_owned(), now());
+                    let mut change = NamespaceChange::annotate(ours);
+                    change.annotations.insert(keys::EXPIRES.to_owned(), None);
                     let change = cluster.change_namespace(read, &change);
                     self.runner
                         .step("take", namespace(name), change)
@@ -284,6 +286,26 @@ impl Slot<'_> {
         runner.enters(phase.as_str());
         let flipped = self.change(claimed);
         runner.step(claim.as_str(), object, flipped).await
+    }
+
+    /// Wakes what was put to sleep, now that there is a slot for it.
+    pub(crate) async fn wake(&mut self) -> Result<(), Stop> {
+        if self.facts.asleep_since().is_none() {
+            return Ok(());
+        }
+        let deploy = self.deploy;
+        let wake = async {
+            let cluster = &deploy.world.cluster;
+            let woken = cluster.wake(deploy.claimant, &self.facts.name).await;
+            deploy.fenced(woken).await
+        };
+        let object = format!("what sleeps in {}", self.facts.name);
+        deploy.runner.step("wake", object, wake).await?;
+        self.change(NamespaceChange {
+            annotations: BTreeMap::from([(keys::ASLEEP_SINCE.to_owned(), None)]),
+            ..NamespaceChange::default()
+        })
+        .await
     }
 
     /// Says how far it is, for eyes.

@@ -169,6 +169,14 @@ impl Environment {
         Ok(Fence { run, attempt })
     }
 
+    /// Who started the run, or this attempt of it; none outside Actions.
+    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables#default-environment-variables>
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        let again = self.get("GITHUB_TRIGGERING_ACTOR");
+        again.or_else(|| self.get("GITHUB_ACTOR"))
+    }
+
     /// The page of this run; none outside Actions.
     #[must_use]
     pub fn run_url(&self) -> Option<String> {

@@ -32,6 +32,7 @@ mod remains;
 mod remove;
 mod requests;
 mod rollout;
+mod sleep;
 mod snapshot;
 mod stuck;
 mod target;

@@ -190,7 +190,7 @@ const fn is_pruned(kind: Kind) -> bool {
 
 /// What is not on its way out already, and not made by a controller that we would have to remove instead (the Jobs of
 /// a CronJob carry its template's labels).
-fn is_prunable(object: &DynamicObject) -> bool {
+pub(crate) fn is_prunable(object: &DynamicObject) -> bool {
     object.metadata.deletion_timestamp.is_none()
         && object
             .metadata

@@ -132,6 +132,13 @@ pub enum State {
         /// What was verified to be gone.
         receipt: Vec<ReceiptItem>,
     },
+    /// Nobody has deployed it for a while: nothing of it runs, and its database is kept.
+    Asleep {
+        /// When it was deployed last.
+        active: Timestamp,
+        /// What wakes it, for a terminal.
+        commands: Vec<String>,
+    },
     /// It should be gone and something keeps it.
     NotDestroyed {
         /// What is gone and what is not.
@@ -315,6 +322,15 @@ impl Comment {
             State::NotPromoted { reasons, .. } => {
                 list(&mut out, reasons.iter().map(|reason| inline(reason)));
             }
+            State::Asleep { active, commands } => {
+                let _ = writeln!(
+                    out,
+                    "It was deployed last at {}. Its database is kept, its slot is free, and nothing of it runs. A push wakes it, \
+                     and so does one of these:\n",
+                    active.strftime("%Y-%m-%d %H:%M UTC")
+                );
+                list(&mut out, commands.iter().map(|command| code(command)));
+            }
             State::Destroyed { receipt } | State::NotDestroyed { receipt } => {
                 list(&mut out, receipt.iter().map(receipt_line));
                 self.teardown_command(&mut out);
@@ -414,6 +430,7 @@ impl State {
                 None => "🚦 Queued".to_owned(),
             },
             Self::Refused { .. } => "⛔ Refused".to_owned(),
+            Self::Asleep { .. } => "😴 Asleep".to_owned(),
             Self::Destroyed { .. } => Self::DESTROYED.to_owned(),
             Self::NotDestroyed { .. } => "⚠️ Not destroyed yet".to_owned(),
             Self::Promoted { target, .. } => format!("{} — {}", Self::PROMOTED, inline(target)),

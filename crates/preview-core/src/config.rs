@@ -18,6 +18,7 @@ mod error;
 mod fields;
 mod file;
 mod isolation;
+mod lifetime;
 mod manifests;
 mod patterns;
 mod pulls;
@@ -32,6 +33,7 @@ pub(crate) use database::DIRECTORY;
 pub use database::{Database, Seed};
 pub use error::ConfigError;
 pub use isolation::{Cidr, NetworkSettings, Peer, TlsSettings};
+pub use lifetime::LifetimeSettings;
 pub use pulls::PullRules;
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
@@ -66,6 +68,8 @@ pub struct Config {
     pub queue: QueueSettings,
     /// What a sweep may do.
     pub sweep: SweepSettings,
+    /// What becomes of previews that nobody touches any more.
+    pub lifetime: LifetimeSettings,
     /// How images are read.
     pub registry: RegistrySettings,
     /// Where the certificate is that previews share; none to use the ingress controller's own.

@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod health;
 pub mod labels;
 pub mod lifecycle;
+pub mod lifetime;
 pub mod manifests;
 pub mod markdown;
 pub mod names;

@@ -37,6 +37,14 @@ pub mod keys {
     pub const CLAIM: &str = "preview-environments/claim";
     /// Annotation, for eyes: since when it has its slot, by the clock of the run that took it.
     pub const HELD_SINCE: &str = "preview-environments/held-since";
+    /// Annotation: when it was deployed last, by the clock of the run that took it; one that was just made has none.
+    pub const ACTIVE: &str = "preview-environments/active";
+    /// Annotation: when it will be destroyed, once its pull request was told so.
+    pub const EXPIRES: &str = "preview-environments/expires";
+    /// Annotation: since when it sleeps, or is being put to sleep; it goes once all that slept is awake.
+    pub const ASLEEP_SINCE: &str = "preview-environments/asleep-since";
+    /// Annotation on a workload that sleeps: how many of it ran, or whether it was suspended.
+    pub const AWAKE: &str = "preview-environments/awake";
     /// Annotation: the lifecycle's phase, for eyes.
     pub const PHASE: &str = "preview-environments/phase";
     /// Annotation: where the preview answers.

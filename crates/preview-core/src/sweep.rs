@@ -64,6 +64,12 @@ pub enum Measure {
     WouldGo,
     /// It would have been destroyed, if this sweep had not done so with enough others.
     Left,
+    /// It sleeps: nothing of it runs, and its slot is free.
+    Asleep,
+    /// Its pull request was told when it will be destroyed.
+    Warned,
+    /// Its pull request was told so, and by now somebody wants to keep it.
+    Kept,
     /// It has a run's hand up that does not count any more: it waits in the queue again.
     Requeued,
     /// It has a newer copy of the certificate.
@@ -84,6 +90,9 @@ impl Measure {
             Self::Destroyed => "destroyed",
             Self::WouldGo => "would go",
             Self::Left => "left",
+            Self::Asleep => "put to sleep",
+            Self::Warned => "warned",
+            Self::Kept => "kept",
             Self::Requeued => "requeued",
             Self::Renewed => "renewed",
             Self::Superseded => "superseded",
@@ -144,6 +153,9 @@ pub fn sentence(swept: &[Swept], previews: usize) -> String {
         Measure::Destroyed,
         Measure::WouldGo,
         Measure::Left,
+        Measure::Asleep,
+        Measure::Warned,
+        Measure::Kept,
         Measure::Requeued,
         Measure::Renewed,
         Measure::Superseded,
@@ -171,7 +183,7 @@ pub fn lines(swept: &[Swept]) -> Vec<String> {
             reason,
             ..
         } = one;
-        format!("{measure:<10}  {namespace}: {reason}")
+        format!("{measure:<12}  {namespace}: {reason}")
     });
     lines.collect()
 }

@@ -124,7 +124,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
 }
 
 /// Looks at the page, which shows so many rows where there is a database to have any.
-async fn rows(stage: &Stage, built: &Built, wanted: usize) -> anyhow::Result<()> {
+pub(super) async fn rows(stage: &Stage, built: &Built, wanted: usize) -> anyhow::Result<()> {
     let sight = stage.look_at_preview(&built.test_merge).await?;
     let real = stage.ground.world().is_none();
     ensure!(
@@ -143,7 +143,7 @@ pub(super) async fn identity(stage: &Stage) -> anyhow::Result<Identity> {
     .await
 }
 
-fn tells(stage: &Stage, number: u64, text: &str) -> anyhow::Result<()> {
+pub(super) fn tells(stage: &Stage, number: u64, text: &str) -> anyhow::Result<()> {
     let page = stage.repository.page(number);
     ensure!(
         page.contains(text),

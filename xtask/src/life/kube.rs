@@ -214,6 +214,24 @@ impl Kube {
             .with_context(|| format!("there is no /{path} to report the status of"))
     }
 
+    /// Changes an object by a merge patch, as `kubectl annotate` does.
+    ///
+    /// # Errors
+    /// When there is no such object, or the cluster refuses it.
+    pub(crate) async fn change(
+        &self,
+        place: Place<'_>,
+        name: &str,
+        change: &Value,
+    ) -> anyhow::Result<()> {
+        let path = format!("{}/{name}", place.path());
+        let body = ("application/merge-patch+json", change);
+        let changed = self.done(Method::PATCH, &path, Some(body)).await?;
+        changed
+            .map(drop)
+            .with_context(|| format!("there is no /{path} to change"))
+    }
+
     /// Deletes an object; tells whether it was there.
     ///
     /// # Errors

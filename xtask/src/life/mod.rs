@@ -23,6 +23,7 @@ mod quota;
 mod repository;
 mod routes;
 mod sight;
+mod sleep;
 mod stage;
 mod unchanged;
 
@@ -76,6 +77,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("database", database::rows_stay_until_they_cannot),
     play!("golden", golden::a_copy_of_production),
     play!("unchanged", unchanged::the_page_alone_is_built),
+    play!("sleep", sleep::an_idle_preview),
     play!("commit", commits::a_merge_that_nobody_saw),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),

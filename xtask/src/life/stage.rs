@@ -33,12 +33,13 @@ mod quota;
 mod routes;
 mod runs;
 mod sights;
+mod sleep;
 
 pub(crate) use monorepo::deployed;
 pub(crate) use sights::Identity;
 
 /// Until something is there, or gone: on a node of two cores, with images to pull.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Everything a play needs.
 pub(crate) struct Stage {

@@ -7,7 +7,7 @@ use sandbox::World;
 
 use super::{
     Ground, Like, Programs, Progress, Stage, broken, commits, database, front, golden, isolation,
-    overlay, play, routes, stage::short, unchanged,
+    overlay, play, routes, sleep, stage::short, unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -108,6 +108,12 @@ async fn a_pull_requests_life() {
 async fn an_image_that_is_missing_is_told_long_before_the_deadline() {
     let (mut stage, _folder) = stage().await;
     broken::an_image_is_missing(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_preview_sleeps_and_is_woken() {
+    let (mut stage, _folder) = stage().await;
+    sleep::an_idle_preview(&mut stage).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

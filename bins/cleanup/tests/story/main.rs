@@ -6,6 +6,7 @@
 mod shop;
 
 mod images;
+mod lifetime;
 mod sweep;
 
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ async fn preview(shop: &Shop, number: u64) {
         "metadata": { "name": "data-database-0", "namespace": name },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
     let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": { "name": "web", "namespace": name },
+        "metadata": { "name": "web", "namespace": name, "labels": owner(shop, number).labels() },
         "spec": { "replicas": 1, "selector": { "matchLabels": labels }, "template": {
             "metadata": { "labels": labels },
             "spec": { "containers": [container], "volumes": [
@@ -53,10 +54,17 @@ async fn preview(shop: &Shop, number: u64) {
         .add_label(number, "image-digest/web:sha256:0123456789ab");
 }
 
+fn owner(shop: &Shop, number: u64) -> Owner {
+    Owner {
+        repository: preview_core::RepositoryId(shop.repository.id()),
+        subject: format!("pr-{number}").parse().unwrap(),
+    }
+}
+
 fn namespace(shop: &Shop, number: u64, repository: u64) {
     let owner = Owner {
         repository: preview_core::RepositoryId(repository),
-        subject: format!("pr-{number}").parse().unwrap(),
+        ..owner(shop, number)
     };
     let head = shop.repository.head_of(number);
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {

@@ -26,7 +26,7 @@ fn orphans(shop: &Shop, count: usize) -> Vec<u64> {
     all.collect()
 }
 
-fn annotate(shop: &Shop, number: u64, key: &str, value: &str) {
+pub(crate) fn annotate(shop: &Shop, number: u64, key: &str, value: &str) {
     let name = format!("preview-pr-{number}");
     let annotate = |namespace: &mut Value| {
         namespace["metadata"]["annotations"][key] = json!(value);
@@ -36,7 +36,7 @@ fn annotate(shop: &Shop, number: u64, key: &str, value: &str) {
     edited.unwrap();
 }
 
-fn annotation(shop: &Shop, number: u64, key: &str) -> Value {
+pub(crate) fn annotation(shop: &Shop, number: u64, key: &str) -> Value {
     let name = format!("preview-pr-{number}");
     let namespace = shop.world.cluster.object("Namespace", "", &name).unwrap();
     namespace["metadata"]["annotations"][key].clone()
@@ -47,7 +47,7 @@ async fn sweep(shop: &Shop) -> Ran {
 }
 
 /// What it did to each preview.
-fn swept(ran: &Ran) -> String {
+pub(crate) fn swept(ran: &Ran) -> String {
     let all = ran.result["swept"].as_array().into_iter().flatten();
     let all = all.map(|one| {
         let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::display_name;
 use crate::database::{Divergence, Rebuild};
 use crate::deploy::TestedAs;
@@ -63,6 +65,16 @@ pub enum Note {
     OtherImages(BTreeMap<String, BTreeSet<ObjectName>>),
     /// Variables in the manifests that stand for nothing, each with where.
     VariablesLeft(BTreeMap<String, BTreeSet<ObjectName>>),
+    /// Somebody asked to destroy the preview although its pull request is open.
+    DestroyedBy {
+        /// Their login, where it is known.
+        login: Option<String>,
+    },
+    /// The preview was destroyed because nobody had deployed it for too long.
+    Expired {
+        /// When it was deployed last.
+        active: Timestamp,
+    },
     /// Images that nothing needs any more and that are still there, each with why.
     ImagesLeft(Vec<String>),
 }
@@ -115,6 +127,18 @@ impl fmt::Display for Note {
                 let images = listed(images.iter().map(placed));
                 write!(f, "Not built from this pull request: {images}.")
             }
+            Self::DestroyedBy { login } => {
+                let who = login.as_deref().map_or_else(|| "Somebody".to_owned(), code);
+                write!(
+                    f,
+                    "{who} asked for its end, although this pull request is open. A push makes it afresh."
+                )
+            }
+            Self::Expired { active } => write!(
+                f,
+                "It was deployed last at {}, and nobody asked to keep it. A push makes it afresh.",
+                active.strftime("%Y-%m-%d %H:%M UTC")
+            ),
             Self::ImagesLeft(images) => {
                 let images = listed(images.iter().map(|image| inline(image)));
                 write!(

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::checks::Through;
 use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
+use super::lifetime::LifetimeFile;
 use super::pulls::PullsFile;
 use super::quantity::{Cpu, Memory};
 use super::slots::{CapacityOf, QueueFile, SweepFile};
@@ -58,6 +59,9 @@ pub(super) struct File {
     /// What `preview-cleanup sweep` may do.
     #[serde(default)]
     pub(super) sweep: SweepFile,
+    /// What becomes of previews that nobody touches any more.
+    #[serde(default)]
+    pub(super) lifetime: LifetimeFile,
     /// The wildcard certificate that every preview gets a copy of; the ingress controller's own serves unless told.
     pub(super) tls: Option<TlsFile>,
     /// Who reaches previews, and what they do not reach.

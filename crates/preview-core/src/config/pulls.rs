@@ -135,7 +135,7 @@ pub(super) fn pulls(source: &Source<'_>, written: PullsFile) -> Result<PullRules
     })
 }
 
-fn label(source: &Source<'_>, key: &[&str], name: &str) -> Result<(), ConfigError> {
+pub(super) fn label(source: &Source<'_>, key: &[&str], name: &str) -> Result<(), ConfigError> {
     let good = (1..=LONGEST_LABEL).contains(&name.chars().count())
         && !name.contains(',')
         && name.trim() == name;

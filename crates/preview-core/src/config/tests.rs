@@ -181,6 +181,11 @@ fn everything_has_a_default_but_names_images_and_hosts() {
         sweep: SweepSettings {
             limit: None,
         },
+        lifetime: LifetimeSettings {
+            most: None,
+            asleep_after: None,
+            keep_label: "keep-preview",
+        },
         registry: RegistrySettings {
             plain_http: {},
             github_packages: {
