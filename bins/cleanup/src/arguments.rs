@@ -51,10 +51,10 @@ impl Arguments {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Clean up after everything that is left behind: previews of pull requests that are closed and of commits that are
-    /// promoted, deletions that are not finished, hands that runs left up; renew copies of the certificate; start whose
-    /// turn it is
+    /// promoted, deletions that are not finished, hands that runs left up, approvals that nobody gives; renew copies of the
+    /// certificate; start whose turn it is
     Sweep {
-        /// Say which previews would go, and stop
+        /// Say which previews, and which runs that wait for approval, would go, and stop
         #[arg(long)]
         dry_run: bool,
     },

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use preview_actions::{Conclusion, Failed, Outside as _};
+use preview_core::approvals::{self, Answer, Approval};
 use preview_core::cleanup::{Refusal, Verdict};
+use preview_core::health::FailureClass;
 use preview_core::names::{PrNumber, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::outcome::Exit;
@@ -60,6 +62,7 @@ pub(crate) async fn run(world: &World<'_>, dry_run: bool) -> Result<Conclusion, 
         so_far: Mutex::default(),
     };
     let mut swept = sweep.gone(&previews).await;
+    let answered = crate::approvals::run(world, &sweep.open, dry_run).await;
     if !dry_run {
         swept.extend(sweep.requeued(&previews).await);
         swept.extend(sweep.renewed(&previews).await);
@@ -67,22 +70,40 @@ pub(crate) async fn run(world: &World<'_>, dry_run: bool) -> Result<Conclusion, 
         world.start_next().await;
     }
     swept.sort_by(|a, b| (a.measure, &a.namespace).cmp(&(b.measure, &b.namespace)));
-    for line in lines(&swept) {
+    let answers = answered.as_deref().unwrap_or_default();
+    for line in lines(&swept)
+        .into_iter()
+        .chain(approvals::lines(answers))
+    {
         world.runner.console().line(&line);
     }
-    let told = sentence(&swept, previews.len());
-    world.runner.know(|result| result.swept.clone_from(&swept));
+    let told = sentence(&swept, previews.len()) + &approvals::ending(answers);
+    world.runner.know(|result| {
+        result.swept.clone_from(&swept);
+        result.approvals = answers.to_vec();
+    });
     // Nothing was destroyed that only this list could have cleared of suspicion.
     listed?;
     let stopped = sweep.so_far().stops(sweep.most);
-    conclusion(&swept, stopped, told)
+    conclusion(&swept, &answered?, stopped, told)
 }
 
-fn conclusion(swept: &[Swept], stopped: Option<Stop>, told: String) -> Result<Conclusion, Failed> {
+fn conclusion(
+    swept: &[Swept],
+    answered: &[Approval],
+    stopped: Option<Stop>,
+    told: String,
+) -> Result<Conclusion, Failed> {
+    let failed = |class| {
+        let next =
+            "look at what failed, and run the sweep again: it goes on where this one stopped";
+        Err(Failed::Outside(class, format!("{told}; {next}")))
+    };
     if count(swept, Measure::Failed) > 0 {
-        return Err(Failed::cluster(format!(
-            "{told}; look at what failed, and run the sweep again: it goes on where this one stopped"
-        )));
+        return failed(FailureClass::Cluster);
+    }
+    if approvals::count(answered, Answer::Failed) > 0 {
+        return failed(FailureClass::GitHub);
     }
     if let Some(stop) = stopped.filter(|_| count(swept, Measure::Left) > 0) {
         return Err(Failed::refused(format!(

@@ -37,3 +37,4 @@ pub use deployments::{
 pub use error::{Error, Problem};
 pub use labels::{ImageLabel, LabelChanges};
 pub use statuses::{CommitState, CommitStatus};
+pub use workflows::Cancelling;

@@ -9,6 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::approvals::Approval;
 use crate::doctor::Finding;
 use crate::health::{Failure, FailureClass};
 use crate::names::{
@@ -298,6 +299,9 @@ pub struct ResultFile {
     /// What a sweep did, preview by preview; those that it left as they are it does not name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub swept: Vec<Swept>,
+    /// What a sweep did about runs that wait for approval; those that go on waiting as they should it does not name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
     /// All previews; only of a list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previews: Vec<Listed>,
@@ -352,6 +356,7 @@ impl ResultFile {
             plan: Vec::new(),
             findings: Vec::new(),
             swept: Vec::new(),
+            approvals: Vec::new(),
             previews: Vec::new(),
             class: None,
             failure: None,
