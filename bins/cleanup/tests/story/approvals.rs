@@ -302,3 +302,48 @@ async fn where_the_runs_cannot_be_listed_the_rest_is_swept() {
     assert!(!is_there(&shop, closed));
     shop.close();
 }
+
+/// Sweeps, frozen at its request `nth` to GitHub; meanwhile somebody approves the run that has waited for too long. Whether
+/// it goes on then; none where the sweep has fewer requests.
+async fn approved_at(nth: usize) -> Option<Result<(), String>> {
+    let shop = Shop::open().await;
+    let (_, of_late) = wanted(&shop, "late");
+    let run = waits(&shop, &of_late, 8);
+    let gate = Gate::closed_from(nth);
+    let github = shop.world.github.through(&gate).await.unwrap();
+    let way = [("GITHUB_API_URL", github)];
+    let sweep = shop.run(CLEANUP, &["sweep"], &way);
+    tokio::pin!(sweep);
+    tokio::select! {
+        _ = &mut sweep => return None,
+        () = gate.holds() => {}
+    }
+    let waits = !is_cancelled(&shop, run);
+    if waits {
+        shop.repository.approve(run, "preview-approval", "carol");
+    }
+    let held = gate.held().unwrap_or_default();
+    gate.open();
+    let ran = sweep.await;
+    let (status, _) = shop.repository.run_state(run);
+    shop.close();
+    // Between looking at the run and cancelling it there is no room for anybody.
+    let goes_on = !waits || held.ends_with("/cancel") || status == "in_progress";
+    Some(match goes_on {
+        true => Ok(()),
+        false => Err(format!("request {nth}, {held}: {ran:#?}")),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_approved_meanwhile_goes_on_whenever_that_is() {
+    let mut requests = 0;
+    while let Some(goes_on) = approved_at(requests + 1).await {
+        assert_eq!(goes_on, Ok(()));
+        requests += 1;
+    }
+    assert!(
+        requests > 6,
+        "a sweep of {requests} requests is no whole one"
+    );
+}
