@@ -1,5 +1,7 @@
 //! What `preview-cleanup` is told.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
 use preview_core::names::{CommitSha, NamespaceName, PrNumber, RepositorySlug, Subject};
@@ -57,6 +59,9 @@ pub enum Command {
         /// Say which previews, and which runs that wait for approval, would go, and stop
         #[arg(long)]
         dry_run: bool,
+        /// Where to write what there is and what was done as metrics, for the textfile collector of Prometheus' node exporter
+        #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+        metrics: Option<PathBuf>,
     },
     /// Show all previews of the repository; `previews` of the result has them as JSON
     List,

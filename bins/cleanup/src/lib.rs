@@ -43,10 +43,10 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         return release::run(&runner, &arguments.options, namespace).await;
     }
     let config = runner.configuration(&arguments.options)?;
-    if let Some(Command::Sweep { dry_run }) = arguments.command {
+    if let Some(Command::Sweep { dry_run, metrics }) = &arguments.command {
         runner.may_take(sweep::MOST);
         let world = World::connect(&runner, &config, &arguments.options).await?;
-        return sweep::run(&world, dry_run).await;
+        return sweep::run(&world, *dry_run, metrics.as_deref()).await;
     }
     if arguments.command == Some(Command::List) {
         let world = World::connect(&runner, &config, &arguments.options).await?;

@@ -19,6 +19,7 @@ pub mod labels;
 pub mod lifecycle;
 pub mod manifests;
 pub mod markdown;
+pub mod metrics;
 pub mod names;
 pub mod objects;
 pub mod outcome;
