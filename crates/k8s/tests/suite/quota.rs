@@ -209,12 +209,10 @@ pub(crate) async fn how_full_quotas_are_is_told_of_all_previews_at_once(stage: &
             quota(&[("limits.cpu", "2"), ("limits.memory", "1Gi")]),
             limit_range(),
             manifest(Kind::ResourceQuota, "another", other),
-            deployment(
-                "web",
-                with(stage.container(Behaviour::Runs), "main", json!({})),
-            ),
         ])
         .await;
+    let web = with(stage.container(Behaviour::Runs), "main", json!({}));
+    stage.apply(vec![deployment("web", web)]).await;
     let used = Usage::known([("limits.cpu", "100m"), ("limits.memory", "32Mi")]);
     is_used(stage, &used).await;
     let filled = told(&all).await.unwrap();
