@@ -1,5 +1,7 @@
 //! What `preview-cleanup` is told.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
 use preview_core::names::{CommitSha, NamespaceName, PrNumber, RepositorySlug, Subject};
@@ -51,12 +53,15 @@ impl Arguments {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Clean up after everything that is left behind: previews of pull requests that are closed and of commits that are
-    /// promoted, deletions that are not finished, hands that runs left up; renew copies of the certificate; start whose
-    /// turn it is
+    /// promoted, deletions that are not finished, hands that runs left up, approvals that nobody gives; renew copies of the
+    /// certificate; start whose turn it is
     Sweep {
-        /// Say which previews would go, and stop
+        /// Say which previews, and which runs that wait for approval, would go, and stop
         #[arg(long)]
         dry_run: bool,
+        /// Where to write what there is and what was done as metrics, for the textfile collector of Prometheus' node exporter
+        #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+        metrics: Option<PathBuf>,
     },
     /// Show all previews of the repository; `previews` of the result has them as JSON
     List,

@@ -170,7 +170,8 @@ impl Cleanup<'_> {
             && is_gone
         {
             return self
-                .write(pull.number, "the preview is destroyed", &body)
+                .world
+                .write_comment(pull.number, "the preview is destroyed", &body)
                 .await;
         }
         let items = receipt
@@ -200,13 +201,21 @@ impl Cleanup<'_> {
             preview_gone: false,
         };
         let (status, body) = (comment.state.status_line(), comment.render());
-        self.write(pull.number, &status, &body).await
+        self.world.write_comment(pull.number, &status, &body).await
     }
+}
 
-    async fn write(&self, number: PrNumber, what: &str, body: &str) -> Result<(), Failed> {
+impl World<'_> {
+    /// Makes the one comment on the pull request say `body`; `what` says what that is.
+    pub(crate) async fn write_comment(
+        &self,
+        number: PrNumber,
+        what: &str,
+        body: &str,
+    ) -> Result<(), Failed> {
         let object = format!("on #{number}: {what}");
-        let write = self.world.github.upsert_comment(number, MARKER, body);
-        let step = self.world.runner.step("comment", object, write);
+        let write = self.github.upsert_comment(number, MARKER, body);
+        let step = self.runner.step("comment", object, write);
         step.await.outside().map(drop)
     }
 }

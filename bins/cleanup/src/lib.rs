@@ -3,8 +3,9 @@
 //! observe → decide → act → report: the pull request or commit and its namespace, both read live; whether it may go
 //! (`preview_core::cleanup`); the teardown, which ends with a receipt; and GitHub's side of the preview ([`github`]),
 //! recomputed by every run, so that one that died is made good by the next. [`sweep`] does so with all that is left
-//! behind; [`list`] only shows what there is; [`release`] does with the cluster alone.
+//! behind, [`approvals`] that nobody gave included; [`list`] only shows what there is; [`release`] does with the cluster alone.
 
+mod approvals;
 mod arguments;
 mod github;
 mod images;
@@ -46,10 +47,10 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         return release::run(&runner, &arguments.options, namespace).await;
     }
     let config = runner.configuration(&arguments.options)?;
-    if let Some(Command::Sweep { dry_run }) = arguments.command {
+    if let Some(Command::Sweep { dry_run, metrics }) = &arguments.command {
         runner.may_take(sweep::MOST);
         let world = World::connect(&runner, &config, &arguments.options).await?;
-        return sweep::run(&world, dry_run).await;
+        return sweep::run(&world, *dry_run, metrics.as_deref()).await;
     }
     if arguments.command == Some(Command::List) {
         let world = World::connect(&runner, &config, &arguments.options).await?;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use preview_actions::{Conclusion, Failed, Outside as _};
 use preview_core::lifecycle::Phase;
-use preview_core::names::{PrNumber, Subject};
+use preview_core::names::{NamespaceName, PrNumber, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::ownership::{Owner, keys};
 use preview_core::previews::{Listed, lines};
 use preview_core::pulls::PullRequest;
+use preview_core::quota::Filled;
 
 use crate::world::World;
 
@@ -23,9 +24,15 @@ pub(crate) async fn run(world: &World<'_>) -> Result<Conclusion, Failed> {
     let open = world.github.open_pulls().await.outside()?;
     let open: BTreeMap<PrNumber, PullRequest> =
         open.into_iter().map(|pull| (pull.number, pull)).collect();
+    // To know what is there is worth more than to know how full it is.
+    let quotas = world.cluster.quotas(&all).await.unwrap_or_else(|error| {
+        let warning = format!("how much of their quotas the previews use is not known: {error}");
+        world.runner.console().warning(&warning);
+        BTreeMap::new()
+    });
     let mut listed: Vec<Listed> = previews
         .iter()
-        .map(|preview| world.listed(preview, &open))
+        .map(|preview| world.listed(preview, &open, &quotas))
         .collect();
     listed.sort_by(|a, b| (&a.subject, &a.namespace).cmp(&(&b.subject, &b.namespace)));
 
@@ -46,7 +53,12 @@ pub(crate) async fn run(world: &World<'_>) -> Result<Conclusion, Failed> {
 }
 
 impl World<'_> {
-    fn listed(&self, preview: &NamespaceFacts, open: &BTreeMap<PrNumber, PullRequest>) -> Listed {
+    fn listed(
+        &self,
+        preview: &NamespaceFacts,
+        open: &BTreeMap<PrNumber, PullRequest>,
+        quotas: &BTreeMap<NamespaceName, Filled>,
+    ) -> Listed {
         let subject = preview.subject();
         let pull = match &subject {
             Some(Subject::Pr(number)) => open.get(number),
@@ -71,6 +83,7 @@ impl World<'_> {
                 .filter(|_| answers)
                 .map(|host| format!("https://{host}")),
             created: preview.created,
+            quota: quotas.get(&preview.name).cloned(),
             subject,
         }
     }

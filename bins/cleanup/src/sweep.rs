@@ -5,12 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use preview_actions::{Conclusion, Failed, Outside as _};
+use jiff::Timestamp;
+use preview_actions::{Conclusion, Failed, Outside as _, write_whole};
+use preview_core::approvals::{self, Answer, Approval};
 use preview_core::cleanup::{Refusal, Verdict};
+use preview_core::health::FailureClass;
+use preview_core::metrics;
 use preview_core::names::{PrNumber, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::outcome::Exit;
@@ -37,14 +42,66 @@ const PARALLEL: usize = 4;
 /// Why a preview goes that is on its way out already.
 const ASKED_FOR: &str = "its deletion was asked for";
 
-/// Sweeps; a dry run only says which previews would go.
+/// Sweeps; a dry run only says which previews would go. What came of it goes to the file `metrics`, too, once the previews
+/// could be listed.
 ///
 /// # Errors
-/// When the previews cannot be listed, something failed with one of them, or there are more to destroy than one sweep may.
-pub(crate) async fn run(world: &World<'_>, dry_run: bool) -> Result<Conclusion, Failed> {
+/// When the previews cannot be listed, something failed with one of them, there are more to destroy than one sweep may, or
+/// the metrics cannot be written.
+pub(crate) async fn run(
+    world: &World<'_>,
+    dry_run: bool,
+    metrics: Option<&Path>,
+) -> Result<Conclusion, Failed> {
     // Before the pull requests: whatever is opened and deployed in between is not among them.
     let all = Owner::selector_of_repository(world.repository.id);
     let previews = world.cluster.namespaces(&all).await.outside()?;
+    let done = all_of(world, &previews, dry_run).await;
+    match metrics {
+        Some(file) => done.measured(world, &previews, file),
+        None => done.told,
+    }
+}
+
+/// What was done, and what is to be told of it.
+struct Done {
+    swept: Vec<Swept>,
+    approvals: Vec<Approval>,
+    told: Result<Conclusion, Failed>,
+}
+
+impl Done {
+    /// Writes the metrics. Where nothing else has failed, it is a failure that they cannot be written.
+    fn measured(
+        self,
+        world: &World<'_>,
+        previews: &[NamespaceFacts],
+        file: &Path,
+    ) -> Result<Conclusion, Failed> {
+        let metrics = metrics::Sweep {
+            repository: &world.repository.slug,
+            previews,
+            capacity: world.config.capacity,
+            swept: &self.swept,
+            approvals: &self.approvals,
+            succeeded: self.told.is_ok(),
+            ended: Timestamp::now(),
+            took: world.runner.elapsed(),
+        };
+        let Err(error) = write_whole(file, &metrics.render()) else {
+            return self.told;
+        };
+        let file = file.display();
+        let error = format!("write the metrics to {file}: {error}; make it writable");
+        if self.told.is_err() {
+            world.runner.console().warning(&error);
+            return self.told;
+        }
+        Err(Failed::Misused(error))
+    }
+}
+
+async fn all_of(world: &World<'_>, previews: &[NamespaceFacts], dry_run: bool) -> Done {
     let listed = world.github.open_pulls().await.outside();
     let open: BTreeMap<PrNumber, PullRequest> = match &listed {
         Ok(open) => open
@@ -61,12 +118,13 @@ pub(crate) async fn run(world: &World<'_>, dry_run: bool) -> Result<Conclusion, 
         most: most_deletions(previews.len(), world.config.sweep.limit),
         so_far: Mutex::default(),
     };
-    let mut swept = sweep.gone(&previews).await;
-    swept.extend(sweep.aged(&previews).await);
+    let mut swept = sweep.gone(previews).await;
+    swept.extend(sweep.aged(previews).await);
+    let answered = crate::approvals::run(world, &sweep.open, dry_run).await;
     if !dry_run {
-        swept.extend(sweep.requeued(&previews).await);
-        swept.extend(sweep.renewed(&previews).await);
-        sweep.reassess(&previews).await;
+        swept.extend(sweep.requeued(previews).await);
+        swept.extend(sweep.renewed(previews).await);
+        sweep.reassess(previews).await;
         let destroyed = swept.iter();
         let destroyed = destroyed.filter(|one| one.measure == Measure::Destroyed);
         let ended: Vec<Subject> = destroyed.filter_map(|one| one.subject.clone()).collect();
@@ -74,22 +132,47 @@ pub(crate) async fn run(world: &World<'_>, dry_run: bool) -> Result<Conclusion, 
         world.start_next().await;
     }
     swept.sort_by(|a, b| (a.measure, &a.namespace).cmp(&(b.measure, &b.namespace)));
-    for line in lines(&swept) {
+    let (answered, unanswered) = match answered {
+        Ok(answered) => (answered, None),
+        Err(failed) => (Vec::new(), Some(failed)),
+    };
+    for line in lines(&swept).into_iter().chain(approvals::lines(&answered)) {
         world.runner.console().line(&line);
     }
-    let told = sentence(&swept, previews.len());
-    world.runner.know(|result| result.swept.clone_from(&swept));
-    // Nothing was destroyed that only this list could have cleared of suspicion.
-    listed?;
+    let told = sentence(&swept, previews.len()) + &approvals::ending(&answered);
+    world.runner.know(|result| {
+        result.swept.clone_from(&swept);
+        result.approvals.clone_from(&answered);
+    });
     let stopped = sweep.so_far().stops(sweep.most);
-    conclusion(&swept, stopped, told)
+    // Nothing was destroyed that only the list of what is open could have cleared of suspicion.
+    let told = match listed.err().or(unanswered) {
+        Some(failed) => Err(failed),
+        None => conclusion(&swept, &answered, stopped, told),
+    };
+    Done {
+        swept,
+        approvals: answered,
+        told,
+    }
 }
 
-fn conclusion(swept: &[Swept], stopped: Option<Stop>, told: String) -> Result<Conclusion, Failed> {
+fn conclusion(
+    swept: &[Swept],
+    answered: &[Approval],
+    stopped: Option<Stop>,
+    told: String,
+) -> Result<Conclusion, Failed> {
+    let failed = |class| {
+        let next =
+            "look at what failed, and run the sweep again: it goes on where this one stopped";
+        Err(Failed::Outside(class, format!("{told}; {next}")))
+    };
     if count(swept, Measure::Failed) > 0 {
-        return Err(Failed::cluster(format!(
-            "{told}; look at what failed, and run the sweep again: it goes on where this one stopped"
-        )));
+        return failed(FailureClass::Cluster);
+    }
+    if approvals::count(answered, Answer::Failed) > 0 {
+        return failed(FailureClass::GitHub);
     }
     if let Some(stop) = stopped.filter(|_| count(swept, Measure::Left) > 0) {
         return Err(Failed::refused(format!(

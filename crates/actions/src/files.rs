@@ -78,6 +78,15 @@ pub(crate) fn append_summary(file: &Path, markdown: &str) -> io::Result<()> {
 pub(crate) fn write_result(file: &Path, result: &ResultFile) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(result)?;
     text.push('\n');
+    write_whole(file, &text)
+}
+
+/// Writes a file whole or not at all: whoever reads it meanwhile sees the one before. It is written beside itself first, under
+/// its name and `.new`.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_whole(file: &Path, text: &str) -> io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".new");
     std::fs::write(&beside, text)?;

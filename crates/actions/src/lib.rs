@@ -15,5 +15,6 @@ mod runner;
 pub use console::Console;
 pub use ended::{Conclusion, Failed, Outside};
 pub use environment::{Environment, EventFile, GitHubSettings, RegistryLogin, UsageError};
+pub use files::write_whole;
 pub use run::{Options, run};
 pub use runner::Runner;

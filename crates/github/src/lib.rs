@@ -39,3 +39,4 @@ pub use error::{Error, Problem};
 pub use labels::{ImageLabel, LabelChanges};
 pub use packages::{Package, PackageVersion};
 pub use statuses::{CommitState, CommitStatus};
+pub use workflows::Cancelling;

@@ -1,14 +1,78 @@
-//! Workflows: starting one by hand.
+//! Workflows: starting one by hand, and cancelling a run that waits for approval.
 
 use std::collections::BTreeMap;
 
-use preview_core::names::Fence;
+use jiff::Timestamp;
+use preview_core::approvals::WaitingRun;
+use preview_core::names::{Fence, RepositoryId};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::call::Call;
 use crate::client::GitHub;
-use crate::error::Error;
+use crate::error::{Error, Problem};
+
+/// GitHub's status of a run that a protection rule of an environment holds, such as its reviewers.
+const WAITING: &str = "waiting";
+
+/// What came of asking for the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cancelling {
+    /// It was cancelled, or is about to be.
+    Done,
+    /// It cannot be, or cannot be any more; why, in GitHub's words.
+    Refused(String),
+}
+
+#[derive(Deserialize)]
+struct RunsPage {
+    workflow_runs: Vec<RunWire>,
+}
+
+impl IntoIterator for RunsPage {
+    type Item = RunWire;
+    type IntoIter = std::vec::IntoIter<RunWire>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.workflow_runs.into_iter()
+    }
+}
+
+#[derive(Deserialize)]
+struct RunWire {
+    id: u64,
+    path: String,
+    display_title: String,
+    status: Option<String>,
+    conclusion: Option<String>,
+    head_branch: Option<String>,
+    head_repository: Option<RepositoryWire>,
+    created_at: Timestamp,
+    /// When its newest attempt began.
+    run_started_at: Option<Timestamp>,
+    html_url: String,
+}
+
+#[derive(Deserialize)]
+struct RepositoryWire {
+    id: RepositoryId,
+}
+
+impl RunWire {
+    /// None where it does not wait.
+    fn waiting(self) -> Option<WaitingRun> {
+        (self.status.as_deref() == Some(WAITING)).then(|| WaitingRun {
+            id: self.id,
+            workflow: self.path,
+            branch: self.head_branch,
+            repository: self.head_repository.map(|repository| repository.id),
+            title: self.display_title,
+            since: self.run_started_at.unwrap_or(self.created_at),
+            page: self.html_url,
+        })
+    }
+}
 
 impl GitHub {
     /// Whether this attempt of a run has ended; none where GitHub does not know the run, which proves nothing.
@@ -21,18 +85,77 @@ impl GitHub {
             status: Option<String>,
             run_attempt: Option<u32>,
         }
-        let call = Call::get(
-            self.path(format_args!("/actions/runs/{}", run.run)),
-            format!("read the run {} of {}", run.run, self.slug),
-            "actions: read",
-        );
-        let wire: Option<Wire> = self.transport.json_if_found(&call).await?;
+        let wire: Option<Wire> = self.run(run.run).await?;
         Ok(wire.map(|wire| {
             let is_of_before = wire
                 .run_attempt
                 .is_some_and(|attempt| attempt > run.attempt);
             is_of_before || wire.status.as_deref() == Some("completed")
         }))
+    }
+
+    /// All runs that wait for approval, newest first, whatever workflow they are of.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn waiting_runs(&self) -> Result<Vec<WaitingRun>, Error> {
+        let call = Call::get(
+            self.path(format_args!("/actions/runs?status={WAITING}")),
+            format!("list the runs of {} that wait for approval", self.slug),
+            "actions: read",
+        );
+        let wires = self.transport.pages_of::<RunsPage>(&call).await?;
+        Ok(wires.into_iter().filter_map(RunWire::waiting).collect())
+    }
+
+    /// The run `id` where it waits for approval; none where it does not, or GitHub does not know it.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn waiting_run(&self, id: u64) -> Result<Option<WaitingRun>, Error> {
+        let run: Option<RunWire> = self.run(id).await?;
+        Ok(run.and_then(RunWire::waiting))
+    }
+
+    async fn run<T: DeserializeOwned>(&self, id: u64) -> Result<Option<T>, Error> {
+        let call = Call::get(
+            self.path(format_args!("/actions/runs/{id}")),
+            format!("read the run {id} of {}", self.slug),
+            "actions: read",
+        );
+        self.transport.json_if_found(&call).await
+    }
+
+    /// Cancels the run `id`. It takes GitHub some seconds to do so.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn cancel_run(&self, id: u64) -> Result<Cancelling, Error> {
+        let call = Call::post(
+            self.path(format_args!("/actions/runs/{id}/cancel")),
+            format!("cancel the run {id} of {}", self.slug),
+            "actions: write",
+        );
+        let message = match self.transport.done(&call).await {
+            Ok(true) => return Ok(Cancelling::Done),
+            Ok(false) => return Ok(Cancelling::Refused("it is not there any more".to_owned())),
+            Err(Error {
+                problem:
+                    Problem::Refused {
+                        status: 409,
+                        message,
+                    },
+                ..
+            }) => message,
+            Err(error) => return Err(error),
+        };
+        // It was repeated after an answer that was lost, or somebody else was quicker.
+        let run: Option<RunWire> = self.run(id).await?;
+        let is_cancelled = run.is_some_and(|run| run.conclusion.as_deref() == Some("cancelled"));
+        Ok(match is_cancelled {
+            true => Cancelling::Done,
+            false => Cancelling::Refused(message),
+        })
     }
 
     /// Starts the workflow `file` of `.github/workflows` on `branch` with `inputs`, by its trigger `workflow_dispatch`: the

@@ -27,6 +27,7 @@ mod namespaces;
 mod objects;
 mod page;
 mod prune;
+mod quotas;
 mod receipt;
 mod remains;
 mod remove;

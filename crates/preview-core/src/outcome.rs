@@ -9,6 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::approvals::Approval;
 use crate::cleanup::images::CleanedImage;
 use crate::doctor::Finding;
 use crate::health::{Failure, FailureClass};
@@ -302,6 +303,9 @@ pub struct ResultFile {
     /// Images that nothing needs any more: those that were deleted, and those that could not be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleaned_images: Vec<CleanedImage>,
+    /// What a sweep did about runs that wait for approval; those that go on waiting as they should it does not name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
     /// All previews; only of a list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previews: Vec<Listed>,
@@ -357,6 +361,7 @@ impl ResultFile {
             findings: Vec::new(),
             swept: Vec::new(),
             cleaned_images: Vec::new(),
+            approvals: Vec::new(),
             previews: Vec::new(),
             class: None,
             failure: None,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::markdown::{code_cell, inline, is_plain_url};
 use crate::names::{CommitSha, NamespaceName, Subject};
+use crate::quota::{Filled, Resource};
 
 /// A preview.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub struct Listed {
     pub url: Option<String>,
     /// When its namespace was made.
     pub created: Timestamp,
+    /// How much of its quota it uses; none where it has none, or that could not be asked.
+    pub quota: Option<Filled>,
 }
 
 /// How long something has been there, in its largest unit: `3d`, `5h`, `12m`, `40s`.
@@ -52,23 +55,32 @@ impl fmt::Display for Age {
 /// What a cell shows where there is nothing.
 const NOTHING: &str = "–";
 
-const HEADINGS: [&str; 8] = [
-    "PREVIEW", "PHASE", "SLOT", "AGE", "COMMIT", "AUTHOR", "URL", "TITLE",
-];
-/// The columns that may be cut.
-const URL: usize = 6;
-const TITLE: usize = 7;
+/// The columns of the table.
+const COLUMNS: usize = 10;
 
-/// Columns of a terminal from which on the addresses are shown, too.
+const HEADINGS: [&str; COLUMNS] = [
+    "PREVIEW", "PHASE", "SLOT", "AGE", "COMMIT", "AUTHOR", "CPU", "MEMORY", "URL", "TITLE",
+];
+/// The columns that only a wide terminal has room for: what of the quota is used, and the address.
+const WIDE_ONLY: std::ops::RangeInclusive<usize> = 6..=8;
+/// The column that may be cut.
+const TITLE: usize = 9;
+
+/// Columns of a terminal from which on all are shown.
 const WIDE: usize = 120;
 
 impl Listed {
-    fn cells(&self, now: Timestamp) -> [String; 8] {
+    fn cells(&self, now: Timestamp) -> [String; COLUMNS] {
         let text = |text: Option<&str>| text.unwrap_or(NOTHING).to_owned();
         let subject = match &self.subject {
             Some(Subject::Commit(commit)) => format!("c{}", commit.short()),
             Some(subject) => subject.to_string(),
             None => self.namespace.to_string(),
+        };
+        // What it may use at most, as its limits say: that is what a quota runs out of first.
+        let share = |resource| {
+            let share = self.quota.as_ref().and_then(|quota| quota.share(resource));
+            share.unwrap_or_else(|| NOTHING.to_owned())
         };
         let age = Age(now.as_second() - self.created.as_second());
         [
@@ -78,6 +90,8 @@ impl Listed {
             age.to_string(),
             text(self.head.as_ref().map(CommitSha::short)),
             text(self.author.as_deref()),
+            share(Resource::LimitsCpu),
+            share(Resource::LimitsMemory),
             text(self.url.as_deref()),
             text(self.title.as_deref()),
         ]
@@ -87,11 +101,11 @@ impl Listed {
 /// The previews, which are to be in order, as lines of at most `width` columns where their titles can be cut to that.
 #[must_use]
 pub fn lines(all: &[Listed], now: Timestamp, width: usize) -> Vec<String> {
-    let rows: Vec<[String; 8]> = std::iter::once(HEADINGS.map(str::to_owned))
+    let rows: Vec<[String; COLUMNS]> = std::iter::once(HEADINGS.map(str::to_owned))
         .chain(all.iter().map(|listed| listed.cells(now)))
         .map(|cells| cells.map(|cell| plain(&cell)))
         .collect();
-    let shown = |column: &usize| *column != URL || width >= WIDE;
+    let shown = |column: &usize| width >= WIDE || !WIDE_ONLY.contains(column);
     let columns: Vec<usize> = (0..HEADINGS.len()).filter(shown).collect();
     let longest = |column: usize| {
         let lengths = rows.iter().map(|row| row[column].chars().count());
@@ -129,14 +143,26 @@ fn cut(text: &str, width: usize) -> String {
 /// The previews as a table in Markdown.
 #[must_use]
 pub fn markdown(all: &[Listed], now: Timestamp) -> String {
-    let mut out = "| Preview | Phase | Slot | Age | Commit | Author | URL | Title |\n\
-                   |---|---|---|---:|---|---|---|---|\n"
-        .to_owned();
+    let mut out =
+        "| Preview | Phase | Slot | Age | Commit | Author | CPU | Memory | URL | Title |\n\
+                   |---|---|---|---:|---|---|---:|---:|---|---|\n"
+            .to_owned();
     for listed in all {
-        let [subject, phase, claim, age, commit, author, url, title] = listed.cells(now);
+        let [
+            subject,
+            phase,
+            claim,
+            age,
+            commit,
+            author,
+            cpu,
+            memory,
+            url,
+            title,
+        ] = listed.cells(now);
         let _ = writeln!(
             out,
-            "| {} | {} | {claim} | {age} | {commit} | {} | {} | {} |",
+            "| {} | {} | {claim} | {age} | {commit} | {} | {cpu} | {memory} | {} | {} |",
             code_cell(&subject),
             inline(&phase),
             inline(&author),
@@ -157,6 +183,7 @@ fn link(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota::Usage;
 
     fn previews() -> Vec<Listed> {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
@@ -172,6 +199,10 @@ mod tests {
             head: Some("a".repeat(40).parse().unwrap()),
             url: Some("https://7.pr.example.com".into()),
             created: at("2025-12-16T14:32:00Z"),
+            quota: Some(Filled {
+                used: Usage::known([("limits.cpu", "750m"), ("limits.memory", "1200Mi")]),
+                hard: Usage::known([("limits.cpu", "4"), ("limits.memory", "4Gi")]),
+            }),
         };
         let waiting = Listed {
             subject: Some("pr-1234".parse().unwrap()),
@@ -182,6 +213,7 @@ mod tests {
             claim: Some("queued".into()),
             url: None,
             created: at("2025-12-19T14:20:00Z"),
+            quota: None,
             ..ready.clone()
         };
         let commit = Listed {
@@ -211,17 +243,17 @@ mod tests {
         pr-1234   –      queued  12m  aaaaaaa  dependabot[bot]  Tea
         cddddddd  ready  held    40s  aaaaaaa  –                –
 
-        PREVIEW   PHASE  SLOT    AGE  COMMIT   AUTHOR           URL                       TITLE
-        pr-7      ready  held    3d   aaaaaaa  alice            https://7.pr.example.com  A cart that remembers what was in it [2J, and who put it there
-        pr-1234   –      queued  12m  aaaaaaa  dependabot[bot]  –                         Tea
-        cddddddd  ready  held    40s  aaaaaaa  –                https://7.pr.example.com  –
+        PREVIEW   PHASE  SLOT    AGE  COMMIT   AUTHOR           CPU    MEMORY     URL                       TITLE
+        pr-7      ready  held    3d   aaaaaaa  alice            0.8/4  1.2Gi/4Gi  https://7.pr.example.com  A cart that remembers what was in it [2J, and who put it there
+        pr-1234   –      queued  12m  aaaaaaa  dependabot[bot]  –      –          –                         Tea
+        cddddddd  ready  held    40s  aaaaaaa  –                0.8/4  1.2Gi/4Gi  https://7.pr.example.com  –
         ");
         insta::assert_snapshot!(markdown(&previews(), now), @r"
-        | Preview | Phase | Slot | Age | Commit | Author | URL | Title |
-        |---|---|---|---:|---|---|---|---|
-        | `pr-7` | ready | held | 3d | aaaaaaa | alice | https://7.pr.example.com | A cart that remembers what was in it, and who put it there |
-        | `pr-1234` | – | queued | 12m | aaaaaaa | dependabot\[bot\] | – | Tea |
-        | `cddddddd` | ready | held | 40s | aaaaaaa | – | https://7.pr.example.com | – |
+        | Preview | Phase | Slot | Age | Commit | Author | CPU | Memory | URL | Title |
+        |---|---|---|---:|---|---|---:|---:|---|---|
+        | `pr-7` | ready | held | 3d | aaaaaaa | alice | 0.8/4 | 1.2Gi/4Gi | https://7.pr.example.com | A cart that remembers what was in it, and who put it there |
+        | `pr-1234` | – | queued | 12m | aaaaaaa | dependabot\[bot\] | – | – | – | Tea |
+        | `cddddddd` | ready | held | 40s | aaaaaaa | – | 0.8/4 | 1.2Gi/4Gi | https://7.pr.example.com | – |
         ");
     }
 }

@@ -10,11 +10,13 @@ use crate::objects::ObjectName;
 
 mod amount;
 mod count;
+mod filled;
 mod fit;
 mod table;
 
 pub use amount::{Amount, Resource, Usage};
 pub use count::{Need, Rules};
+pub use filled::Filled;
 pub use fit::{Budget, Left, Moment, Overdraft, Running, Update, has_room, in_place, update};
 pub use table::{Line, Table};
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::approvals::RunName;
 use crate::names::{
     CommitSha, ComponentName, Fence, NamespaceName, PinnedImage, RepositorySlug, Subject,
 };
@@ -33,5 +34,6 @@ text!(
     NamespaceName,
     PinnedImage,
     RepositorySlug,
+    RunName,
     Subject
 );

@@ -6,7 +6,7 @@ use crate::comment::display_name;
 use crate::markdown::{code_cell, fence, inline, is_plain_url};
 use crate::outcome::{EffectResult, Exit, ResultFile};
 use crate::promote::{Link, Mark};
-use crate::{doctor, plan, previews, sweep};
+use crate::{approvals, doctor, plan, previews, sweep};
 
 /// Effects that a summary lists; `result.json` has them all. GitHub takes 1 MiB.
 const EFFECTS: usize = 300;
@@ -37,6 +37,10 @@ pub fn summary(result: &ResultFile, chain: &[Link]) -> String {
     }
     if !result.swept.is_empty() {
         let _ = write!(out, "\n### Swept\n\n{}", sweep::markdown(&result.swept));
+    }
+    if !result.approvals.is_empty() {
+        let table = approvals::markdown(&result.approvals);
+        let _ = write!(out, "\n### Waiting for approval\n\n{table}");
     }
     if !result.previews.is_empty() {
         let table = previews::markdown(&result.previews, result.started);

@@ -83,6 +83,21 @@ pub enum Measure {
 }
 
 impl Measure {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 11] = [
+        Self::Destroyed,
+        Self::WouldGo,
+        Self::Left,
+        Self::Asleep,
+        Self::Warned,
+        Self::Kept,
+        Self::Requeued,
+        Self::Renewed,
+        Self::Superseded,
+        Self::Refused,
+        Self::Failed,
+    ];
+
     /// One or two words, for people.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -149,20 +164,7 @@ pub fn sentence(swept: &[Swept], previews: usize) -> String {
         1 => "1 preview".to_owned(),
         previews => format!("{previews} previews"),
     };
-    let measures = [
-        Measure::Destroyed,
-        Measure::WouldGo,
-        Measure::Left,
-        Measure::Asleep,
-        Measure::Warned,
-        Measure::Kept,
-        Measure::Requeued,
-        Measure::Renewed,
-        Measure::Superseded,
-        Measure::Refused,
-        Measure::Failed,
-    ];
-    let told = measures.into_iter().filter_map(|measure| {
+    let told = Measure::ALL.into_iter().filter_map(|measure| {
         let count = count(swept, measure);
         (count > 0).then(|| format!("{count} {measure}"))
     });

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod approvals;
+mod metrics;
 #[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
 

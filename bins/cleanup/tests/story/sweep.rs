@@ -6,7 +6,7 @@ use sandbox::github::MergeStyle;
 use crate::*;
 
 /// A pull request with a Namespace as a deploy leaves it, and a comment.
-fn previewed(shop: &Shop, branch: &str) -> u64 {
+pub(crate) fn previewed(shop: &Shop, branch: &str) -> u64 {
     let number = shop
         .repository
         .open_pull_request(branch, &[(&format!("web/{branch}.html"), branch)]);
@@ -17,7 +17,7 @@ fn previewed(shop: &Shop, branch: &str) -> u64 {
 }
 
 /// Closed pull requests whose previews nobody cleaned up.
-fn orphans(shop: &Shop, count: usize) -> Vec<u64> {
+pub(crate) fn orphans(shop: &Shop, count: usize) -> Vec<u64> {
     let all = (0..count).map(|index| {
         let number = previewed(shop, &format!("orphan-{index}"));
         shop.repository.close(number);
@@ -384,6 +384,7 @@ async fn all_previews_are_listed() {
     shop.repository.set_title(ready, "A cart that remembers");
     annotate(&shop, ready, keys::PHASE, "ready");
     annotate(&shop, ready, keys::IMAGES, "");
+    has_quota(&shop, ready);
     waiting(&shop, "search");
     let closed = previewed(&shop, "closed");
     shop.repository.close(closed);
@@ -403,12 +404,57 @@ async fn all_previews_are_listed() {
     };
     let table: Vec<String> = table.into_iter().map(ages).collect();
     insta::assert_snapshot!(table.join("\n"), @r"
-    PREVIEW  PHASE  SLOT    AGE  COMMIT   AUTHOR  URL                       TITLE
-    pr-7     ready  held    0s   [head]   alice   https://7.pr.example.com  A cart that remembers
-    pr-8     –      queued  0s   [head]   alice   –                         Search
-    pr-9     –      held    0s   [head]   –       –                         –
+    PREVIEW  PHASE  SLOT    AGE  COMMIT   AUTHOR  CPU  MEMORY  URL                       TITLE
+    pr-7     ready  held    0s   [head]   alice   0/4  0/4Gi   https://7.pr.example.com  A cart that remembers
+    pr-8     –      queued  0s   [head]   alice   –    –       –                         Search
+    pr-9     –      held    0s   [head]   –       –    –       –                         –
     ");
     assert_eq!(ran.result["previews"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        ran.result["previews"][0]["quota"],
+        json!({
+            "used": { "limits.cpu": "0", "limits.memory": "0" },
+            "hard": { "limits.cpu": "4", "limits.memory": "4Gi" },
+        })
+    );
+    let requests = shop.world.cluster.traffic().exchanges().into_iter();
+    let of_quotas = requests.filter(|asked| asked.target.contains("resourcequotas"));
+    assert_eq!(of_quotas.count(), 1);
+    shop.close();
+}
+
+/// The quota of a preview, as a deploy furnishes it.
+fn has_quota(shop: &Shop, number: u64) {
+    let owner = Owner {
+        repository: preview_core::RepositoryId(shop.repository.id()),
+        subject: format!("pr-{number}").parse().unwrap(),
+    };
+    let quota = json!({ "apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": { "name": "preview", "namespace": format!("preview-pr-{number}"), "labels": owner.labels() },
+        "spec": { "hard": { "limits.cpu": "4", "limits.memory": "4Gi" } } });
+    shop.world.cluster.create("preview-deploy", quota).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn previews_are_listed_although_nobody_may_see_their_quotas() {
+    let shop = Shop::open().await;
+    previewed(&shop, "cart");
+    let forbidden = Fault::Answer {
+        status: 403,
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403,
+            "message": "resourcequotas is forbidden" })
+        .to_string(),
+    };
+    let traffic = shop.world.cluster.traffic();
+    traffic.plan("GET", "/api/v1/resourcequotas", 1, forbidden);
+    let ran = shop.run(CLEANUP, &["list"], &[]).await.exits(0);
+    let warning = ran
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("warning: "));
+    insta::assert_snapshot!(warning.unwrap(), @"warning: how much of their quotas the previews use is not known: list ResourceQuotas with app.kubernetes.io/managed-by=preview-environments,preview-environments/repository-id=700001003: the cluster forbids it: resourcequotas is forbidden; grant the account of KUBECONFIG this right, or use another account");
+    assert_eq!(ran.result["previews"][0]["quota"], json!(null));
     shop.close();
 }
 

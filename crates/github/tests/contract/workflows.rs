@@ -1,6 +1,9 @@
-//! Starting a workflow.
+//! Starting a workflow, and cancelling its runs that wait for approval.
 
 use std::collections::BTreeMap;
+
+use preview_core::approvals::WaitingRun;
+use preview_github::Cancelling;
 
 use crate::*;
 
@@ -67,5 +70,89 @@ async fn a_start_whose_answer_was_lost_is_not_repeated() {
         .await;
     assert!(started.is_err());
     assert_eq!((stage.posts(), stage.repository.dispatches().len()), (1, 1));
+    stage.conforms();
+}
+
+const NAME: &str = "preview of #7 at aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+impl Stage {
+    /// A run that waits for approval; its id.
+    fn waits(&self) -> u64 {
+        self.repository
+            .wait_for_approval("preview-deploy.yml", "preview-approval", NAME)
+    }
+
+    /// What the list, and the run's own page, say of the runs that wait.
+    async fn waiting(&self, run: u64) -> (Vec<WaitingRun>, Option<WaitingRun>) {
+        let all = self.github.waiting_runs().await.unwrap();
+        (all, self.github.waiting_run(run).await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn runs_that_wait_for_approval_are_listed_with_their_names() {
+    let stage = Stage::new().await;
+    let pull = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    stage.repository.start_run(pull, "preview-deploy.yml");
+    let run = stage.waits();
+    stage
+        .repository
+        .backdate_run(run, Duration::from_secs(8 * 24 * 3600));
+    let (all, one) = stage.waiting(run).await;
+    assert_eq!((all.len(), Some(&all[0])), (1, one.as_ref()));
+    let WaitingRun {
+        id,
+        workflow,
+        branch,
+        repository,
+        title,
+        since,
+        page,
+    } = &all[0];
+    assert_eq!((*id, title.as_str()), (run, NAME));
+    assert_eq!(workflow, ".github/workflows/preview-deploy.yml");
+    assert_eq!(branch.as_deref(), Some("main"));
+    assert_eq!(repository.map(|id| id.0), Some(stage.repository.id()));
+    assert_eq!(
+        page,
+        &format!("https://github.com/acme/shop/actions/runs/{run}")
+    );
+    let hours = jiff::Timestamp::now().duration_since(*since).as_hours();
+    assert!((191..=193).contains(&hours), "{hours}");
+
+    stage.repository.approve(run, "preview-approval", "carol");
+    assert_eq!(stage.waiting(run).await, (vec![], None));
+    assert_eq!(stage.github.waiting_run(4711).await.unwrap(), None);
+    stage.conforms();
+}
+
+#[tokio::test]
+async fn a_run_is_cancelled_once_although_the_answer_was_lost() {
+    let stage = Stage::new().await;
+    let run = stage.waits();
+    stage.lose_answer_of_post("/cancel");
+    let cancelled = stage.github.cancel_run(run).await.unwrap();
+    assert_eq!(cancelled, Cancelling::Done);
+    let (status, conclusion) = stage.repository.run_state(run);
+    assert_eq!(
+        (status.as_str(), conclusion.as_deref()),
+        ("completed", Some("cancelled"))
+    );
+    stage.conforms();
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_is_not_cancelled() {
+    let stage = Stage::new().await;
+    let run = stage.waits();
+    stage.repository.finish_run(run, "success");
+    let told = stage.github.cancel_run(run).await.unwrap();
+    let gone = stage.github.cancel_run(4711).await.unwrap();
+    insta::assert_snapshot!(format!("{told:?}\n{gone:?}"), @r#"
+    Refused("Cannot cancel a workflow run that is completed.")
+    Refused("it is not there any more")
+    "#);
     stage.conforms();
 }

@@ -86,6 +86,7 @@ macro_rules! every_story {
             the_arithmetic_is_the_quota_controllers,
             one_sidecar_too_much_is_rejected_as_foreseen,
             an_update_without_room_to_surge_completes_in_place,
+            how_full_quotas_are_is_told_of_all_previews_at_once,
             what_is_not_ready_in_time_is_told_with_what_it_waits_for,
             a_registry_that_does_not_answer_is_given_time,
             a_pod_that_no_node_takes_is_told_by_the_scheduler,

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 
 use preview_core::health::{FailureClass, Rollout};
 use preview_core::objects::{Kind, Manifest, ObjectName};
-use preview_core::quota::{Budget, Left, NAME, Rules, Running, Update, Usage, in_place};
+use preview_core::ownership::{Owner, keys};
+use preview_core::quota::{
+    Budget, Filled, Left, NAME, Resource, Rules, Running, Update, Usage, in_place,
+};
 use serde_json::{Value, json};
 
-use super::stage::{Behaviour, Stage, deployment, manifest, volume_claim};
+use super::stage::{Behaviour, REPOSITORY, Stage, deployment, manifest, volume_claim};
 
 /// More than anything that comes up takes.
 const PATIENT: Duration = Duration::from_secs(120);
@@ -189,6 +192,39 @@ pub(crate) async fn the_arithmetic_is_the_quota_controllers(stage: &Stage) {
     let surge = rules.need(&never).unwrap().unwrap().of_surge();
     stage.apply(vec![never]).await;
     is_used(stage, &at_rest.plus(&surge)).await;
+}
+
+pub(crate) async fn how_full_quotas_are_is_told_of_all_previews_at_once(stage: &Stage) {
+    stage.create().await;
+    let all = Owner::selector_of_repository(REPOSITORY);
+    let others = format!("{}=1", keys::REPOSITORY_ID);
+    let told = async |selector: &str| -> Option<Filled> {
+        let quotas = stage.us.quotas(selector).await.unwrap();
+        quotas.get(&stage.namespace).cloned()
+    };
+    assert_eq!(told(&all).await, None);
+    let other = json!({ "spec": { "hard": { "limits.cpu": "9" } } });
+    stage
+        .apply(vec![
+            quota(&[("limits.cpu", "2"), ("limits.memory", "1Gi")]),
+            limit_range(),
+            manifest(Kind::ResourceQuota, "another", other),
+        ])
+        .await;
+    let web = with(stage.container(Behaviour::Runs), "main", json!({}));
+    stage.apply(vec![deployment("web", web)]).await;
+    let used = Usage::known([("limits.cpu", "100m"), ("limits.memory", "32Mi")]);
+    is_used(stage, &used).await;
+    let filled = told(&all).await.unwrap();
+    assert_eq!(filled.used, used);
+    let shares = [
+        Resource::LimitsCpu,
+        Resource::LimitsMemory,
+        Resource::Volumes,
+    ];
+    let shares = shares.map(|resource| filled.share(resource).unwrap_or_default());
+    assert_eq!(shares, ["0.1/2", "32Mi/1Gi", ""]);
+    assert_eq!(told(&others).await, None);
 }
 
 pub(crate) async fn one_sidecar_too_much_is_rejected_as_foreseen(stage: &Stage) {

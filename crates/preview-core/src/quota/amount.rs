@@ -64,6 +64,24 @@ impl Resource {
             Self::RequestsMemory | Self::LimitsMemory | Self::Storage => amount.binary(),
         }
     }
+
+    /// `amount` of it for people, in its largest unit and rounded up to tenths of that: `0.8`, `1.2Gi`.
+    #[must_use]
+    pub fn rounded(self, amount: Amount) -> String {
+        let (unit, milli) = match self {
+            Self::RequestsCpu | Self::LimitsCpu | Self::Volumes => ("", 1000),
+            Self::RequestsMemory | Self::LimitsMemory | Self::Storage => {
+                let fits = |(_, unit): &&(&str, u128)| amount.milli >= *unit * 1000;
+                let unit = BINARY.iter().find(fits).copied();
+                unit.map_or(("", 1000), |(suffix, unit)| (suffix, unit * 1000))
+            }
+        };
+        let tenths = (amount.milli.saturating_mul(10)).div_ceil(milli);
+        match tenths % 10 {
+            0 => format!("{}{unit}", tenths / 10),
+            tenth => format!("{}.{tenth}{unit}", tenths / 10),
+        }
+    }
 }
 
 impl fmt::Display for Resource {
@@ -216,6 +234,15 @@ impl Usage {
     #[must_use]
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// What of these names and amounts a quota of ours can limit; the rest is somebody else's matter.
+    #[must_use]
+    pub fn known<'a>(written: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let read = written
+            .into_iter()
+            .filter_map(|(name, amount)| Resource::named(name).zip(Amount::parse(amount)));
+        Self(read.collect())
     }
 
     /// The amount of `resource`.
