@@ -12,6 +12,7 @@ use crate::objects::ObjectName;
 use crate::paths::PathPatterns;
 use crate::record::{RecordKey, Trust};
 
+mod alerts;
 mod checks;
 mod database;
 mod error;
@@ -27,6 +28,7 @@ mod routes;
 mod slots;
 mod template;
 
+pub use alerts::{AlertSettings, MailAddress, MailRoute};
 pub use checks::{Address, Check, ChecksSettings, Through};
 pub(crate) use database::DIRECTORY;
 pub use database::{Database, Seed};
@@ -66,6 +68,8 @@ pub struct Config {
     pub queue: QueueSettings,
     /// What a sweep may do.
     pub sweep: SweepSettings,
+    /// Who is told of what nobody is looking at.
+    pub alerts: AlertSettings,
     /// How images are read.
     pub registry: RegistrySettings,
     /// Where the certificate is that previews share; none to use the ingress controller's own.

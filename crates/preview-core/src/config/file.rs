@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::alerts::AlertsFile;
 use super::checks::Through;
 use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
@@ -58,6 +59,9 @@ pub(super) struct File {
     /// What `preview-cleanup sweep` may do.
     #[serde(default)]
     pub(super) sweep: SweepFile,
+    /// Who is told of a preview that cannot be taken down, and of a sweep that stopped.
+    #[serde(default)]
+    pub(super) alerts: AlertsFile,
     /// The wildcard certificate that every preview gets a copy of; the ingress controller's own serves unless told.
     pub(super) tls: Option<TlsFile>,
     /// Who reaches previews, and what they do not reach.

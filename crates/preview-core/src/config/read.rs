@@ -10,7 +10,7 @@ use super::patterns::patterns;
 use super::quantity::{Cpu, Memory};
 use super::{
     Amounts, Component, Config, EnvValue, Promote, Quota, RegistrySettings, Resources, Target,
-    TargetWorkload, Variable, checks, database, file, isolation, pulls, routes, slots,
+    TargetWorkload, Variable, alerts, checks, database, file, isolation, pulls, routes, slots,
 };
 use crate::manifests;
 use crate::names::{ComponentName, ImageName, is_dns_label};
@@ -46,6 +46,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         quota: quota(&source, written.quota)?,
         queue: slots::queue(&source, written.queue)?,
         sweep: slots::sweep(written.sweep),
+        alerts: alerts::alerts(&source, written.alerts)?,
         registry: registry(&source, written.registry)?,
         tls: written
             .tls
