@@ -40,6 +40,24 @@ const ASKED_FOR: &str = "its deletion was asked for";
 /// # Errors
 /// When the previews cannot be listed, something failed with one of them, or there are more to destroy than one sweep may.
 pub(crate) async fn run(world: &World<'_>, dry_run: bool) -> Result<Conclusion, Failed> {
+    let (stopped, ended) = match carried_out(world, dry_run).await {
+        Ok((stopped, ended)) => (stopped, ended),
+        Err(failed) => (None, Err(failed)),
+    };
+    // Somebody is looking at a dry run.
+    if let Err(failed) = &ended
+        && !dry_run
+    {
+        world.alert_of_sweep(stopped, failed).await;
+    }
+    ended
+}
+
+/// Sweeps; why it stopped, if it did, and how it ended.
+async fn carried_out(
+    world: &World<'_>,
+    dry_run: bool,
+) -> Result<(Option<Stop>, Result<Conclusion, Failed>), Failed> {
     // Before the pull requests: whatever is opened and deployed in between is not among them.
     let all = Owner::selector_of_repository(world.repository.id);
     let previews = world.cluster.namespaces(&all).await.outside()?;
@@ -75,7 +93,8 @@ pub(crate) async fn run(world: &World<'_>, dry_run: bool) -> Result<Conclusion, 
     // Nothing was destroyed that only this list could have cleared of suspicion.
     listed?;
     let stopped = sweep.so_far().stops(sweep.most);
-    conclusion(&swept, stopped, told)
+    let stopped = stopped.filter(|_| count(&swept, Measure::Left) > 0);
+    Ok((stopped, conclusion(&swept, stopped, told)))
 }
 
 fn conclusion(swept: &[Swept], stopped: Option<Stop>, told: String) -> Result<Conclusion, Failed> {
@@ -84,7 +103,7 @@ fn conclusion(swept: &[Swept], stopped: Option<Stop>, told: String) -> Result<Co
             "{told}; look at what failed, and run the sweep again: it goes on where this one stopped"
         )));
     }
-    if let Some(stop) = stopped.filter(|_| count(swept, Measure::Left) > 0) {
+    if let Some(stop) = stopped {
         return Err(Failed::refused(format!(
             "{told}: {stop}; {}",
             stop.next_step()
@@ -117,7 +136,7 @@ struct SoFar {
 
 /// Why a sweep destroys no further preview.
 #[derive(Clone, Copy)]
-enum Stop {
+pub(crate) enum Stop {
     NotBelieved,
     Limit(usize),
 }

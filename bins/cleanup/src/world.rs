@@ -1,11 +1,16 @@
 //! GitHub and the cluster, as configuration and environment name them.
 
-use preview_actions::{Failed, Options, Outside as _, Runner};
+use std::time::Duration;
+
+use preview_actions::{Failed, Outside as _, Runner};
+use preview_alerts::Channel;
 use preview_core::config::Config;
 use preview_core::pulls::Repository;
 use preview_core::record::{RecordKey, Trust};
 use preview_github::GitHub;
 use preview_k8s::Cluster;
+
+use crate::{Arguments, alerts};
 
 /// Everything outside, connected.
 pub(crate) struct World<'a> {
@@ -14,6 +19,10 @@ pub(crate) struct World<'a> {
     pub(crate) github: GitHub,
     pub(crate) cluster: Cluster,
     pub(crate) repository: Repository,
+    /// How long taking one preview down may take.
+    pub(crate) within: Duration,
+    /// Who is told of what nobody is looking at.
+    pub(crate) channels: Vec<Channel>,
     key: Option<RecordKey>,
 }
 
@@ -22,7 +31,7 @@ impl<'a> World<'a> {
     pub(crate) async fn connect(
         runner: &'a Runner,
         config: &'a Config,
-        options: &Options,
+        arguments: &Arguments,
     ) -> Result<Self, Failed> {
         let settings = runner.environment().github()?;
         let key = runner.environment().record_key()?;
@@ -34,11 +43,12 @@ impl<'a> World<'a> {
         ))
         .misused()?;
         let cluster = Cluster::connect(preview_k8s::Settings {
-            kubeconfig: options.kubeconfig.clone(),
+            kubeconfig: arguments.options.kubeconfig.clone(),
             ..preview_k8s::Settings::inferred("preview-cleanup")
         })
         .await
         .misused()?;
+        let channels = alerts::channels(runner, config);
         let repository = github.repository().await.outside()?;
         runner.know(|result| result.repository = Some(repository.slug.clone()));
         Ok(Self {
@@ -47,6 +57,8 @@ impl<'a> World<'a> {
             github,
             cluster,
             repository,
+            within: arguments.time(),
+            channels,
             key,
         })
     }

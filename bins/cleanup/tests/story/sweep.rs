@@ -8,7 +8,7 @@ use sandbox::github::MergeStyle;
 use crate::*;
 
 /// A pull request with a Namespace as a deploy leaves it, and a comment.
-fn previewed(shop: &Shop, branch: &str) -> u64 {
+pub(crate) fn previewed(shop: &Shop, branch: &str) -> u64 {
     let number = shop
         .repository
         .open_pull_request(branch, &[(&format!("web/{branch}.html"), branch)]);
@@ -19,7 +19,7 @@ fn previewed(shop: &Shop, branch: &str) -> u64 {
 }
 
 /// Closed pull requests whose previews nobody cleaned up.
-fn orphans(shop: &Shop, count: usize) -> Vec<u64> {
+pub(crate) fn orphans(shop: &Shop, count: usize) -> Vec<u64> {
     let all = (0..count).map(|index| {
         let number = previewed(shop, &format!("orphan-{index}"));
         shop.repository.close(number);
