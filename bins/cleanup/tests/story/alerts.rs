@@ -3,6 +3,8 @@
 #[path = "../../../../crates/alerts/tests/wire/receivers.rs"]
 mod receivers;
 
+use sandbox::Fault;
+
 use receivers::{HOOK, MailServer, PASSWORD, PASSWORD_IN_URL, Rules, Slack, USER};
 
 use crate::sweep::{orphans, previewed};
@@ -222,6 +224,38 @@ async fn a_sweep_that_stops_at_its_limit_tells_once_and_a_dry_run_and_a_whole_on
     ");
     shop.run(CLEANUP, &["sweep"], &job).await.exits(0);
     assert_eq!(slack.posts().len(), 1);
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_does_not_believe_githubs_list_tells_so() {
+    let shop = Shop::open().await;
+    (0..12).for_each(|index| {
+        previewed(&shop, &format!("open-{index}"));
+    });
+    let nothing = Fault::Answer {
+        status: 200,
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: "[]".to_owned(),
+    };
+    let traffic = shop.world.github.traffic();
+    traffic.plan("GET", "/pulls?state=open", 1, nothing);
+    let slack = Slack::answering(&[]).await;
+    let job = [("PREVIEW_SLACK_WEBHOOK", slack.url())];
+    shop.run(CLEANUP, &["sweep"], &job).await.exits(1);
+    let text = slack.text();
+    // How many and which were looked at before is a matter of chance.
+    let plain = text.lines().filter(|line| !line.contains("preview"));
+    insta::assert_snapshot!(plain.collect::<Vec<_>>().join("\n"), @r"
+    *A sweep does not believe GitHub's list of open pull requests* (acme/shop)
+    ```
+    ```
+    Next: `gh pr list --repo acme/shop --state open --limit 1000`
+    Then: `gh run rerun 100 --repo acme/shop`
+    <https://github.com/acme/shop/actions/runs/100/attempts/1|The run and its log>
+    ");
+    let why = "GitHub's list leaves out pull requests that are open, so it is not believed";
+    assert!(text.contains(why), "{text}");
     shop.close();
 }
 
