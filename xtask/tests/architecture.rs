@@ -15,8 +15,9 @@ use std::{
 use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
 
 const CORE: &str = "preview-core";
-const ADAPTERS: [&str; 5] = [
+const ADAPTERS: [&str; 6] = [
     "preview-actions",
+    "preview-alerts",
     "preview-github",
     "preview-k8s",
     "preview-registry",
@@ -28,12 +29,13 @@ const SANDBOX: &str = "sandbox";
 const XTASK: &str = "xtask";
 
 /// Outside crates that one package alone may name, in whatever kind of dependency.
-const RESERVED: [(&str, &str); 5] = [
+const RESERVED: [(&str, &str); 6] = [
     ("kube", "preview-k8s"),
     ("kube-", "preview-k8s"),
     ("k8s-openapi", "preview-k8s"),
     ("octocrab", "preview-github"),
     ("oci-client", "preview-registry"),
+    ("lettre", "preview-alerts"),
 ];
 
 /// What the rules may be made of: crates that compute, and do nothing else.
@@ -54,11 +56,12 @@ const PURE: [&str; 13] = [
 ];
 
 /// Their default features bring a second TLS provider, which panics at run time, or a runtime of their own.
-const WITHOUT_DEFAULTS: [&str; 9] = [
+const WITHOUT_DEFAULTS: [&str; 10] = [
     "axum",
     "backon",
     "jsonschema",
     "kube",
+    "lettre",
     "oci-client",
     "octocrab",
     "reqwest",
@@ -168,7 +171,7 @@ fn one_adapter_alone_knows_the_crates_of_its_counterpart() {
         }
     }
     none(faults);
-    assert_eq!(seen.len(), 3, "a reserved crate went by another name");
+    assert_eq!(seen.len(), 4, "a reserved crate went by another name");
 }
 
 #[test]

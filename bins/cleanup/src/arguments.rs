@@ -1,6 +1,7 @@
 //! What `preview-cleanup` is told.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
@@ -12,7 +13,8 @@ use preview_github::event::Event;
 /// Started by `pull_request: closed`, or by `workflow_run` of a workflow that runs on it; by hand it takes --pr or
 /// --commit. Whether the pull request is closed is read live.
 ///
-/// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY and the rest of GITHUB_* as Actions sets them; KUBECONFIG.
+/// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY and the rest of GITHUB_* as Actions sets them; KUBECONFIG;
+/// PREVIEW_SLACK_WEBHOOK and PREVIEW_SMTP_URL, where alerts go.
 ///
 /// Exit code: 0 destroyed, or there was nothing; 1 refused by a rule; 2 called or configured wrongly; 3 GitHub or the
 /// cluster failed, or something keeps the preview.
@@ -34,9 +36,23 @@ pub struct Arguments {
     /// Destroy the preview although its pull request is open
     #[arg(long, requires = "pr")]
     pub force: bool,
+    /// How long taking one preview down may take; what is still there then is told, and the next run goes on with it
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(1..=1800),
+        global = true
+    )]
+    pub within: u64,
 }
 
 impl Arguments {
+    /// How long taking one preview down may take.
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_secs(self.within)
+    }
+
     /// Refuses to overlook what was named beside a command that is about something else.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
         match (&self.command, &self.pr, &self.commit) {

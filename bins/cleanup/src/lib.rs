@@ -5,6 +5,7 @@
 //! recomputed by every run, so that one that died is made good by the next. [`sweep`] does so with all that is left
 //! behind, [`approvals`] that nobody gave included; [`list`] only shows what there is; [`release`] does with the cluster alone.
 
+mod alerts;
 mod approvals;
 mod arguments;
 mod github;
@@ -34,9 +35,6 @@ use arguments::Asked;
 use github::Reached;
 use world::World;
 
-/// How long a teardown may take; what is still there then is on the receipt, and the next run goes on with it.
-const TEARDOWN: Duration = Duration::from_secs(300);
-
 /// Destroys the preview that is asked for.
 ///
 /// # Errors
@@ -44,20 +42,20 @@ const TEARDOWN: Duration = Duration::from_secs(300);
 pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Failed> {
     arguments.check()?;
     if let Some(Command::Release { namespace }) = &arguments.command {
-        return release::run(&runner, &arguments.options, namespace).await;
+        return release::run(&runner, &arguments, namespace).await;
     }
     let config = runner.configuration(&arguments.options)?;
     if let Some(Command::Sweep { dry_run, metrics }) = &arguments.command {
         runner.may_take(sweep::MOST);
-        let world = World::connect(&runner, &config, &arguments.options).await?;
+        let world = World::connect(&runner, &config, &arguments).await?;
         return sweep::run(&world, *dry_run, metrics.as_deref()).await;
     }
     if arguments.command == Some(Command::List) {
-        let world = World::connect(&runner, &config, &arguments.options).await?;
+        let world = World::connect(&runner, &config, &arguments).await?;
         return list::run(&world).await;
     }
     let asked = arguments::asked(&runner, &arguments)?;
-    let world = World::connect(&runner, &config, &arguments.options).await?;
+    let world = World::connect(&runner, &config, &arguments).await?;
 
     let subject = match asked {
         Asked::Of(subject) => subject,
@@ -81,7 +79,8 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         cleanup = cleanup.with_note(Note::DestroyedBy { login });
     }
     let ended = cleanup.carried_out(by_hand).await;
-    if ended.freed {
+    cleanup.alert(&ended).await;
+    if ended.freed() {
         world.start_next().await;
     }
     ended.told
@@ -104,14 +103,24 @@ struct Cleanup<'a> {
 
 /// How a cleanup ended.
 struct Ended {
-    /// Whether a slot is free now.
-    freed: bool,
+    /// What the teardown left; none where it did not come to its end.
+    receipt: Option<Receipt>,
     told: Result<Conclusion, Failed>,
+}
+
+impl Ended {
+    /// Whether a slot is free now.
+    fn freed(&self) -> bool {
+        self.receipt.as_ref().is_some_and(Receipt::finished)
+    }
 }
 
 impl From<Result<Conclusion, Failed>> for Ended {
     fn from(told: Result<Conclusion, Failed>) -> Self {
-        Self { freed: false, told }
+        Self {
+            receipt: None,
+            told,
+        }
     }
 }
 
@@ -216,30 +225,38 @@ impl<'a> Cleanup<'a> {
                 Err(failed) => return Err(failed).into(),
             },
         };
-        let receipt = receipt.as_ref();
-        let put_away = self.put_away(github, receipt).await;
+        let put_away = self.put_away(github, receipt.as_ref()).await;
+        let (subject, within) = (&self.owner.subject, self.world.within);
         Ended {
-            freed: receipt.is_some_and(Receipt::finished),
-            told: put_away.and_then(|()| conclusion(&self.owner.subject, receipt)),
+            told: put_away.and_then(|()| conclusion(subject, receipt.as_ref(), within)),
+            receipt,
         }
     }
 
     async fn tear_down(&self, read: &NamespaceFacts) -> Result<TearDown, Failed> {
         let runner = self.world.runner;
         runner.enters(Phase::Destroying.as_str());
-        tear_down(runner, &self.world.cluster, &self.owner, read).await
+        tear_down(
+            runner,
+            &self.world.cluster,
+            &self.owner,
+            read,
+            self.world.within,
+        )
+        .await
     }
 }
 
-/// Takes the preview down, and shows and keeps its receipt.
+/// Takes the preview down within a time, and shows and keeps its receipt: what is still there then is on it.
 async fn tear_down(
     runner: &Runner,
     cluster: &Cluster,
     owner: &Owner,
     read: &NamespaceFacts,
+    within: Duration,
 ) -> Result<TearDown, Failed> {
-    runner.needs(TEARDOWN);
-    let work = cluster.tear_down(owner, read, Instant::now() + TEARDOWN);
+    runner.needs(within);
+    let work = cluster.tear_down(owner, read, Instant::now() + within);
     let object = format!("Namespace/{}", read.name);
     let torn_down = runner.step("tear down", object, work).await.outside()?;
     if let TearDown::Done(receipt) = &torn_down {
@@ -257,7 +274,11 @@ fn superseded(by: Option<Fence>) -> Conclusion {
     Conclusion::done("superseded", why)
 }
 
-fn conclusion(subject: &Subject, receipt: Option<&Receipt>) -> Result<Conclusion, Failed> {
+fn conclusion(
+    subject: &Subject,
+    receipt: Option<&Receipt>,
+    within: Duration,
+) -> Result<Conclusion, Failed> {
     let whose = match subject {
         Subject::Pr(number) => format!("pull request #{number}"),
         Subject::Commit(commit) => format!("commit {}", commit.short()),
@@ -271,7 +292,7 @@ fn conclusion(subject: &Subject, receipt: Option<&Receipt>) -> Result<Conclusion
         return Err(Failed::cluster(format!(
             "destroy the preview of {whose}: it is not gone after {} s: {left}; clear what blocks it, \
              and run this again",
-            TEARDOWN.as_secs()
+            within.as_secs()
         )));
     }
     let why = format!("the preview of {whose} is gone");

@@ -1,10 +1,12 @@
 //! Taking a preview down with nothing but access to the cluster.
 
-use preview_actions::{Conclusion, Failed, Options, Outside as _, Runner};
+use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::names::{NamespaceName, RepositoryId, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::ownership::{Owner, keys};
 use preview_k8s::{Cluster, TearDown};
+
+use crate::Arguments;
 
 /// Takes the preview in `namespace` down, whosever it is, and says what of it is left elsewhere.
 ///
@@ -12,12 +14,12 @@ use preview_k8s::{Cluster, TearDown};
 /// When there is none, it is no preview, something keeps it, or the cluster cannot be asked.
 pub(crate) async fn run(
     runner: &Runner,
-    options: &Options,
+    arguments: &Arguments,
     namespace: &NamespaceName,
 ) -> Result<Conclusion, Failed> {
     runner.know(|result| result.namespace = Some(namespace.clone()));
     let cluster = Cluster::connect(preview_k8s::Settings {
-        kubeconfig: options.kubeconfig.clone(),
+        kubeconfig: arguments.options.kubeconfig.clone(),
         ..preview_k8s::Settings::inferred("preview-cleanup")
     });
     let cluster = cluster.await.misused()?;
@@ -30,12 +32,13 @@ pub(crate) async fn run(
     })?;
     let owner = owner(&read)?;
     runner.know(|result| result.subject = Some(owner.subject.clone()));
-    match crate::tear_down(runner, &cluster, &owner, &read).await? {
+    let within = arguments.time();
+    match crate::tear_down(runner, &cluster, &owner, &read, within).await? {
         TearDown::Superseded { by } => Ok(crate::superseded(by)),
         TearDown::Done(receipt) => {
             let left = left_elsewhere(&read, &owner);
             runner.console().line(&left);
-            crate::conclusion(&owner.subject, Some(&receipt))
+            crate::conclusion(&owner.subject, Some(&receipt), within)
         }
     }
 }

@@ -53,20 +53,43 @@ pub(crate) async fn run(
     dry_run: bool,
     metrics: Option<&Path>,
 ) -> Result<Conclusion, Failed> {
+    let (stopped, ended) = match carried_out(world, dry_run, metrics).await {
+        Ok((stopped, ended)) => (stopped, ended),
+        Err(failed) => (None, Err(failed)),
+    };
+    // Somebody is looking at a dry run.
+    if let Err(failed) = &ended
+        && !dry_run
+    {
+        world.alert_of_sweep(stopped, failed).await;
+    }
+    ended
+}
+
+/// Sweeps; why it stopped, if it did, and how it ended.
+async fn carried_out(
+    world: &World<'_>,
+    dry_run: bool,
+    metrics: Option<&Path>,
+) -> Result<(Option<Stop>, Result<Conclusion, Failed>), Failed> {
     // Before the pull requests: whatever is opened and deployed in between is not among them.
     let all = Owner::selector_of_repository(world.repository.id);
     let previews = world.cluster.namespaces(&all).await.outside()?;
     let done = all_of(world, &previews, dry_run).await;
-    match metrics {
+    let stopped = done.stopped;
+    let ended = match metrics {
         Some(file) => done.measured(world, &previews, file),
         None => done.told,
-    }
+    };
+    Ok((stopped, ended))
 }
 
 /// What was done, and what is to be told of it.
 struct Done {
     swept: Vec<Swept>,
     approvals: Vec<Approval>,
+    /// Why it left previews that were to go.
+    stopped: Option<Stop>,
     told: Result<Conclusion, Failed>,
 }
 
@@ -151,6 +174,7 @@ async fn all_of(world: &World<'_>, previews: &[NamespaceFacts], dry_run: bool) -
         None => conclusion(&swept, &answered, stopped, told),
     };
     Done {
+        stopped: stopped.filter(|_| count(&swept, Measure::Left) > 0),
         swept,
         approvals: answered,
         told,
@@ -174,7 +198,7 @@ fn conclusion(
     if approvals::count(answered, Answer::Failed) > 0 {
         return failed(FailureClass::GitHub);
     }
-    if let Some(stop) = stopped.filter(|_| count(swept, Measure::Left) > 0) {
+    if let Some(stop) = stopped {
         return Err(Failed::refused(format!(
             "{told}: {stop}; {}",
             stop.next_step()

@@ -1,6 +1,9 @@
 //! GitHub and the cluster, as configuration and environment name them.
 
-use preview_actions::{Failed, Options, Outside as _, RegistryLogin, Runner};
+use std::time::Duration;
+
+use preview_actions::{Failed, Outside as _, RegistryLogin, Runner};
+use preview_alerts::Channel;
 use preview_core::config::Config;
 use preview_core::pulls::Repository;
 use preview_core::record::{RecordKey, Trust};
@@ -8,6 +11,8 @@ use preview_github::{Deployment, GitHub};
 use preview_k8s::Cluster;
 use preview_registry::{Credentials, Registry};
 use tokio::sync::OnceCell;
+
+use crate::{Arguments, alerts};
 
 /// Everything outside, connected.
 pub(crate) struct World<'a> {
@@ -17,6 +22,10 @@ pub(crate) struct World<'a> {
     pub(crate) cluster: Cluster,
     pub(crate) registry: Registry,
     pub(crate) repository: Repository,
+    /// How long taking one preview down may take.
+    pub(crate) within: Duration,
+    /// Who is told of what nobody is looking at.
+    pub(crate) channels: Vec<Channel>,
     key: Option<RecordKey>,
     /// What each target runs, once somebody has asked.
     pub(crate) promoted: OnceCell<Vec<Option<Deployment>>>,
@@ -29,7 +38,7 @@ impl<'a> World<'a> {
     pub(crate) async fn connect(
         runner: &'a Runner,
         config: &'a Config,
-        options: &Options,
+        arguments: &Arguments,
     ) -> Result<Self, Failed> {
         let settings = runner.environment().github()?;
         let key = runner.environment().record_key()?;
@@ -52,12 +61,13 @@ impl<'a> World<'a> {
         ))
         .misused()?;
         let cluster = Cluster::connect(preview_k8s::Settings {
-            kubeconfig: options.kubeconfig.clone(),
+            kubeconfig: arguments.options.kubeconfig.clone(),
             ..preview_k8s::Settings::inferred("preview-cleanup")
         })
         .await
         .misused()?;
         let registry = Registry::new(registry).outside()?;
+        let channels = alerts::channels(runner, config);
         let repository = github.repository().await.outside()?;
         runner.know(|result| result.repository = Some(repository.slug.clone()));
         Ok(Self {
@@ -67,6 +77,8 @@ impl<'a> World<'a> {
             cluster,
             registry,
             repository,
+            within: arguments.time(),
+            channels,
             key,
             promoted: OnceCell::new(),
             deployments: OnceCell::new(),

@@ -11,14 +11,18 @@ use preview_core::redaction::Redaction;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Variables that hold a secret: masked in the log of a job, and never in a `Debug`.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 6] = [
     "GITHUB_TOKEN",
     PULL_PASSWORD,
     "PREVIEW_RECORD_KEY",
     "PREVIEW_REGISTRY_PASSWORD",
+    SLACK_WEBHOOK,
+    SMTP_URL,
 ];
 
 const PULL_PASSWORD: &str = "PREVIEW_PULL_PASSWORD";
+const SLACK_WEBHOOK: &str = "PREVIEW_SLACK_WEBHOOK";
+const SMTP_URL: &str = "PREVIEW_SMTP_URL";
 
 /// What GitHub's installation tokens begin with, a job's `GITHUB_TOKEN` among them.
 /// <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>
@@ -236,6 +240,18 @@ impl Environment {
             .map_err(|why| UsageError(why.to_string()))
     }
 
+    /// The address of the Slack incoming webhook that takes alerts, `PREVIEW_SLACK_WEBHOOK`: whoever has it can post.
+    #[must_use]
+    pub fn slack_webhook(&self) -> Option<SecretString> {
+        self.0.get(SLACK_WEBHOOK).cloned()
+    }
+
+    /// The mail server that takes alerts, with the account on it: `PREVIEW_SMTP_URL`.
+    #[must_use]
+    pub fn smtp_url(&self) -> Option<SecretString> {
+        self.0.get(SMTP_URL).cloned()
+    }
+
     /// How many columns a line of the log may have: those of the terminal, where `COLUMNS` tells them; else 80, or as many
     /// as fit the page on which GitHub shows a log.
     #[must_use]
@@ -350,7 +366,8 @@ impl Environment {
     }
 
     /// The same, for what others wrote and people will read.
-    pub(crate) fn redaction(&self) -> Redaction {
+    #[must_use]
+    pub fn redaction(&self) -> Redaction {
         Redaction::of(self.secrets().map(|secret| secret.expose_secret()))
     }
 }

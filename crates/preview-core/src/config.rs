@@ -12,6 +12,7 @@ use crate::objects::ObjectName;
 use crate::paths::PathPatterns;
 use crate::record::{RecordKey, Trust};
 
+mod alerts;
 mod checks;
 mod database;
 mod error;
@@ -28,6 +29,7 @@ mod routes;
 mod slots;
 mod template;
 
+pub use alerts::{AlertSettings, MailAddress, MailRoute};
 pub use checks::{Address, Check, ChecksSettings, Through};
 pub(crate) use database::DIRECTORY;
 pub use database::{Database, Seed};
@@ -70,6 +72,8 @@ pub struct Config {
     pub sweep: SweepSettings,
     /// What becomes of previews that nobody touches any more.
     pub lifetime: LifetimeSettings,
+    /// Who is told of what nobody is looking at.
+    pub alerts: AlertSettings,
     /// How images are read.
     pub registry: RegistrySettings,
     /// Where the certificate is that previews share; none to use the ingress controller's own.

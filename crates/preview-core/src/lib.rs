@@ -3,6 +3,7 @@
 //! Pure: no async, no IO, no environment, no clock, no randomness. Adapters observe facts and put them into the types
 //! of this crate; its functions decide, and the binaries carry out what was decided.
 
+pub mod alert;
 pub mod approvals;
 pub mod branches;
 pub mod checks;

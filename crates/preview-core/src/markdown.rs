@@ -168,7 +168,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// `text` without terminal escapes, control characters and characters that turn the direction of writing.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {

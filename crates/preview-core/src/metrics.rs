@@ -304,6 +304,9 @@ mod tests {
         # TYPE preview_environments_swept gauge
         preview_environments_swept{repository="acme/shop",measure="destroyed"} 1
         preview_environments_swept{repository="acme/shop",measure="left"} 0
+        preview_environments_swept{repository="acme/shop",measure="put to sleep"} 0
+        preview_environments_swept{repository="acme/shop",measure="warned"} 0
+        preview_environments_swept{repository="acme/shop",measure="kept"} 0
         preview_environments_swept{repository="acme/shop",measure="requeued"} 1
         preview_environments_swept{repository="acme/shop",measure="renewed"} 0
         preview_environments_swept{repository="acme/shop",measure="superseded"} 0

@@ -284,8 +284,8 @@ mod tests {
         insta::assert_snapshot!(told, @r"
         12 previews: 1 destroyed, 1 failed
         1 preview, nothing to do
-        destroyed   preview-x: the preview of pull request #8 is gone
-        failed      preview-x: GitHub answered 502 | twice
+        destroyed     preview-x: the preview of pull request #8 is gone
+        failed        preview-x: GitHub answered 502 | twice
         | | Preview | Why |
         |---|---|---|
         | destroyed | `preview-x` | the preview of pull request #&#8203;8 is gone |

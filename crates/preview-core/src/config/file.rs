@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::alerts::AlertsFile;
 use super::checks::Through;
 use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
@@ -62,6 +63,9 @@ pub(super) struct File {
     /// What becomes of previews that nobody touches any more.
     #[serde(default)]
     pub(super) lifetime: LifetimeFile,
+    /// Who is told of a preview that cannot be taken down, and of a sweep that stopped.
+    #[serde(default)]
+    pub(super) alerts: AlertsFile,
     /// The wildcard certificate that every preview gets a copy of; the ingress controller's own serves unless told.
     pub(super) tls: Option<TlsFile>,
     /// Who reaches previews, and what they do not reach.

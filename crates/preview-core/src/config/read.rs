@@ -10,7 +10,8 @@ use super::patterns::patterns;
 use super::quantity::{Cpu, Memory};
 use super::{
     Amounts, Component, Config, EnvValue, Promote, Quota, RegistrySettings, Resources, Target,
-    TargetWorkload, Variable, checks, database, file, isolation, lifetime, pulls, routes, slots,
+    TargetWorkload, Variable, alerts, checks, database, file, isolation, lifetime, pulls, routes,
+    slots,
 };
 use crate::manifests;
 use crate::names::{ComponentName, ImageName, is_dns_label};
@@ -47,6 +48,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         queue: slots::queue(&source, written.queue)?,
         sweep: slots::sweep(written.sweep),
         lifetime: lifetime::lifetime(&source, written.lifetime)?,
+        alerts: alerts::alerts(&source, written.alerts)?,
         registry: registry(&source, written.registry)?,
         tls: written
             .tls

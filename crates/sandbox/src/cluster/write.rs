@@ -79,7 +79,7 @@ impl State {
                 object["spec"]["clusterIP"] = json!(address);
             }
             "PersistentVolumeClaim" => {
-                object["metadata"]["finalizers"] = json!([CLAIM_IN_USE]);
+                keep_while_used(&mut object["metadata"]);
                 self.choose_class(&mut object["spec"]);
             }
             "DaemonSet" => {
@@ -348,6 +348,16 @@ fn keep_identity(live: &Value, next: &mut Value) {
         "deletionGracePeriodSeconds",
     ] {
         next["metadata"][key] = live["metadata"][key].clone();
+    }
+}
+
+/// Whoever makes a claim may have finalizers of their own: ours comes behind them.
+/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#storage-object-in-use-protection>
+fn keep_while_used(metadata: &mut Value) {
+    match metadata["finalizers"].as_array_mut() {
+        Some(finalizers) if finalizers.contains(&json!(CLAIM_IN_USE)) => {}
+        Some(finalizers) => finalizers.push(json!(CLAIM_IN_USE)),
+        None => metadata["finalizers"] = json!([CLAIM_IN_USE]),
     }
 }
 
