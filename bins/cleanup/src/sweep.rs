@@ -168,13 +168,14 @@ async fn all_of(world: &World<'_>, previews: &[NamespaceFacts], dry_run: bool) -
         result.approvals.clone_from(&answered);
     });
     let stopped = sweep.so_far().stops(sweep.most);
+    let stopped = stopped.filter(|_| count(&swept, Measure::Left) > 0);
     // Nothing was destroyed that only the list of what is open could have cleared of suspicion.
     let told = match listed.err().or(unanswered) {
         Some(failed) => Err(failed),
         None => conclusion(&swept, &answered, stopped, told),
     };
     Done {
-        stopped: stopped.filter(|_| count(&swept, Measure::Left) > 0),
+        stopped,
         swept,
         approvals: answered,
         told,
