@@ -72,13 +72,15 @@ pub(crate) struct Running {
     pub(crate) versions: Vec<(String, String)>,
 }
 
-/// How to look at containers from the host.
+/// How to look at containers and volumes from the host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Containerd {
     /// containerd's own client.
     pub(crate) ctr: PathBuf,
     /// Its socket. The pods' containers are in containerd's namespace `k8s.io`.
     pub(crate) socket: PathBuf,
+    /// What `/tmp` is to the node, where it keeps volumes.
+    pub(crate) tmp: PathBuf,
 }
 
 /// Runs `cargo xtask counterparts`.

@@ -230,6 +230,7 @@ fn describe(built: &Built) -> anyhow::Result<Running> {
         containerd: Some(Containerd {
             ctr: state::path("bin/ctr"),
             socket: state::path("containerd.sock"),
+            tmp: state::path("tmp"),
         }),
         versions,
     })

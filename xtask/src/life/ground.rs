@@ -203,6 +203,9 @@ impl Ground {
         name: &str,
         tag: &str,
     ) -> anyhow::Result<String> {
+        // Two uploads of one blob at the same time break each other in docker-registry 2.8, and plays share images.
+        static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _turn = ONE_AT_A_TIME.lock().await;
         images::push(layout, &self.image(name), &[tag], self.account.as_ref()).await
     }
 
@@ -276,6 +279,16 @@ impl Ground {
             image: &format!("{}@{digest}", self.image("nginx")),
         };
         Ok(FrontDoor::at(nginx.listen().await?, authority))
+    }
+
+    /// Where on this machine a PersistentVolume is; none where it is not ours to look at.
+    pub(crate) fn folder_of(&self, volume: &serde_json::Value) -> Option<PathBuf> {
+        let Kind::Real(Some(containerd)) = &self.kind else {
+            return None;
+        };
+        let path = volume["spec"]["hostPath"]["path"].as_str()?;
+        let below = Path::new(path).strip_prefix("/tmp").ok()?;
+        Some(containerd.tmp.join(below))
     }
 
     /// The containers of a namespace that the node's runtime has, running or not; none where the runtime is not ours

@@ -76,6 +76,8 @@ pub(crate) struct Stage {
     sections: String,
     /// Keys that the configuration's `[database]` has besides.
     database: String,
+    /// Where the preview's volumes were on this machine when they were seen.
+    folders: Vec<PathBuf>,
     /// How often somebody typed into the database.
     typed: u32,
     /// How many copies of production's database were made.
@@ -141,6 +143,7 @@ impl Stage {
             overlay: None,
             sections: String::new(),
             database: String::new(),
+            folders: Vec::new(),
             typed: 0,
             copies: 0,
             small: false,

@@ -100,7 +100,7 @@ impl Stage {
         };
         Ok(Identity {
             namespace: text(&whole["metadata"]["uid"], "uid")?,
-            volume: volume.clone(),
+            volume: volume["metadata"]["name"].as_str().unwrap_or("").to_owned(),
             password: Secret(text(
                 &secret["data"]["DATABASE_PASSWORD"],
                 "database password",
@@ -150,28 +150,34 @@ impl Stage {
         Ok(ids.collect())
     }
 
-    /// The names of the volumes that are bound to claims of a namespace.
-    async fn volumes(&self, namespace: &str) -> anyhow::Result<Vec<String>> {
-        let volumes = self.list("v1", "PersistentVolume", None).await?;
-        let bound = volumes
-            .iter()
-            .filter(|volume| volume["spec"]["claimRef"]["namespace"] == namespace);
-        let names =
-            bound.map(|volume| volume["metadata"]["name"].as_str().unwrap_or("").to_owned());
-        Ok(names.collect())
+    /// The volumes that are bound to claims of a namespace.
+    async fn volumes(&self, namespace: &str) -> anyhow::Result<Vec<Value>> {
+        let mut volumes = self.list("v1", "PersistentVolume", None).await?;
+        volumes.retain(|volume| volume["spec"]["claimRef"]["namespace"] == namespace);
+        Ok(volumes)
     }
 
     /// Checks that what is about to be destroyed can be seen: what is not seen now proves nothing when it is gone.
-    pub(crate) async fn the_preview_can_be_seen(&self) -> anyhow::Result<()> {
+    pub(crate) async fn the_preview_can_be_seen(&mut self) -> anyhow::Result<()> {
         let namespace = self.preview()?;
         for kind in ["Pod", "PersistentVolumeClaim"] {
             let there = self.list("v1", kind, Some(&namespace)).await?;
             ensure!(!there.is_empty(), "{namespace} has no {kind}");
         }
-        ensure!(
-            !self.volumes(&namespace).await?.is_empty(),
-            "{namespace} has no volume"
-        );
+        let volumes = self.volumes(&namespace).await?;
+        ensure!(!volumes.is_empty(), "{namespace} has no volume");
+        let folders = volumes.iter();
+        let folders = folders.filter_map(|volume| self.ground.folder_of(volume));
+        self.folders = folders.collect();
+        for folder in &self.folders {
+            let there = std::fs::read_dir(folder);
+            let mut there = there.with_context(|| format!("look into {}", folder.display()))?;
+            ensure!(
+                there.next().is_some(),
+                "nothing is in {}, the folder of a volume",
+                folder.display()
+            );
+        }
         if let Some(containers) = self.ground.containers(&namespace).await? {
             ensure!(
                 !containers.is_empty(),
@@ -197,6 +203,14 @@ impl Stage {
         }
         let volumes = self.volumes(&namespace).await?;
         ensure!(volumes.is_empty(), "left of {namespace}: {volumes:?}");
+        for folder in &self.folders {
+            let is_there = folder
+                .try_exists()
+                .with_context(|| format!("look for {}", folder.display()))?;
+            ensure!(!is_there, "left on the disk: {}", folder.display());
+            self.progress
+                .say("the volume's folder is gone from the disk");
+        }
         let seen = until(Instant::now() + GARBAGE, async || {
             Ok(match self.ground.containers(&namespace).await? {
                 None => Ok("volume"),
