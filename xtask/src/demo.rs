@@ -53,7 +53,7 @@ async fn show(
     let github = world.github.clone();
     let folder = tempfile::tempdir().context("make a folder for the kubeconfig")?;
     let ground = match real {
-        Some(running) => Ground::real(running).await?,
+        Some(running) => Ground::real(running, &github).await?,
         None => Ground::sandbox(world, folder.path())?,
     };
     let set = Stage::set(

@@ -15,7 +15,7 @@ mod push;
 pub(crate) use example::{Example, layouts as example_layouts};
 pub(crate) use layout::{Image, Layout};
 pub(crate) use node::{crash_layout, nginx_layout, pause_layout, postgres_layout, script_layout};
-pub(crate) use push::{Account, push};
+pub(crate) use push::{Account, holds, push, remove};
 
 /// Arguments of `cargo xtask images`.
 #[derive(clap::Args)]

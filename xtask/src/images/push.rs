@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use super::layout::{Layout, Piece};
 
+/// The media types of what a layout pushes.
+const MANIFESTS: &str =
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
+
 /// Who pushes.
 #[derive(Clone)]
 pub(crate) struct Account {
@@ -32,6 +36,44 @@ pub(crate) async fn push(
     let repository = Repository::open(to, account).await.with_context(what)?;
     repository.push(layout, tags).await.with_context(what)?;
     Ok(layout.digest().to_owned())
+}
+
+/// Removes the manifest `digest` of `HOST:PORT/NAME` with all its tags, over plain HTTP.
+///
+/// # Errors
+/// When the registry refuses, or cannot be reached.
+pub(crate) async fn remove(
+    from: &str,
+    digest: &str,
+    account: Option<&Account>,
+) -> anyhow::Result<()> {
+    let what = || format!("remove {from}@{digest}");
+    let repository = Repository::open(from, account).await.with_context(what)?;
+    let place = repository.base.join(&format!("manifests/{digest}"))?;
+    let removed = repository.request(Method::DELETE, place).send().await?;
+    accepted(removed).await.map(drop).with_context(what)
+}
+
+/// Whether `HOST:PORT/NAME` has a manifest of this digest, asked over plain HTTP.
+///
+/// # Errors
+/// When the registry refuses, or cannot be reached.
+pub(crate) async fn holds(
+    at: &str,
+    digest: &str,
+    account: Option<&Account>,
+) -> anyhow::Result<bool> {
+    let what = || format!("look for {at}@{digest}");
+    let repository = Repository::open(at, account).await.with_context(what)?;
+    let place = repository.base.join(&format!("manifests/{digest}"))?;
+    let asked = repository
+        .request(Method::HEAD, place)
+        .header(header::ACCEPT, MANIFESTS);
+    let answer = asked.send().await.with_context(what)?;
+    match answer.status() {
+        StatusCode::NOT_FOUND => Ok(false),
+        _ => accepted(answer).await.map(|_| true).with_context(what),
+    }
 }
 
 impl Account {
@@ -168,7 +210,7 @@ async fn token(
     let mut url = Url::parse(&realm)?;
     url.query_pairs_mut()
         .append_pair("service", &parameter("service").unwrap_or_default())
-        .append_pair("scope", &format!("repository:{name}:pull,push"));
+        .append_pair("scope", &format!("repository:{name}:pull,push,delete"));
     let mut ask = client.get(url);
     if let Some(account) = account {
         ask = ask.basic_auth(&account.user, Some(&account.password));

@@ -7,7 +7,8 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use sandbox::{World, cluster::Behaviour};
+use sandbox::{World, cluster::Behaviour, github::GitHub};
+use tokio::sync::mpsc;
 
 use super::{
     front_door::{FrontDoor, Nginx},
@@ -64,7 +65,7 @@ pub(crate) struct Ground {
 enum Kind {
     /// Ends with this.
     Sandbox(World),
-    Real(Option<Containerd>),
+    Real(Option<Containerd>, GitHub),
 }
 
 impl Ground {
@@ -89,18 +90,37 @@ impl Ground {
         })
     }
 
-    /// Real ones.
+    /// Real ones. The registry is `github`'s, as ghcr.io is: what is deleted from its packages is gone in the registry.
     ///
     /// # Errors
     /// When kubectl cannot be started.
-    pub(crate) async fn real(running: &Running) -> anyhow::Result<Self> {
+    pub(crate) async fn real(running: &Running, github: &GitHub) -> anyhow::Result<Self> {
+        let account = Account::of(&running.registry_user, &running.registry_password);
+        let (deleted, mut to_delete) = mpsc::unbounded_channel();
+        github.on_package_deleted(move |version| {
+            // Whoever would delete it has ended with the play.
+            let _ = deleted.send((
+                format!("{}/{}", version.owner, version.package),
+                version.digest.clone(),
+            ));
+        });
+        let (registry, of_account) = (running.registry.clone(), account.clone());
+        tokio::spawn(async move {
+            while let Some((name, digest)) = to_delete.recv().await {
+                let image = format!("{registry}/{name}");
+                let removed = images::remove(&image, &digest, of_account.as_ref()).await;
+                if let Err(error) = removed {
+                    eprintln!("the package's version stays in the registry: {error:#}");
+                }
+            }
+        });
         Ok(Self {
             kube: Kube::through(&running.kubectl, &running.kubeconfig).await?,
             kubeconfig: running.kubeconfig.clone(),
             registry: running.registry.clone(),
-            account: Account::of(&running.registry_user, &running.registry_password),
+            account,
             tools: running.kubectl.parent().map(Path::to_owned),
-            kind: Kind::Real(running.containerd.clone()),
+            kind: Kind::Real(running.containerd.clone(), github.clone()),
         })
     }
 
@@ -113,7 +133,7 @@ impl Ground {
     pub(crate) fn world(&self) -> Option<&World> {
         match &self.kind {
             Kind::Sandbox(world) => Some(world),
-            Kind::Real(_) => None,
+            Kind::Real(..) => None,
         }
     }
 
@@ -206,7 +226,24 @@ impl Ground {
         // Two uploads of one blob at the same time break each other in docker-registry 2.8, and plays share images.
         static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _turn = ONE_AT_A_TIME.lock().await;
-        images::push(layout, &self.image(name), &[tag], self.account.as_ref()).await
+        let image = self.image(name);
+        let digest = images::push(layout, &image, &[tag], self.account.as_ref()).await?;
+        if let Kind::Real(_, github) = &self.kind {
+            let package = format!("{REPOSITORY}-{name}");
+            for manifest in layout.manifests()? {
+                github.package_pushed(OWNER, &package, &manifest.digest, &[]);
+            }
+            github.package_pushed(OWNER, &package, &digest, &[tag]);
+        }
+        Ok(digest)
+    }
+
+    /// Whether the registry has a component's image of this digest.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(crate) async fn holds(&self, component: &str, digest: &str) -> anyhow::Result<bool> {
+        images::holds(&self.image(component), digest, self.account.as_ref()).await
     }
 
     /// Pushes an image of the page that runs a shell script; on the sandbox it behaves as told.
@@ -283,7 +320,7 @@ impl Ground {
 
     /// Where on this machine a PersistentVolume is; none where it is not ours to look at.
     pub(crate) fn folder_of(&self, volume: &serde_json::Value) -> Option<PathBuf> {
-        let Kind::Real(Some(containerd)) = &self.kind else {
+        let Kind::Real(Some(containerd), _) = &self.kind else {
             return None;
         };
         let path = volume["spec"]["hostPath"]["path"].as_str()?;
@@ -297,7 +334,7 @@ impl Ground {
     /// # Errors
     /// When the runtime does not answer.
     pub(crate) async fn containers(&self, namespace: &str) -> anyhow::Result<Option<Vec<String>>> {
-        let Kind::Real(Some(containerd)) = &self.kind else {
+        let Kind::Real(Some(containerd), _) = &self.kind else {
             return Ok(None);
         };
         let of_namespace = format!("labels.\"io.kubernetes.pod.namespace\"=={namespace}");

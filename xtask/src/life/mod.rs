@@ -108,7 +108,7 @@ impl Play {
             let github = World::start().await.context("start the sandbox")?.github;
             // Each has a GitHub of its own, and on the one cluster their repositories must not be the same.
             github.skip_ids(1_000 * index as u64);
-            let ground = Ground::real(running).await?;
+            let ground = Ground::real(running, &github).await?;
             let set = Stage::set(
                 self.name,
                 github,

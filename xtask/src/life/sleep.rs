@@ -66,6 +66,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     stage.close()?;
     stage.cleanup().await?;
     stage.nothing_is_left_of_the_preview().await?;
+    stage.images_are_gone(&built).await?;
     stage.github_is_content()
 }
 

@@ -269,7 +269,7 @@ impl Stage {
         self.alone = Some(Alone { manifests, check });
     }
 
-    /// Builds and pushes the example; GitHub's package list hears of it, as ghcr tells it.
+    /// Builds and pushes the example.
     async fn publish(
         &self,
         revision: &str,
@@ -277,15 +277,9 @@ impl Stage {
         tag: &str,
     ) -> anyhow::Result<BTreeMap<String, String>> {
         let folder = self.folder.path().join(format!("images-{revision}"));
-        let digests = self
-            .ground
+        self.ground
             .publish_example(revision, edition, tag, &folder)
-            .await?;
-        for (component, digest) in &digests {
-            let package = format!("{REPOSITORY}-{component}");
-            self.github.package_pushed(OWNER, &package, digest, &[tag]);
-        }
-        Ok(digests)
+            .await
     }
 
     /// Checks that GitHub's own description had nothing against what was asked and answered.

@@ -7,10 +7,7 @@ use preview_core::outcome::ResultFile;
 use serde_json::Value;
 
 use super::super::repository::SECOND_EDITION;
-use super::{
-    super::ground::{OWNER, REPOSITORY},
-    Built, Stage, short,
-};
+use super::{Built, Stage, short};
 use crate::images::Edition;
 
 /// The one file of the second edition that is the page's.
@@ -45,9 +42,6 @@ impl Stage {
             .ground
             .publish_page(&test_merge, edition, &head, &folder)
             .await?;
-        let package = format!("{REPOSITORY}-web");
-        self.github
-            .package_pushed(OWNER, &package, &digest, &[&head]);
         self.repository.finish_run(run, "success");
         let (b, h) = (short(&test_merge), short(&head));
         self.progress.say(&format!(

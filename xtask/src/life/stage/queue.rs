@@ -5,14 +5,7 @@ use futures::future::try_join_all;
 use preview_core::outcome::Program;
 use sandbox::github::Dispatch;
 
-use super::{
-    super::{
-        ground::{OWNER, REPOSITORY},
-        programs::Ended,
-    },
-    Stage,
-    runs::Event,
-};
+use super::{super::programs::Ended, Stage, runs::Event};
 use crate::images::Edition;
 
 /// The workflow that deploys, as a configuration that says nothing of it names it.
@@ -50,10 +43,7 @@ impl Stage {
             let page = self
                 .ground
                 .publish_page(&revision, Edition::First, &head, &folder);
-            let digest = page.await?;
-            let package = format!("{REPOSITORY}-web");
-            self.github
-                .package_pushed(OWNER, &package, &digest, &[&head]);
+            page.await?;
             numbers.push(number);
         }
         Ok(numbers)

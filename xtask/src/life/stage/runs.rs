@@ -218,7 +218,8 @@ impl Stage {
         if let Some(Alone { check, .. }) = &self.alone {
             return Ok(format!(
                 "namespace = \"{name}-pr-{{pr}}\"\ndeadline = \"3m\"\nhost = \"{{pr}}.pr.example.com\"\n\n\
-                 [components.web]\nimage = \"{}\"\n{check}\n\n[registry]\nplain_http = [\"{registry}\"]\n",
+                 [components.web]\nimage = \"{}\"\n{check}\n\n[registry]\nplain_http = [\"{registry}\"]\n\
+                 github_packages = [\"{registry}\"]\n",
                 self.ground.image("web")
             ));
         }
@@ -260,7 +261,10 @@ impl Stage {
         // Production's API migrates its database in a container of its own, from the same image.
         let workloads = "workloads = [\n    { component = \"web\" },\n    { component = \"api\" },\n    \
                          { component = \"api\", container = \"migrate\" },\n]";
-        let mut text = format!("{text}{workloads}\n\n[registry]\nplain_http = [\"{registry}\"]\n");
+        let mut text = format!(
+            "{text}{workloads}\n\n[registry]\nplain_http = [\"{registry}\"]\n\
+                 github_packages = [\"{registry}\"]\n"
+        );
         for (from, to) in &self.changes {
             ensure!(
                 text.contains(from),

@@ -1,5 +1,7 @@
 //! Time that goes by without anybody deploying.
 
+use std::time::Instant;
+
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use preview_core::{
@@ -8,7 +10,11 @@ use preview_core::{
 };
 use serde_json::json;
 
-use super::{super::kube::Place, Stage, runs::Event};
+use super::{
+    super::kube::{Place, until},
+    Built, PATIENCE, Stage,
+    runs::Event,
+};
 
 const NAMESPACE: Place<'_> = Place {
     api: "v1",
@@ -46,6 +52,22 @@ impl Stage {
             .map(str::parse)
             .transpose()
             .context("read the preview's claim")
+    }
+
+    /// Checks that the images that CI built are gone from the registry, and the database server's is not.
+    pub(crate) async fn images_are_gone(&self, built: &Built) -> anyhow::Result<()> {
+        for (component, digest) in &built.digests {
+            until(Instant::now() + PATIENCE, async || {
+                Ok(match self.ground.holds(component, digest).await? {
+                    false => Ok(()),
+                    true => Err(format!("the registry has {component}@{digest} still")),
+                })
+            })
+            .await?;
+        }
+        self.progress
+            .say("the images of the pull request are gone from the registry");
+        Ok(())
     }
 
     /// The preview's pods that have not ended.
