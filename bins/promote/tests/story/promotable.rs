@@ -1,5 +1,6 @@
 //! What a push means for the pull requests that are still open.
 
+use sandbox::Fault;
 use sandbox::github::MergeStyle;
 
 use crate::shop::RECORD_KEY;
@@ -44,5 +45,44 @@ async fn a_push_says_of_the_other_pull_requests_whether_they_may_be_merged_as_th
     let unchanged = shop.repository.push_to_base(&[]);
     on_push(&shop, &unchanged).await;
     insta::assert_snapshot!(statuses(third), @"preview/promotable success: Merged now, it is what the preview shows");
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_looked_at_keeps_no_other_from_it() {
+    let (shop, number) = built().await;
+    let others: Vec<u64> = ["tea", "milk"]
+        .into_iter()
+        .map(|branch| {
+            let file = format!("web/{branch}.html");
+            let other = shop
+                .repository
+                .open_pull_request(branch, &[(&file, branch)]);
+            shop.build(other);
+            other
+        })
+        .collect();
+    for number in others.iter().chain([&number]) {
+        let record = record(&shop, *number);
+        keep(&shop, &record, signed(&record, RECORD_KEY)).await;
+    }
+    let commit = shop.repository.merge(number, MergeStyle::Squash);
+    let gone = Fault::Answer {
+        status: 403,
+        headers: Vec::new(),
+        body: r#"{ "message": "Forbidden" }"#.to_owned(),
+    };
+    let head = shop.repository.head_of(others[1]);
+    let statuses = format!("/statuses/{head}");
+    shop.world.github.traffic().plan("POST", &statuses, 1, gone);
+    let ran = on_push(&shop, &commit).await.exits(0);
+    let warning = format!(
+        "the status preview/promotable of #{} was not set",
+        others[1]
+    );
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(told.contains(&warning), "{told}");
+    let head = shop.repository.head_of(others[0]);
+    assert_eq!(shop.repository.statuses(&head).len(), 1);
     shop.close();
 }
