@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{DynamicObject, ResourceExt as _};
 use kube::runtime::watcher::Event;
+use preview_core::finalizers;
 use preview_core::names::{NamespaceName, Uid};
 use preview_core::objects::{Kind, NamespaceFacts, ObjectName};
 use preview_core::outcome::ReceiptItem;
@@ -15,10 +16,6 @@ use crate::facts::{namespace_facts, uid};
 use crate::receipt::{Receipt, blocked, gone, kept};
 use crate::watch::Store;
 
-/// The beginning of the finalizers of whoever binds VolumeSnapshots.
-/// <https://kubernetes.io/docs/concepts/storage/volume-snapshots/#persistent-volume-claim-as-snapshot-source-protection>
-const SNAPSHOT_CONTROLLER: &str = "snapshot.storage.kubernetes.io/";
-
 /// The uids of claims that a teardown noted; none where none got that far.
 pub(crate) fn noted(namespace: &NamespaceFacts) -> Option<BTreeSet<Uid>> {
     let text = namespace.annotations.get(keys::CLAIM_UIDS)?;
@@ -28,10 +25,6 @@ pub(crate) fn noted(namespace: &NamespaceFacts) -> Option<BTreeSet<Uid>> {
             .filter_map(|uid| uid.parse().ok())
             .collect(),
     )
-}
-
-pub(crate) fn by_finalizers(finalizers: &[String]) -> String {
-    format!("finalizer {}", finalizers.join(", "))
 }
 
 /// One event of one of the watches.
@@ -342,7 +335,7 @@ fn waits_or_held(finalizers: &[String]) -> String {
     if finalizers.is_empty() {
         "its deletion goes on".to_owned()
     } else {
-        by_finalizers(finalizers)
+        finalizers::told(finalizers)
     }
 }
 
@@ -378,18 +371,5 @@ fn content_blocker(content: &DynamicObject) -> String {
     if let Some(reason) = why_kept(content) {
         return reason;
     }
-    let (theirs, others): (Vec<_>, Vec<_>) = content
-        .finalizers()
-        .iter()
-        .cloned()
-        .partition(|finalizer| finalizer.starts_with(SNAPSHOT_CONTROLLER));
-    if theirs.is_empty() {
-        return waits_or_held(&others);
-    }
-    let mut blocker =
-        by_finalizers(&theirs) + ", which the cluster's snapshot controller takes off";
-    if !others.is_empty() {
-        blocker = format!("{blocker}; {}", by_finalizers(&others));
-    }
-    blocker
+    waits_or_held(content.finalizers())
 }

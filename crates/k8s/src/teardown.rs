@@ -8,6 +8,7 @@ use futures::stream::{BoxStream, SelectAll, StreamExt as _};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DynamicObject, ListParams, ResourceExt as _};
 use kube::runtime::watcher::Config;
+use preview_core::finalizers;
 use preview_core::names::{Fence, NamespaceName, Uid};
 use preview_core::objects::{Kind, NamespaceFacts, ObjectName};
 use preview_core::outcome::ReceiptItem;
@@ -21,7 +22,7 @@ use crate::facts::namespace_facts;
 use crate::kinds::CUSTOM;
 use crate::namespaces::NamespaceChange;
 use crate::receipt::{Receipt, blocked};
-use crate::remains::{Remains, Seen, by_finalizers, noted};
+use crate::remains::{Remains, Seen, noted};
 use crate::watch::{Failure, Hiccup, Outcome, watch};
 
 /// What came of taking a preview down.
@@ -306,7 +307,7 @@ fn held(kind: Kind, object: &DynamicObject) -> Option<ReceiptItem> {
     (!finalizers.is_empty()).then(|| {
         blocked(
             ObjectName::new(kind, object.name_any()).to_string(),
-            by_finalizers(finalizers),
+            finalizers::told(finalizers),
         )
     })
 }

@@ -15,6 +15,7 @@ pub mod database;
 pub mod deploy;
 pub mod deployments;
 pub mod doctor;
+pub mod finalizers;
 pub mod health;
 pub mod labels;
 pub mod lifecycle;

@@ -77,7 +77,7 @@ async fn a_deletion_that_a_finalizer_blocks_is_told_by_slack_and_by_mail() {
     let arguments = ["--pr", "7", "--within", "4", "-vv"];
     let ran = shop.run(CLEANUP, &arguments, &variables).await.exits(3);
     no_secret(&ran);
-    insta::assert_snapshot!(shop.without_uids(&ran.error()), @"error: destroy the preview of pull request #7: it is not gone after 4 s: Namespace/preview-pr-7: still there (it waits for its pods, claims, volumes and snapshot contents; Some resources are remaining: persistentvolumeclaims. has 1 resource instances Some content in the namespace has finalizers remaining: example.com/backup in 1 resource instances), pods: gone (0 seen, none left), PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup), PersistentVolume/pvc-[uid]: still there (phase Bound, finalizer kubernetes.io/pv-protection, kubernetes.io/pv-controller); clear what blocks it, and run this again");
+    insta::assert_snapshot!(shop.without_uids(&ran.error()), @"error: destroy the preview of pull request #7: it is not gone after 4 s: Namespace/preview-pr-7: still there (it waits for its pods, claims, volumes and snapshot contents; Some resources are remaining: persistentvolumeclaims. has 1 resource instances Some content in the namespace has finalizers remaining: example.com/backup in 1 resource instances), pods: gone (0 seen, none left), PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup, which the controller of example.com takes off), PersistentVolume/pvc-[uid]: still there (phase Bound, finalizer kubernetes.io/pv-protection, which kube-controller-manager takes off once no claim is bound to the volume; finalizer kubernetes.io/pv-controller, which kube-controller-manager takes off once the storage is deleted); clear what blocks it, and run this again");
     insta::assert_snapshot!(ran.steps(), @r"
     ✓ tear down Namespace/preview-pr-7
     ✓ retire deployments of pr-7
@@ -90,8 +90,8 @@ async fn a_deletion_that_a_finalizer_blocks_is_told_by_slack_and_by_mail() {
     *The preview of pull request #7 is not gone* (acme/shop)
     ```
     Namespace/preview-pr-7: still there (it waits for its pods, claims, volumes and snapshot contents; Some resources are remaining: persistentvolumeclaims. has 1 resource instances Some content in the namespace has finalizers remaining: example.com/backup in 1 resource instances)
-    PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup)
-    PersistentVolume/pvc-[uid]: still there (phase Bound, finalizer kubernetes.io/pv-protection, kubernetes.io/pv-controller)
+    PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup, which the controller of example.com takes off)
+    PersistentVolume/pvc-[uid]: still there (phase Bound, finalizer kubernetes.io/pv-protection, which kube-controller-manager takes off once no claim is bound to the volume; finalizer kubernetes.io/pv-controller, which kube-controller-manager takes off once the storage is deleted)
     ```
     Next: `kubectl --namespace preview-pr-7 get persistentvolumeclaim data-database-0 -o yaml`
     Then: `gh run rerun 100 --repo acme/shop`
@@ -115,8 +115,8 @@ async fn a_deletion_that_a_finalizer_blocks_is_told_by_slack_and_by_mail() {
     The preview of pull request #7 is not gone
 
       Namespace/preview-pr-7: still there (it waits for its pods, claims, volumes and snapshot contents; Some resources are remaining: persistentvolumeclaims. has 1 resource instances Some content in the namespace has finalizers remaining: example.com/backup in 1 resource instances)
-      PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup)
-      PersistentVolume/pvc-[uid]: still there (phase Bound, finalizer kubernetes.io/pv-protection, kubernetes.io/pv-controller)
+      PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup, which the controller of example.com takes off)
+      PersistentVolume/pvc-[uid]: still there (phase Bound, finalizer kubernetes.io/pv-protection, which kube-controller-manager takes off once no claim is bound to the volume; finalizer kubernetes.io/pv-controller, which kube-controller-manager takes off once the storage is deleted)
 
     Next:
 
@@ -269,8 +269,7 @@ async fn a_sweep_tells_once_of_all_that_failed() {
     let sweep = ["sweep", "--within", "2"];
     shop.run(CLEANUP, &sweep, &job).await.exits(3);
     let text = slack.text();
-    let blocker =
-        "PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup)";
+    let blocker = "PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup, which";
     assert_eq!(text.matches(blocker).count(), 2, "{text}");
     let lines = text.lines().map(|line| match line.split_once(" s: ") {
         Some((gone, _)) => format!("{gone} s: […]"),

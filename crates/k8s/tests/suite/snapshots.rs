@@ -322,7 +322,7 @@ pub(crate) async fn a_content_that_is_held_keeps_the_namespace(stage: &Stage) {
     // What its conditions say besides is some seconds old.
     let waits = "Namespace/NAMESPACE: still there (it waits for its pods, claims, volumes and snapshot contents";
     assert!(blocked[0].starts_with(waits), "{told}");
-    assert_snapshot!(blocked[1], @"VolumeSnapshotContent/NAMESPACE-database: still there (finalizer snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection, which the cluster's snapshot controller takes off; finalizer example.com/backup)");
+    assert_snapshot!(blocked[1], @"VolumeSnapshotContent/NAMESPACE-database: still there (finalizer snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection, which the cluster's snapshot controller takes off; finalizer example.com/backup, which the controller of example.com takes off)");
     assert!(!receipt.finished());
     let now = stage.read().await;
     assert_eq!(now.finalizers, [keys::FINALIZER]);
@@ -338,7 +338,7 @@ pub(crate) async fn a_content_that_is_held_keeps_the_namespace(stage: &Stage) {
     let receipt = stage.tear_down(&now, stage.backend.moment).await;
     let told = stage.receipt(&receipt, &now, None);
     let theirs = told.lines().find(|line| line.contains("example.com"));
-    assert_snapshot!(theirs.unwrap_or_default(), @"VolumeSnapshotContent/NAMESPACE-database: still there (finalizer example.com/backup)");
+    assert_snapshot!(theirs.unwrap_or_default(), @"VolumeSnapshotContent/NAMESPACE-database: still there (finalizer example.com/backup, which the controller of example.com takes off)");
 
     stage
         .somebody_changes(json!({ "metadata": { "finalizers": null } }))

@@ -180,7 +180,7 @@ pub(crate) async fn a_foreign_finalizer_blocks_and_is_named(stage: &Stage) {
     assert_eq!(lines[1], "pods: gone (0 seen, none left)");
     assert_eq!(
         lines[2],
-        "ConfigMap/backup: still there (finalizer example.com/backup)"
+        "ConfigMap/backup: still there (finalizer example.com/backup, which the controller of example.com takes off)"
     );
     assert_eq!(lines.len(), 3, "{told}");
     assert!(
