@@ -97,7 +97,10 @@ impl World<'_> {
         let mut judge = Judge::new(self, deployments).await?;
         let mut cleaned = Vec::new();
         for package in packages {
-            cleaned.extend(judge.cleaned(package).await?);
+            match judge.cleaned(&package).await {
+                Ok(done) => cleaned.extend(done),
+                Err(failed) => left.push(failed.to_string()),
+            }
         }
         Ok(cleaned)
     }
@@ -155,6 +158,9 @@ impl World<'_> {
         }))
     }
 }
+
+/// A version of a package, and the manifests in it.
+type Listed = (ImageVersion, Vec<Digest>);
 
 /// Knows what is needed, and who has ended.
 struct Judge<'a> {
@@ -251,84 +257,119 @@ impl<'a> Judge<'a> {
         Ok(true)
     }
 
-    /// Deletes the versions of a package that nothing needs, and then what was in them alone.
-    async fn cleaned(&mut self, package: Candidates) -> Result<Vec<CleanedImage>, Failed> {
-        let mut cleaned = Vec::new();
-        let mut gone: BTreeSet<Digest> = BTreeSet::new();
-        let mut children: Vec<Digest> = Vec::new();
+    /// Deletes the versions of a package that nothing needs, each after what was in it alone.
+    async fn cleaned(&mut self, package: &Candidates) -> Result<Vec<CleanedImage>, Failed> {
+        let mut going = Vec::new();
         for (version, owners) in &package.candidates {
-            if !self.may_go(&version.version, owners).await? {
-                continue;
-            }
-            match self.delete(&package, version).await {
-                Ok(None) => {}
-                Ok(Some(named)) => {
-                    gone.insert(version.version.digest.clone());
-                    children.extend(named);
-                    cleaned.push(package.cleaned(&version.version, None));
-                }
-                Err(failed) => {
-                    cleaned.push(package.cleaned(&version.version, Some(failed.to_string())));
-                }
+            if self.may_go(&version.version, owners).await? {
+                going.push(version);
             }
         }
-        children.sort();
-        children.dedup();
-        if !children.is_empty() {
-            cleaned.extend(self.cleaned_children(&package, &gone, &children).await?);
+        let mut cleaned = Vec::new();
+        if going.is_empty() {
+            return Ok(cleaned);
+        }
+        let mut there = self.with_children(package).await?;
+        for version in going {
+            let index = &version.version;
+            if let Err(failed) = self
+                .delete(package, version, &mut there, &mut cleaned)
+                .await
+            {
+                cleaned.push(package.cleaned(index, Some(failed.to_string())));
+            }
         }
         Ok(cleaned)
     }
 
-    /// Deletes a version as it was listed; the manifests in it. None where it has other tags by now.
+    /// All versions of a package, each with the manifests in it.
+    async fn with_children(&self, package: &Candidates) -> Result<Vec<Listed>, Failed> {
+        let versions = package.versions.iter().map(|one| one.version.clone());
+        let versions = futures::stream::iter(versions).map(|version| async move {
+            let image = package.image.at(version.digest.clone());
+            let named = self.world.registry.children(&image).await.outside()?;
+            Ok((version, named.unwrap_or_default()))
+        });
+        versions.buffered(PARALLEL).try_collect().await
+    }
+
+    /// Deletes a version as it was listed, the manifests in it first: whoever comes after a run that died in between finds
+    /// them by it. What `there` is of the package, and what was `cleaned`, is kept up to date.
     async fn delete(
         &self,
         package: &Candidates,
         version: &PackageVersion,
-    ) -> Result<Option<Vec<Digest>>, Failed> {
-        let (github, read) = (&self.world.github, &version.version);
-        let image = package.image.at(read.digest.clone());
-        // Before it goes: afterwards nobody knows.
-        let children = self.world.registry.children(&image).await.outside()?;
-        let now = github.package_version(&package.package, version).await;
-        match now.outside()? {
-            Some(now) if now == *read => {}
-            _ => return Ok(None),
+        there: &mut Vec<Listed>,
+        cleaned: &mut Vec<CleanedImage>,
+    ) -> Result<(), Failed> {
+        let read = &version.version;
+        let Some(at) = there.iter().position(|(one, _)| one == read) else {
+            return Ok(());
+        };
+        if !self.is_as_listed(package, version).await? {
+            return Ok(());
         }
+        let itself = there.swap_remove(at);
+        let deleted = self.delete_children(package, &itself.1, there, cleaned);
+        let deleted = match deleted.await {
+            Ok(()) => self.delete_version(package, version, cleaned).await,
+            Err(failed) => Err(failed),
+        };
+        if !matches!(deleted, Ok(true)) {
+            there.push(itself);
+        }
+        deleted.map(drop)
+    }
+
+    async fn delete_children(
+        &self,
+        package: &Candidates,
+        children: &[Digest],
+        there: &mut Vec<Listed>,
+        cleaned: &mut Vec<CleanedImage>,
+    ) -> Result<(), Failed> {
+        let going = children_that_go(children, there, &self.needed);
+        for child in going {
+            let mut versions = package.versions.iter();
+            let is_there = there.iter().any(|(one, _)| one.digest == *child);
+            let version = versions.find(|version| version.version.digest == *child);
+            let Some(version) = version.filter(|_| is_there) else {
+                continue;
+            };
+            if self.delete_version(package, version, cleaned).await? {
+                there.retain(|(one, _)| one.digest != *child);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes one manifest as it was listed; false where it has other tags by now.
+    async fn delete_version(
+        &self,
+        package: &Candidates,
+        version: &PackageVersion,
+        cleaned: &mut Vec<CleanedImage>,
+    ) -> Result<bool, Failed> {
+        if !self.is_as_listed(package, version).await? {
+            return Ok(false);
+        }
+        let image = package.image.at(version.version.digest.clone());
+        let github = &self.world.github;
         let delete = github.delete_package_version(&package.package, version);
         let step = self.world.runner.step("delete", &image, delete).await;
         step.outside()?;
-        Ok(Some(children.unwrap_or_default()))
+        cleaned.push(package.cleaned(&version.version, None));
+        Ok(true)
     }
 
-    async fn cleaned_children(
+    async fn is_as_listed(
         &self,
         package: &Candidates,
-        gone: &BTreeSet<Digest>,
-        children: &[Digest],
-    ) -> Result<Vec<CleanedImage>, Failed> {
-        let staying = package.versions.iter().map(|version| &version.version);
-        let staying = staying.filter(|version| !gone.contains(&version.digest));
-        let staying = futures::stream::iter(staying.cloned()).map(|version| async move {
-            let image = package.image.at(version.digest.clone());
-            let named = self.world.registry.children(&image).await.outside()?;
-            Ok::<_, Failed>((version, named.unwrap_or_default()))
-        });
-        let staying: Vec<_> = staying.buffered(PARALLEL).try_collect().await?;
-        let mut cleaned = Vec::new();
-        for child in children_that_go(children, &staying, &self.needed) {
-            let mut versions = package.versions.iter();
-            let Some(version) = versions.find(|version| version.version.digest == *child) else {
-                continue;
-            };
-            let kept = match self.delete(package, version).await {
-                Ok(None) => continue,
-                Ok(Some(_)) => None,
-                Err(failed) => Some(failed.to_string()),
-            };
-            cleaned.push(package.cleaned(&version.version, kept));
-        }
-        Ok(cleaned)
+        version: &PackageVersion,
+    ) -> Result<bool, Failed> {
+        let github = &self.world.github;
+        let now = github.package_version(&package.package, version).await;
+        Ok(now.outside()?.as_ref() == Some(&version.version))
     }
 }
 

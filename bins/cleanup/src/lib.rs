@@ -80,7 +80,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     }
     let ended = cleanup.carried_out(by_hand).await;
     cleanup.alert(&ended).await;
-    if ended.freed() {
+    if ended.is_gone {
         world.start_next().await;
     }
     ended.told
@@ -105,20 +105,17 @@ struct Cleanup<'a> {
 struct Ended {
     /// What the teardown left; none where it did not come to its end.
     receipt: Option<Receipt>,
+    /// Whether the preview holds no slot any more. Where it was gone before, whoever took it down may have died before it
+    /// started those whose turn it was.
+    is_gone: bool,
     told: Result<Conclusion, Failed>,
-}
-
-impl Ended {
-    /// Whether a slot is free now.
-    fn freed(&self) -> bool {
-        self.receipt.as_ref().is_some_and(Receipt::finished)
-    }
 }
 
 impl From<Result<Conclusion, Failed>> for Ended {
     fn from(told: Result<Conclusion, Failed>) -> Self {
         Self {
             receipt: None,
+            is_gone: false,
             told,
         }
     }
@@ -228,6 +225,7 @@ impl<'a> Cleanup<'a> {
         let put_away = self.put_away(github, receipt.as_ref()).await;
         let (subject, within) = (&self.owner.subject, self.world.within);
         Ended {
+            is_gone: receipt.as_ref().is_none_or(Receipt::finished),
             told: put_away.and_then(|()| conclusion(subject, receipt.as_ref(), within)),
             receipt,
         }

@@ -5,7 +5,6 @@
 
 use preview_core::names::PrNumber;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::call::Call;
@@ -93,9 +92,7 @@ impl GitHub {
             if wanted.iter().any(|label| label.name == name) {
                 continue;
             }
-            self.remove_label(pr, &name).await?;
-            if !self.is_label_used(&name).await? {
-                self.delete_label(&name).await?;
+            if self.take_off(pr, &name).await? {
                 changes.deleted.push(name.clone());
             }
             changes.removed.push(name);
@@ -182,6 +179,23 @@ impl GitHub {
         Ok(())
     }
 
+    /// Takes a label off `pr`, and deletes its definition where nothing else has it; whether it did.
+    ///
+    /// Both by one request where they go together: a definition that a run which died has left without the label on `pr`
+    /// would be found by nobody.
+    async fn take_off(&self, pr: PrNumber, name: &str) -> Result<bool, Error> {
+        let mut is_shared = self.is_label_used_besides(pr, name).await?;
+        if is_shared {
+            self.remove_label(pr, name).await?;
+            // Of two that take it off at the same time, the later one sees it.
+            is_shared = self.is_label_used_besides(pr, name).await?;
+        }
+        if !is_shared {
+            self.delete_label(name).await?;
+        }
+        Ok(!is_shared)
+    }
+
     async fn remove_label(&self, pr: PrNumber, name: &str) -> Result<(), Error> {
         let operation = format!(
             "take label {name:?} off pull request #{pr} of {}",
@@ -194,10 +208,14 @@ impl GitHub {
         Ok(())
     }
 
-    /// Whether any issue or pull request, open or closed, carries the label.
-    async fn is_label_used(&self, name: &str) -> Result<bool, Error> {
+    /// Whether any issue or pull request but `pr`, open or closed, carries the label.
+    async fn is_label_used_besides(&self, pr: PrNumber, name: &str) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Carrier {
+            number: u64,
+        }
         let path = self.path(format_args!(
-            "/issues?state=all&labels={}&per_page=1",
+            "/issues?state=all&labels={}&per_page=2",
             encoded(name)
         ));
         let call = Call::get(
@@ -205,8 +223,8 @@ impl GitHub {
             format!("find what carries label {name:?} in {}", self.slug),
             READ,
         );
-        let carriers: Vec<IgnoredAny> = self.transport.json(&call).await?;
-        Ok(!carriers.is_empty())
+        let carriers: Vec<Carrier> = self.transport.json(&call).await?;
+        Ok(carriers.iter().any(|carrier| carrier.number != pr.get()))
     }
 
     async fn delete_label(&self, name: &str) -> Result<(), Error> {

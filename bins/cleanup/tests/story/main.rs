@@ -9,9 +9,11 @@ mod metrics;
 mod shop;
 
 mod images;
+mod killed;
 mod lifetime;
 mod sweep;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use preview_core::comment::MARKER;

@@ -63,8 +63,7 @@ async fn a_labels_name_is_percent_encoded_exactly_once() {
     GET /repos/acme/shop/labels/image-digest%2Fweb%3Asha256%3A0123456789abcdef0123456789
     POST /repos/acme/shop/labels
     POST /repos/acme/shop/issues/7/labels
-    DELETE /repos/acme/shop/issues/7/labels/image-digest%2Fweb%3Asha256%3A50%25%20off
-    GET /repos/acme/shop/issues?state=all&labels=image-digest%2Fweb%3Asha256%3A50%25%20off&per_page=1
+    GET /repos/acme/shop/issues?state=all&labels=image-digest%2Fweb%3Asha256%3A50%25%20off&per_page=2
     DELETE /repos/acme/shop/labels/image-digest%2Fweb%3Asha256%3A50%25%20off
     ");
 }
