@@ -14,9 +14,10 @@ use jiff::Timestamp;
 use preview_actions::{Conclusion, Failed, Outside as _, write_whole};
 use preview_core::approvals::{self, Answer, Approval};
 use preview_core::cleanup::{Refusal, Verdict};
+use preview_core::deployments::RECORD;
 use preview_core::health::FailureClass;
 use preview_core::metrics;
-use preview_core::names::{PrNumber, Subject};
+use preview_core::names::{CommitSha, PrNumber, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::outcome::Exit;
 use preview_core::ownership::{Claim, Owner, keys};
@@ -462,13 +463,24 @@ impl Sweep<'_> {
         swept
     }
 
-    /// Says of each preview whether merging its pull request now would leave what it shows.
+    /// Says of each preview whether merging its pull request now would leave what it shows. Only those of whose head there
+    /// is a record are looked at: the others were not tested.
     async fn reassess(&self, previews: &[NamespaceFacts]) {
+        let tested = match self.world.preview_deployments().await {
+            Ok(all) => all.iter().filter(|deployment| deployment.task == RECORD),
+            Err(error) => {
+                let warning = format!("the status {CONTEXT} of no preview was set: {error}");
+                self.world.runner.console().warning(&warning);
+                return;
+            }
+        };
+        let tested: BTreeSet<&CommitSha> = tested.map(|record| &record.reference).collect();
         let subjects = previews.iter().filter_map(NamespaceFacts::subject);
         let open = subjects.filter_map(|subject| match subject {
             Subject::Pr(number) => self.open.get(&number),
             Subject::Commit(_) => None,
         });
+        let open = open.filter(|pull| tested.contains(&pull.head));
         let looks = open.map(|pull| async move {
             let run_url = self.world.runner.environment().run_url();
             let told = self

@@ -143,6 +143,15 @@ impl Answer {
         }
     }
 
+    /// As [`Self::page`], where an item becomes JSON only once it is known to be shown.
+    pub(super) fn page_of<T>(call: &Call, items: Vec<T>, json: impl Fn(T) -> Value) -> Self {
+        let (items, link) = page(call, items);
+        Self {
+            headers: link,
+            ..Self::ok(items.into_iter().map(json).collect())
+        }
+    }
+
     /// One page of `items` in an object with their total, as Actions and environments are listed.
     pub(super) fn counted_page(call: &Call, key: &str, items: Vec<Value>) -> Self {
         let total = items.len();
@@ -155,7 +164,7 @@ impl Answer {
 }
 
 /// One page of `items` as asked for, and the `Link` header where there are more.
-pub(super) fn page(call: &Call, items: Vec<Value>) -> (Vec<Value>, Headers) {
+pub(super) fn page<T>(call: &Call, items: Vec<T>) -> (Vec<T>, Headers) {
     let asked = |name| call.asked(name).and_then(|text| text.parse::<usize>().ok());
     // Beyond 100, GitHub gives 100 without a word; the judge records it.
     let size = asked("per_page").unwrap_or(30).clamp(1, 100);

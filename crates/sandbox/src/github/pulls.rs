@@ -87,10 +87,7 @@ fn list(state: &State, repo: &Repo, call: &Call) -> Answer {
     if call.asked("direction").unwrap_or(default) == "desc" {
         found.reverse();
     }
-    let values = found
-        .into_iter()
-        .map(|pull| objects::listed_pull(state, repo, pull));
-    Answer::page(call, values.collect())
+    Answer::page_of(call, found, |pull| objects::listed_pull(state, repo, pull))
 }
 
 /// `owner:branch`; GitHub ignores a filter without an owner.

@@ -16,14 +16,18 @@ fn owners(object: &Value) -> impl Iterator<Item = &str> {
 }
 
 pub(super) fn collect(state: &mut State) {
+    let all = state.store.all();
+    let mut owned = all
+        .filter(|(_, object)| owners(object).next().is_some())
+        .peekable();
+    if owned.peek().is_none() {
+        return;
+    }
     let uids = state.store.all();
     let uids: BTreeSet<&str> = uids
         .filter_map(|(_, o)| o["metadata"]["uid"].as_str())
         .collect();
-    let orphaned = state.store.all().filter(|(_, object)| {
-        let mut owners = owners(object).peekable();
-        owners.peek().is_some() && owners.all(|owner| !uids.contains(owner))
-    });
+    let orphaned = owned.filter(|(_, object)| owners(object).all(|owner| !uids.contains(owner)));
     let orphaned: Vec<Key> = orphaned.map(|(key, _)| key.clone()).collect();
     for key in orphaned {
         state.remove(&key);
