@@ -5,10 +5,12 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::cleanup::GitHubSide;
 use preview_core::comment::{Comment, MARKER, Note, State, tells_of_destruction, with_destruction};
 use preview_core::config::Target;
-use preview_core::deployments::{ENVIRONMENT, PROGRESS, PROMOTION, RECORD, subject_of};
+use preview_core::deployments::{
+    ENDED, ENVIRONMENT, PROGRESS, PROMOTION, RECORD, promoted_components, subject_of,
+};
 use preview_core::labels;
 use preview_core::names::{CommitSha, PrNumber, Subject};
-use preview_core::pulls::PullRequest;
+use preview_core::pulls::{PullRequest, PullState};
 use preview_github::{Deployment, DeploymentFilter, DeploymentId};
 use preview_k8s::Receipt;
 
@@ -144,8 +146,7 @@ impl Cleanup<'_> {
             RECORD => side.retire_records,
             _ => false,
         };
-        let why = "The preview has ended";
-        self.world.retire(&self.owner.subject, goes, why).await
+        self.world.retire(&self.owner.subject, goes, ENDED).await
     }
 
     /// Says on the pull request that the preview is gone, or what keeps it. One that never had a preview is left alone,
@@ -201,7 +202,46 @@ impl Cleanup<'_> {
             preview_gone: false,
         };
         let (status, body) = (comment.state.status_line(), comment.render());
-        self.world.write_comment(pull.number, &status, &body).await
+        self.world
+            .write_comment(pull.number, &status, &body)
+            .await?;
+        if !is_gone {
+            return Ok(());
+        }
+        self.tell_of_promotion(comment, pull).await
+    }
+
+    /// Tells of a promotion again that was told after this looked at the comment, and before it wrote. One that is told
+    /// after this looks at the comment when its deployment is there.
+    async fn tell_of_promotion(&self, told: Comment, pull: &PullRequest) -> Result<(), Failed> {
+        let PullState::Merged { commit } = &pull.state else {
+            return Ok(());
+        };
+        for target in self.world.config.promote.targets.iter().rev() {
+            let of_commit = DeploymentFilter {
+                reference: Some(commit.clone()),
+                ..promotions_to(target)
+            };
+            let promotions = self.world.github.deployments(&of_commit).await;
+            let promotions = promotions.outside()?.into_iter();
+            let mut images = promotions.filter_map(|one| promoted_components(&one.payload));
+            let Some(images) = images.next() else {
+                continue;
+            };
+            let comment = Comment {
+                state: State::Promoted {
+                    target: target.name.to_string(),
+                    commit: commit.clone(),
+                    images,
+                },
+                namespace: Some(target.namespace.clone()),
+                preview_gone: true,
+                ..told
+            };
+            let (status, body) = (comment.state.status_line(), comment.render());
+            return self.world.write_comment(pull.number, &status, &body).await;
+        }
+        Ok(())
     }
 }
 

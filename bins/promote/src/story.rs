@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
-use preview_core::comment::{Comment, MARKER, State, tells_of_destruction};
-use preview_core::deployments::{ENVIRONMENT, PROMOTION, RECORD, promotion_payload, subject_of};
+use preview_core::comment::{Comment, MARKER, State, tells_of, tells_of_destruction};
+use preview_core::deployments::{
+    ENDED, ENVIRONMENT, PROGRESS, PROMOTION, RECORD, promotion_payload, subject_of,
+};
 use preview_core::labels;
 use preview_core::names::{PrNumber, Subject};
 use preview_core::pulls::PullRequest;
@@ -16,7 +18,8 @@ use crate::world::World;
 use crate::{Promotion, Proven};
 
 impl Promotion<'_> {
-    /// Tells that the target runs what was merged. The deployment comes last: by it the next run sees that all was told.
+    /// Tells that the target runs what was merged. The deployment's success comes last: by it the next run sees that all was
+    /// told.
     pub(crate) async fn announce(&self, proven: &Proven) -> Result<(), Failed> {
         self.runner.enters("announcing");
         self.move_tags(proven).await?;
@@ -25,8 +28,8 @@ impl Promotion<'_> {
             commit: self.commit().clone(),
             images: proven.images.clone(),
         };
-        self.tell(state).await?;
-        self.deploys(proven).await
+        self.tell(&state).await?;
+        self.deploys(proven, &state).await
     }
 
     /// Whether a deployment tells already that the target runs M.
@@ -39,7 +42,7 @@ impl Promotion<'_> {
         self.world.github.has_succeeded(&of_target).await.outside()
     }
 
-    async fn deploys(&self, proven: &Proven) -> Result<(), Failed> {
+    async fn deploys(&self, proven: &Proven, told: &State) -> Result<(), Failed> {
         let run = self.runner.environment().fence()?;
         let subject = &proven.record.subject;
         let request = DeploymentRequest {
@@ -51,9 +54,13 @@ impl Promotion<'_> {
             production: true,
             transient: false,
         };
-        let deployed = async {
-            let github = &self.world.github;
-            let deployment = github.create_deployment(&request).await?;
+        let github = &self.world.github;
+        let object = format!("deployment in {}", self.target.name);
+        let create = github.create_deployment(&request);
+        let step = self.runner.step("create", object, create).await;
+        let deployment = step.outside()?;
+        self.tell_again(told).await?;
+        let succeeds = async {
             let runs = NewDeploymentStatus {
                 state: DeploymentState::Success,
                 description: "It runs, by digest".to_owned(),
@@ -72,12 +79,7 @@ impl Promotion<'_> {
             let why = format!("{} runs now", self.commit().short());
             github.retire_deployments(&others, &why).await
         };
-        let object = format!("deployment in {}", self.target.name);
-        self.runner
-            .step("create", object, deployed)
-            .await
-            .outside()?;
-        Ok(())
+        succeeds.await.outside().map(drop)
     }
 
     /// Points `latest` and the default branch's name to the very images that run.
@@ -101,33 +103,62 @@ impl Promotion<'_> {
         };
         let target = self.target.name.to_string();
         let state = State::NotPromoted { target, reasons };
-        if let Err(error) = self.tell(state).await {
+        if let Err(error) = self.tell(&state).await {
             let warning = format!("the pull request was not told: {error}");
             self.runner.console().warning(&warning);
         }
     }
 
-    async fn tell(&self, state: State) -> Result<(), Failed> {
+    /// Tells it on the pull request, beside what a cleanup of the same merge tells.
+    async fn tell(&self, state: &State) -> Result<(), Failed> {
         for pull in &self.merged.pulls {
-            let number = pull.number;
-            let comment = Comment {
-                state: state.clone(),
-                url: None,
-                updated: Timestamp::now(),
-                commit: pull.head.clone(),
-                namespace: Some(self.target.namespace.clone()),
-                database: None,
-                components: Vec::new(),
-                notes: Vec::new(),
-                run_url: self.runner.environment().run_url(),
-                preview_gone: self.tells_of_destruction(number).await?,
-            };
-            let body = comment.render();
-            let write = self.world.github.upsert_comment(number, MARKER, &body);
-            let object = format!("on #{number}: {}", comment.state.status_line());
-            self.runner.step("comment", object, write).await.outside()?;
+            let is_gone = self.tells_of_destruction(pull.number).await?;
+            self.write_comment(pull, state, is_gone).await?;
+            // One that told of it after we looked, and before we wrote, had put its progress away before.
+            if !is_gone && self.world.preview_has_ended(pull).await? {
+                self.write_comment(pull, state, true).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Tells it once more where a cleanup that had looked before wrote after us. One that writes after this sees our
+    /// deployment.
+    async fn tell_again(&self, state: &State) -> Result<(), Failed> {
+        for pull in &self.merged.pulls {
+            let said = self.world.github.comment(pull.number, MARKER).await;
+            let said = said.outside()?;
+            if !said.is_some_and(|said| tells_of(&said.body, state)) {
+                self.tell(state).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_comment(
+        &self,
+        pull: &PullRequest,
+        state: &State,
+        preview_gone: bool,
+    ) -> Result<(), Failed> {
+        let number = pull.number;
+        let comment = Comment {
+            state: state.clone(),
+            url: None,
+            updated: Timestamp::now(),
+            commit: pull.head.clone(),
+            namespace: Some(self.target.namespace.clone()),
+            database: None,
+            components: Vec::new(),
+            notes: Vec::new(),
+            run_url: self.runner.environment().run_url(),
+            preview_gone,
+        };
+        let body = comment.render();
+        let write = self.world.github.upsert_comment(number, MARKER, &body);
+        let object = format!("on #{number}: {}", comment.state.status_line());
+        let step = self.runner.step("comment", object, write).await;
+        step.outside().map(drop)
     }
 
     /// Whether a cleanup was faster, and told that the preview is gone.
@@ -138,6 +169,28 @@ impl Promotion<'_> {
 }
 
 impl World<'_> {
+    /// Whether a cleanup has put away what showed the progress of the pull request's preview.
+    async fn preview_has_ended(&self, pull: &PullRequest) -> Result<bool, Failed> {
+        let subject = Subject::Pr(pull.number);
+        let progress = DeploymentFilter {
+            environment: Some(ENVIRONMENT.to_owned()),
+            task: Some(PROGRESS.to_owned()),
+            reference: Some(pull.head.clone()),
+        };
+        let all = self.github.deployments(&progress).await.outside()?;
+        let repository = self.repository.id;
+        let mut of_pull = all.iter().filter(|deployment| {
+            subject_of(&deployment.payload, repository).as_ref() == Some(&subject)
+        });
+        let Some(newest) = of_pull.next() else {
+            return Ok(false);
+        };
+        let statuses = self.github.deployment_statuses(newest.id).await;
+        let statuses = statuses.outside()?;
+        let newest = statuses.iter().max_by_key(|status| status.id);
+        Ok(newest.is_some_and(|status| status.description == ENDED))
+    }
+
     /// What was merged runs on every target: its record and its labels have done their work.
     pub(crate) async fn put_away(&self, merged: &Merged) -> Result<(), Failed> {
         for pull in &merged.pulls {

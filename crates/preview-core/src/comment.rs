@@ -41,6 +41,13 @@ pub fn tells_of_destruction(body: &str) -> bool {
         .any(|line| line == PREVIEW_GONE || line == status)
 }
 
+/// Whether a comment of ours tells of `state`: of a promotion, the target's.
+#[must_use]
+pub fn tells_of(body: &str, state: &State) -> bool {
+    let status = format!("**Status**: {}", state.status_line());
+    body.lines().any(|line| line == status)
+}
+
 /// A comment that tells how a promotion went, telling in addition that the preview is gone; none where `body` tells of
 /// no promotion.
 ///

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::names::{CommitSha, ComponentName, Fence, PinnedImage, RepositoryId, Subject};
@@ -21,6 +22,9 @@ pub const PROMOTION: &str = "promotion";
 
 const PROGRESS_KIND: &str = "preview-environments/progress";
 const PROMOTION_KIND: &str = "preview-environments/promotion";
+
+/// What the last status says of a deployment whose preview is taken down for good.
+pub const ENDED: &str = "The preview has ended";
 
 /// The payload of a deployment that shows the progress of `run` on the preview of `subject`.
 #[must_use]
@@ -56,6 +60,15 @@ pub fn promoted_images(payload: &Value) -> Vec<PinnedImage> {
     images
         .filter_map(|(_, image)| image.as_str()?.parse().ok())
         .collect()
+}
+
+/// The same images by component; none where one cannot be read, too. For eyes.
+#[must_use]
+pub fn promoted_components(payload: &Value) -> Option<BTreeMap<ComponentName, PinnedImage>> {
+    if payload["kind"] != PROMOTION_KIND {
+        return None;
+    }
+    BTreeMap::deserialize(&payload["images"]).ok()
 }
 
 /// The record that a deployment with this payload keeps, whoever wrote it; none for anything else.

@@ -28,6 +28,8 @@ mod stage;
 mod unchanged;
 
 #[cfg(test)]
+mod interrupted;
+#[cfg(test)]
 mod story;
 
 use std::{fmt, future::Future, pin::Pin, time::Instant};

@@ -36,6 +36,8 @@ mod sights;
 mod sleep;
 
 pub(crate) use monorepo::deployed;
+#[cfg(test)]
+pub(crate) use runs::{Event, Prepared};
 pub(crate) use sights::Identity;
 
 /// Until something is there, or gone: on a node of two cores, with images to pull.

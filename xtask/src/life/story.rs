@@ -19,7 +19,7 @@ fn programs() -> Programs {
 }
 
 /// A stage in a world of its own, and the folder that must live as long.
-async fn stage() -> (Stage, tempfile::TempDir) {
+pub(super) async fn stage() -> (Stage, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let world = World::start().await.unwrap();
     let github = world.github.clone();

@@ -40,6 +40,41 @@ impl Stage {
         Ok(())
     }
 
+    /// Puts production there as the page alone, and previews are no more than that, too.
+    #[cfg(test)]
+    pub(crate) async fn furnish_a_page(&mut self) -> anyhow::Result<()> {
+        self.uses_small_previews();
+        let (namespace, registry) = (self.production(), &self.ground.registry);
+        let target = super::TARGET;
+        let sections = format!(
+            "github_packages = [\"{registry}\"]\n\n[[promote.targets]]\nname = \"{target}\"\n\
+             namespace = \"{namespace}\"\n"
+        );
+        self.configure(&sections);
+        let commit = self.repository.head("main");
+        let folder = self.folder.path().join("images-of-production");
+        let page = self
+            .ground
+            .publish_page(&commit, Edition::First, &commit, &folder);
+        let image = format!("{}@{}", self.ground.image("web"), page.await?);
+        let production = Production {
+            namespace: &namespace,
+            postgres: "",
+            web: &image,
+            api: "",
+            password: "no secret: it ends with the play",
+        };
+        let ground = production.ground().into_iter();
+        let servers = production.servers().into_iter();
+        let page = ground
+            .filter(|object| object["kind"] == "Namespace" || object["kind"] == "Secret")
+            .chain(servers.filter(|object| object["metadata"]["name"] == "web"));
+        for object in page {
+            self.ground.kube.create(&object).await?;
+        }
+        self.ready("Deployment", "web").await
+    }
+
     /// Pushes the database server's image, which no CI of ours builds.
     pub(crate) async fn publish_postgres(&self) -> anyhow::Result<()> {
         self.ground.publish_postgres(self.folder.path()).await

@@ -24,7 +24,8 @@ impl Stage {
         format!(
             "namespace = \"{name}-pr-{{pr}}\"\ndeadline = \"5m\"\nhost = \"{{pr}}.pr.example.com\"\n\n\
              [components.web]\nimage = \"{image}\"\npath = \"/\"\nenv = {{ API_URL = \"http://api:8080\" }}\n\n\
-             [registry]\nplain_http = [\"{registry}\"]\n"
+             [registry]\nplain_http = [\"{registry}\"]\n{}",
+            self.sections
         )
     }
 
@@ -36,17 +37,22 @@ impl Stage {
             let number = self
                 .repository
                 .open_pull_request(&branch, &[(&file, "Soon.\n")]);
-            let revision = self.repository.merge_commit_of(number);
-            let revision = revision.context("the pull request conflicts with its base")?;
-            let folder = self.folder.path().join(format!("images-{number}"));
-            let head = self.repository.head_of(number);
-            let page = self
-                .ground
-                .publish_page(&revision, Edition::First, &head, &folder);
-            page.await?;
+            self.ci_builds_a_page(number).await?;
             numbers.push(number);
         }
         Ok(numbers)
+    }
+
+    /// Builds the page of the pull request's head, and pushes it under the head's tag.
+    pub(crate) async fn ci_builds_a_page(&self, number: u64) -> anyhow::Result<()> {
+        let revision = self.repository.merge_commit_of(number);
+        let revision = revision.context("the pull request conflicts with its base")?;
+        let folder = self.folder.path().join(format!("images-{number}"));
+        let head = self.repository.head_of(number);
+        let page = self
+            .ground
+            .publish_page(&revision, Edition::First, &head, &folder);
+        page.await.map(drop)
     }
 
     /// Runs `preview-deploy` for all of these at the same time; gives each with how it ended.

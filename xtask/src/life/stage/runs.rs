@@ -27,7 +27,7 @@ const RECORD_KEY: &str = "a key for records of a play, and of nothing else";
 pub(super) const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Where the programs' event comes from.
-pub(super) enum Event {
+pub(crate) enum Event {
     WorkflowRun,
     PullRequest,
     Push(String),
@@ -36,7 +36,7 @@ pub(super) enum Event {
 }
 
 /// A run of a program that can be started.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     program: Program,
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
@@ -90,7 +90,7 @@ impl Stage {
         Ok(ended.with(0, "swept")?.result)
     }
 
-    pub(super) async fn run(&mut self, program: Program, event: Event) -> anyhow::Result<Ended> {
+    pub(crate) async fn run(&mut self, program: Program, event: Event) -> anyhow::Result<Ended> {
         self.run_with(program, event, &[]).await
     }
 
@@ -105,7 +105,7 @@ impl Stage {
     }
 
     /// Makes everything ready that a run of a program finds.
-    pub(super) fn prepared(
+    pub(crate) fn prepared(
         &mut self,
         program: Program,
         event: Event,
@@ -134,7 +134,7 @@ impl Stage {
     }
 
     /// Starts a program, and waits for its end. Several may run at the same time.
-    pub(super) async fn started(&self, prepared: Prepared) -> anyhow::Result<Ended> {
+    pub(crate) async fn started(&self, prepared: Prepared) -> anyhow::Result<Ended> {
         let Prepared { program, .. } = prepared;
         let step = Step {
             program,
@@ -151,6 +151,26 @@ impl Stage {
             }
         })
         .await
+    }
+
+    /// The run, by the sandbox's ways with a gate on them.
+    #[cfg(test)]
+    pub(crate) async fn behind(
+        &self,
+        run: Prepared,
+        gate: &sandbox::Gate,
+    ) -> anyhow::Result<Prepared> {
+        let world = self.ground.world().context("there is no gate on a node")?;
+        let kubeconfig = run.folder.join("kubeconfig");
+        let cluster = world.cluster.through(gate).await?;
+        write(&kubeconfig, &world.cluster.kubeconfig_at(&cluster))?;
+        let ways = [
+            ("GITHUB_API_URL", self.github.through(gate).await?),
+            ("KUBECONFIG", kubeconfig.display().to_string()),
+        ];
+        let ways = ways.map(|(name, way)| (name.to_owned(), way));
+        let environment = run.environment.into_iter().chain(ways).collect();
+        Ok(Prepared { environment, ..run })
     }
 
     fn payload(&self, event: Event) -> anyhow::Result<(&'static str, Value)> {

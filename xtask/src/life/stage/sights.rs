@@ -157,6 +157,16 @@ impl Stage {
         Ok(volumes)
     }
 
+    /// The image that production's page is set to.
+    #[cfg(test)]
+    pub(crate) async fn page_of_production(&self) -> anyhow::Result<String> {
+        let namespace = self.production();
+        let page = self.object("apps/v1", "Deployment", Some(&namespace), "web");
+        let image = &page.await?["spec"]["template"]["spec"]["containers"][0]["image"];
+        let image = image.as_str().context("production's page has no image")?;
+        Ok(image.to_owned())
+    }
+
     /// Checks that what is about to be destroyed can be seen: what is not seen now proves nothing when it is gone.
     pub(crate) async fn the_preview_can_be_seen(&mut self) -> anyhow::Result<()> {
         let namespace = self.preview()?;
