@@ -17,6 +17,7 @@ pub mod deployments;
 pub mod doctor;
 pub mod health;
 pub mod labels;
+pub mod leftovers;
 pub mod lifecycle;
 pub mod lifetime;
 pub mod manifests;

@@ -9,6 +9,7 @@ mod metrics;
 mod shop;
 
 mod images;
+mod leftovers;
 mod lifetime;
 mod sweep;
 
