@@ -23,17 +23,10 @@ fn completed(shop: &Shop, branch: &str, conclusion: &str) -> (u64, String) {
 fn written(shop: &Shop, number: u64, (kind, name): (&str, &str), fence: &str) {
     let mut labels = json!(owner(shop, number).labels());
     labels[keys::FENCE] = json!(fence);
-    let (version, spec) = match kind {
-        "PersistentVolumeClaim" => (
-            "v1",
-            json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } }),
-        ),
-        _ => ("v1", Value::Null),
-    };
-    let mut object = json!({ "apiVersion": version, "kind": kind,
+    let mut object = json!({ "apiVersion": "v1", "kind": kind,
         "metadata": { "name": name, "namespace": format!("preview-pr-{number}"), "labels": labels } });
-    if !spec.is_null() {
-        object["spec"] = spec;
+    if kind == "PersistentVolumeClaim" {
+        object["spec"] = json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } });
     }
     shop.world.cluster.create("preview-deploy", object).unwrap();
 }
