@@ -10,6 +10,7 @@ mod approvals;
 mod arguments;
 mod github;
 mod images;
+mod leftovers;
 mod lifetime;
 mod list;
 mod queue;

@@ -204,7 +204,7 @@ impl Sweep<'_> {
         Ok(Some(Swept::new(preview, Measure::Asleep, why)))
     }
 
-    fn claimant(&self, subject: &Subject, fence: Fence, head: CommitSha) -> Claimant {
+    pub(crate) fn claimant(&self, subject: &Subject, fence: Fence, head: CommitSha) -> Claimant {
         Claimant {
             owner: Owner {
                 repository: self.world.repository.id,

@@ -146,6 +146,7 @@ async fn all_of(world: &World<'_>, previews: &[NamespaceFacts], dry_run: bool) -
     swept.extend(sweep.aged(previews).await);
     let answered = crate::approvals::run(world, &sweep.open, dry_run).await;
     if !dry_run {
+        swept.extend(sweep.pruned(previews).await);
         swept.extend(sweep.requeued(previews).await);
         swept.extend(sweep.renewed(previews).await);
         sweep.reassess(previews).await;

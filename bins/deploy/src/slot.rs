@@ -334,11 +334,13 @@ impl Slot<'_> {
     ) -> Result<(), Stop> {
         let images = images.iter().map(|(name, image)| (name.as_str(), image));
         let head = self.deploy.claimant.head.to_string();
+        let fence = self.deploy.claimant.fence.to_string();
         self.deploy.runner.enters(Phase::Ready.as_str());
         self.annotate([
             (keys::PHASE.to_owned(), Phase::Ready.to_string()),
             (keys::IMAGES.to_owned(), images_annotation(images)),
             (keys::SERVING.to_owned(), head),
+            (keys::COMPLETED.to_owned(), fence),
         ])
         .await
     }

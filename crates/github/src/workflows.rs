@@ -94,6 +94,23 @@ impl GitHub {
         }))
     }
 
+    /// Whether this very attempt of a run has succeeded, as far as GitHub tells: nothing is known of one that was run again
+    /// since, nor of a run that GitHub does not know.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn run_has_succeeded(&self, run: Fence) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            conclusion: Option<String>,
+            run_attempt: Option<u32>,
+        }
+        let wire: Option<Wire> = self.run(run.run).await?;
+        Ok(wire.is_some_and(|wire| {
+            wire.run_attempt == Some(run.attempt) && wire.conclusion.as_deref() == Some("success")
+        }))
+    }
+
     /// All runs that wait for approval, newest first, whatever workflow they are of.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ mod fence;
 mod in_use;
 mod kinds;
 mod lease;
+mod leftovers;
 mod namespaces;
 mod objects;
 mod page;

@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod finalizers;
 pub mod health;
 pub mod labels;
+pub mod leftovers;
 pub mod lifecycle;
 pub mod lifetime;
 pub mod manifests;

@@ -309,6 +309,7 @@ mod tests {
         preview_environments_swept{repository="acme/shop",measure="kept"} 0
         preview_environments_swept{repository="acme/shop",measure="requeued"} 1
         preview_environments_swept{repository="acme/shop",measure="renewed"} 0
+        preview_environments_swept{repository="acme/shop",measure="pruned"} 0
         preview_environments_swept{repository="acme/shop",measure="superseded"} 0
         preview_environments_swept{repository="acme/shop",measure="refused"} 0
         preview_environments_swept{repository="acme/shop",measure="failed"} 1

@@ -53,6 +53,8 @@ pub mod keys {
     pub const IMAGES: &str = "preview-environments/images";
     /// Annotation: the commit H whose components answer; none while they are being replaced.
     pub const SERVING: &str = "preview-environments/serving";
+    /// Annotation: the run that has applied all that the preview is made of, removed whatever else there was, and announced it.
+    pub const COMPLETED: &str = "preview-environments/completed";
     /// Annotation, written before anything is deleted: the uids of the volumes' claims, separated by spaces.
     pub const CLAIM_UIDS: &str = "preview-environments/volume-claim-uids";
     /// Annotation on production workloads: the commit of the default branch that runs.

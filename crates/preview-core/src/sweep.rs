@@ -74,6 +74,8 @@ pub enum Measure {
     Requeued,
     /// It has a newer copy of the certificate.
     Renewed,
+    /// It has no objects of an older run any more.
+    Pruned,
     /// Another run has it by now.
     Superseded,
     /// A rule says that it stays.
@@ -84,7 +86,7 @@ pub enum Measure {
 
 impl Measure {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Destroyed,
         Self::WouldGo,
         Self::Left,
@@ -93,6 +95,7 @@ impl Measure {
         Self::Kept,
         Self::Requeued,
         Self::Renewed,
+        Self::Pruned,
         Self::Superseded,
         Self::Refused,
         Self::Failed,
@@ -110,6 +113,7 @@ impl Measure {
             Self::Kept => "kept",
             Self::Requeued => "requeued",
             Self::Renewed => "renewed",
+            Self::Pruned => "pruned",
             Self::Superseded => "superseded",
             Self::Refused => "refused",
             Self::Failed => "failed",

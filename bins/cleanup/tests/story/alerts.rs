@@ -269,7 +269,8 @@ async fn a_sweep_tells_once_of_all_that_failed() {
     let sweep = ["sweep", "--within", "2"];
     shop.run(CLEANUP, &sweep, &job).await.exits(3);
     let text = slack.text();
-    let blocker = "PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup, which";
+    let blocker =
+        "PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup, which";
     assert_eq!(text.matches(blocker).count(), 2, "{text}");
     let lines = text.lines().map(|line| match line.split_once(" s: ") {
         Some((gone, _)) => format!("{gone} s: […]"),

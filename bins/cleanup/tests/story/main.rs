@@ -10,6 +10,7 @@ mod shop;
 
 mod images;
 mod killed;
+mod leftovers;
 mod lifetime;
 mod sweep;
 

@@ -142,6 +142,9 @@ async fn a_pull_request_gets_a_preview() {
     ");
     assert_eq!(annotation(&shop, "preview-pr-7", "claim"), "held");
     assert_eq!(annotation(&shop, "preview-pr-7", "phase"), "ready");
+    let by = annotation(&shop, "preview-pr-7", "fence");
+    assert!(!by.is_empty());
+    assert_eq!(annotation(&shop, "preview-pr-7", "completed"), by);
     let statuses = shop.repository.statuses(&shop.repository.head_of(number));
     assert_eq!(
         (statuses[0].context.as_str(), statuses[0].state.as_str()),

@@ -68,6 +68,7 @@ macro_rules! every_story {
             what_would_be_pruned_is_told,
             what_is_not_wanted_any_more_is_removed,
             a_newer_run_is_not_pruned,
+            what_an_older_run_left_is_removed_and_what_it_had_to_leave_stays,
             a_secret_is_read_and_not_shown,
             a_certificate_is_read_with_what_it_says,
             what_is_no_certificate_is_told,

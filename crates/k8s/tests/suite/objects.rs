@@ -1,6 +1,6 @@
 //! Objects of a preview: applied and pruned through the fence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, PostParams};
@@ -198,6 +198,52 @@ pub(crate) async fn a_newer_run_is_not_pruned(stage: &Stage) {
         .await;
     assert_eq!(outcome.unwrap(), Fenced::Superseded { by });
     assert!(stage.object(Kind::ConfigMap, "settings").await.is_some());
+}
+
+pub(crate) async fn what_an_older_run_left_is_removed_and_what_it_had_to_leave_stays(
+    stage: &Stage,
+) {
+    stage.create().await;
+    let older = vec![
+        config_map("late", "bye"),
+        config_map("settings", "hello"),
+        manifest(
+            Kind::Secret,
+            "app-secret",
+            json!({ "stringData": { "DATABASE_PASSWORD": "correct-horse" } }),
+        ),
+        volume_claim("data"),
+    ];
+    stage.apply(older).await;
+    let newer = stage.take_over().await;
+    let wave = vec![config_map("settings", "hello")];
+    let applied = stage.us.apply(&newer, &stage.namespace, wave).await;
+    assert!(matches!(applied.unwrap(), Fenced::Done(_)));
+
+    let selector = newer.owner.selector();
+    let with_leftovers = async |fence| {
+        let previews = BTreeMap::from([(stage.namespace.clone(), fence)]);
+        let found = stage.us.with_leftovers(&selector, &previews).await;
+        found.unwrap().contains(&stage.namespace)
+    };
+    assert!(!with_leftovers(stage.claimant.fence).await);
+    assert!(with_leftovers(newer.fence).await);
+    // Who has lost the preview removes nothing from it.
+    let by = Some(newer.fence);
+    let lost = stage.us.prune_leftovers(&stage.claimant, &stage.namespace);
+    assert_eq!(lost.await.unwrap(), Fenced::Superseded { by });
+
+    let removed = stage.us.prune_leftovers(&newer, &stage.namespace);
+    let late = ObjectName::new(Kind::ConfigMap, "late");
+    assert_eq!(removed.await.unwrap(), Fenced::Done(vec![late]));
+    for (kind, name) in [
+        (Kind::ConfigMap, "settings"),
+        (Kind::Secret, "app-secret"),
+        (Kind::PersistentVolumeClaim, "data"),
+    ] {
+        assert!(stage.object(kind, name).await.is_some(), "{name} stays");
+    }
+    assert!(!with_leftovers(newer.fence).await);
 }
 
 pub(crate) async fn a_secret_is_read_and_not_shown(stage: &Stage) {
