@@ -10,8 +10,9 @@ use preview_github::event::Event;
 
 /// Destroys the preview of a pull request that was closed, or of a commit, and proves that it is gone
 ///
-/// Started by `pull_request: closed`, or by `workflow_run` of a workflow that runs on it; by hand it takes --pr or
-/// --commit. Whether the pull request is closed is read live.
+/// Started by `pull_request: closed`, by `workflow_run` of a workflow that runs on it, or by a push to the default branch,
+/// which cleans up after the pull request that was merged; on a schedule it sweeps; by hand it takes --pr or --commit.
+/// Whether the pull request is closed is read live.
 ///
 /// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY and the rest of GITHUB_* as Actions sets them; KUBECONFIG;
 /// PREVIEW_SLACK_WEBHOOK and PREVIEW_SMTP_URL, where alerts go.
@@ -102,6 +103,10 @@ pub(crate) enum Asked {
         /// The head of the run.
         head: CommitSha,
     },
+    /// That of the pull request that brought this commit to the default branch.
+    Merged(CommitSha),
+    /// Whatever was left behind.
+    All,
     /// Nobody's: the event says so.
     Nothing(String),
 }
@@ -115,7 +120,9 @@ pub(crate) fn asked(runner: &Runner, arguments: &Arguments) -> Result<Asked, Fai
     let event = runner.environment().event("give --pr or --commit")?;
     let path = event.path.display().to_string();
     match Event::parse(&event.name, &path, &event.payload).misused()? {
-        Event::PullRequest(change) if change.action == "closed" => Ok(Asked::Of(Subject::Pr(change.number))),
+        Event::PullRequest(change) if change.action == "closed" => {
+            Ok(Asked::Of(Subject::Pr(change.number)))
+        }
         Event::PullRequest(change) => Ok(Asked::Nothing(format!(
             "pull request #{} was {}, not closed",
             change.number, change.action
@@ -128,9 +135,14 @@ pub(crate) fn asked(runner: &Runner, arguments: &Arguments) -> Result<Asked, Fai
             },
             _ => Asked::Nothing("the workflow run names no branch that is still there".to_owned()),
         }),
-        Event::Push(_) => Err(UsageError(
-            "a push says nothing of a pull request that was closed; start this on pull_request, or give --pr or --commit".to_owned(),
-        )
-        .into()),
+        Event::Push(push) if push.is_to_default_branch() => Ok(match push.after {
+            Some(commit) => Asked::Merged(commit),
+            None => Asked::Nothing(format!("{} was deleted", push.reference)),
+        }),
+        Event::Push(push) => Ok(Asked::Nothing(format!(
+            "{} is not the default branch, {}",
+            push.reference, push.repository.default_branch
+        ))),
+        Event::Schedule => Ok(Asked::All),
     }
 }

@@ -56,11 +56,22 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         return list::run(&world).await;
     }
     let asked = arguments::asked(&runner, &arguments)?;
+    if asked == Asked::All {
+        runner.may_take(sweep::MOST);
+    }
     let world = World::connect(&runner, &config, &arguments).await?;
 
     let subject = match asked {
         Asked::Of(subject) => subject,
+        Asked::All => return sweep::run(&world, false, None).await,
         Asked::Nothing(why) => return Ok(Conclusion::done("nothing", why)),
+        Asked::Merged(commit) => match world.merged_pull(&commit).await? {
+            Some(number) => Subject::Pr(number),
+            None => {
+                let why = format!("no merged pull request brought {commit}");
+                return Ok(Conclusion::done("nothing", why));
+            }
+        },
         Asked::Branch {
             branch,
             repository,
@@ -299,6 +310,16 @@ fn conclusion(
 }
 
 impl World<'_> {
+    /// The pull request that brought `commit` to the default branch, as far as GitHub knows by now: a sweep finds what it
+    /// did not.
+    async fn merged_pull(&self, commit: &CommitSha) -> Result<Option<PrNumber>, Failed> {
+        let pulls = self.github.pulls_of_commit(commit).await.outside()?;
+        let own = pulls
+            .iter()
+            .find(|pull| pull.base_repository.id == self.repository.id);
+        Ok(own.map(|pull| pull.number))
+    }
+
     /// The newest closed pull request from this branch at this head.
     async fn closed_pull(
         &self,

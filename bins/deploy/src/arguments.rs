@@ -117,7 +117,7 @@ fn by_event(runner: &Runner) -> Result<Request, Failed> {
             branch: run.head_branch,
             repository: run.head_repository.map(|repository| repository.slug),
         })),
-        Event::PullRequest(_) | Event::Push(_) => Err(UsageError(format!(
+        Event::PullRequest(_) | Event::Push(_) | Event::Schedule => Err(UsageError(format!(
             "the event {:?} says nothing of images; start this on workflow_run of CI, or give --pr and --sha, or --commit",
             event.name
         ))

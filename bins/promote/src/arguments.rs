@@ -49,7 +49,7 @@ pub(crate) fn asked(
             "{} is not the default branch, {}",
             push.reference, push.repository.default_branch
         ))),
-        Event::WorkflowRun(_) | Event::PullRequest(_) => Err(UsageError(format!(
+        Event::WorkflowRun(_) | Event::PullRequest(_) | Event::Schedule => Err(UsageError(format!(
             "the event {:?} does not say what was merged; start this on push to the default branch, or give --commit",
             event.name
         ))

@@ -18,6 +18,8 @@ pub enum Event {
     PullRequest(PullRequestChange),
     /// `push`.
     Push(Push),
+    /// `schedule`: its payload says no more than when.
+    Schedule,
 }
 
 /// The repository an event happened in.
@@ -125,10 +127,11 @@ impl Event {
             "workflow_run" => payload.workflow_run().map(Self::WorkflowRun),
             "pull_request" | "pull_request_target" => payload.pull_request().map(Self::PullRequest),
             "push" => payload.push().map(Self::Push),
+            "schedule" => Ok(Self::Schedule),
             _ => {
                 return Err(fails(
-                    "this program reads workflow_run, pull_request and push only; start it on one of these, or name \
-                     the pull request or commit on the command line"
+                    "this program reads workflow_run, pull_request, push and schedule only; start it on one of these, or \
+                     name the pull request or commit on the command line"
                         .to_owned(),
                 ));
             }
@@ -352,7 +355,7 @@ mod tests {
             parsed("workflow_run", &wrong_sha).unwrap_err().to_string(),
             parsed("workflow_run", &wrong_id).unwrap_err().to_string(),
             parsed("push", &json!([])).unwrap_err().to_string(),
-            parsed("schedule", &json!({})).unwrap_err().to_string(),
+            parsed("issues", &json!({})).unwrap_err().to_string(),
             Event::parse("push", "event.json", "{\"ref\": ")
                 .unwrap_err()
                 .to_string(),
@@ -363,7 +366,7 @@ mod tests {
         cannot read the payload of the event "workflow_run" in event.json: the field workflow_run.head_sha: "main" is not a commit SHA of 40 lower-case hex digits; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
         cannot read the payload of the event "workflow_run" in event.json: the field repository.id is no whole number; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
         cannot read the payload of the event "push" in event.json: the field deleted is missing; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
-        cannot read the payload of the event "schedule" in event.json: this program reads workflow_run, pull_request and push only; start it on one of these, or name the pull request or commit on the command line
+        cannot read the payload of the event "issues" in event.json: this program reads workflow_run, pull_request, push and schedule only; start it on one of these, or name the pull request or commit on the command line
         cannot read the payload of the event "push" in event.json: it is no JSON (EOF while parsing a value at line 1 column 8); give it the file at GITHUB_EVENT_PATH as GitHub wrote it
         "#);
     }

@@ -496,7 +496,7 @@ async fn bad_input_is_told_with_what_to_do() {
         "a bad payload",
         shop.on(CLEANUP, "pull_request", &malformed).await,
     );
-    tell("a push", shop.on(CLEANUP, "push", &push).await);
+    tell("an issue", shop.on(CLEANUP, "issues", &push).await);
     tell("no event", shop.run(CLEANUP, &[], &[]).await);
     tell(
         "no such pull request",
@@ -511,8 +511,8 @@ async fn bad_input_is_told_with_what_to_do() {
     a bad payload: exit 2
     error: cannot read the payload of the event "pull_request" in @JOB@/event.json: the field number is no whole number; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
 
-    a push: exit 2
-    error: a push says nothing of a pull request that was closed; start this on pull_request, or give --pr or --commit
+    an issue: exit 2
+    error: cannot read the payload of the event "issues" in @JOB@/event.json: this program reads workflow_run, pull_request, push and schedule only; start it on one of these, or name the pull request or commit on the command line; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
 
     no event: exit 2
     error: GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --pr or --commit
@@ -553,5 +553,48 @@ async fn the_preview_of_a_commit_goes_when_somebody_says_so() {
     nothing: commit [commit] has no preview
     ");
     assert!(shop.world.cluster.object("Namespace", "", &name).is_none());
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_cleans_up_after_the_pull_request_that_it_merged() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    preview(&shop, number).await;
+    let elsewhere = shop.repository.push_to("side", &[("web/x.html", "x")]);
+    let mut elsewhere = shop.repository.push_payload(&elsewhere);
+    elsewhere["ref"] = json!("refs/heads/side");
+    let direct = shop.repository.push_to_base(&[("web/y.html", "y")]);
+    let direct = shop.repository.push_payload(&direct);
+    let mut told = Vec::new();
+    for push in [elsewhere, direct] {
+        let ran = shop.on(CLEANUP, "push", &push).await.exits(0);
+        let after = push["after"].as_str().unwrap();
+        told.push(ran.verdict().replace(after, "[commit]"));
+    }
+    assert!(is_there(&shop, number));
+    let merged = shop.repository.merge(number, MergeStyle::Squash);
+    let push = shop.repository.push_payload(&merged);
+    let ran = shop.on(CLEANUP, "push", &push).await.exits(0);
+    told.push(ran.verdict());
+    insta::assert_snapshot!(told.join("\n"), @r"
+    nothing: refs/heads/side is not the default branch, main
+    nothing: no merged pull request brought [commit]
+    destroyed: the preview of pull request #7 is gone
+    ");
+    assert!(!is_there(&shop, number));
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_schedule_it_sweeps() {
+    let shop = Shop::open().await;
+    let number = opened(&shop);
+    preview(&shop, number).await;
+    shop.repository.close(number);
+    let payload = json!({ "schedule": "17 * * * *" });
+    let ran = shop.on(CLEANUP, "schedule", &payload).await.exits(0);
+    assert_eq!(ran.verdict(), "swept: 1 preview: 1 destroyed");
+    assert!(!is_there(&shop, number));
     shop.close();
 }
