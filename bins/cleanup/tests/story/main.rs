@@ -512,7 +512,7 @@ async fn bad_input_is_told_with_what_to_do() {
     error: cannot read the payload of the event "pull_request" in @JOB@/event.json: the field number is no whole number; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
 
     an issue: exit 2
-    error: cannot read the payload of the event "issues" in @JOB@/event.json: this program reads workflow_run, pull_request, push and schedule only; start it on one of these, or name the pull request or commit on the command line; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+    error: cannot read the payload of the event "issues" in @JOB@/event.json: this program reads workflow_run, pull_request, push and schedule only; start it on one of these, or name the pull request or commit on the command line
 
     no event: exit 2
     error: GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --pr or --commit

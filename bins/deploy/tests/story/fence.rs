@@ -1,5 +1,5 @@
 //! Two runs for one pull request, and a pull request that is closed: at every write of a deploy, and at every fifth of its
-//! reads, which are many and much alike. `cargo xtask test --real` takes them all.
+//! reads, which are many and much alike. `cargo xtask test --judged` takes them all.
 //!
 //! In a world of its own for each request, a run is frozen there, something happens, and the run goes on.
 

@@ -113,7 +113,8 @@ fn lasting(mut object: Value) -> Value {
     for (place, keys) in [
         ("", &["resourceVersion", "managedFields"][..]),
         ("labels", &[keys::FENCE]),
-        ("annotations", &[keys::FENCE]),
+        // The fence once more, as that of a run that came to its end, and when it began.
+        ("annotations", &[keys::FENCE, keys::COMPLETED, keys::ACTIVE]),
     ] {
         let fields = match place {
             "" => metadata.as_object_mut(),
