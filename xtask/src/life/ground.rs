@@ -205,12 +205,11 @@ impl Ground {
     ) -> anyhow::Result<Example> {
         let placeholders = self.world().is_some();
         let (revision, folder) = (revision.to_owned(), folder.to_owned());
-        // It compiles, or reads files of some megabytes.
-        let built = tokio::task::spawn_blocking(move || match placeholders {
+        let built = made(move || match placeholders {
             true => images::placeholder_layouts(&revision, edition, &folder),
             false => images::example_layouts(&revision, edition, &folder),
         });
-        built.await.context("build the example")?
+        built.await.context("build the example")
     }
 
     /// Pushes an image and gives its digest.
@@ -260,11 +259,11 @@ impl Ground {
         let placeholder = self.world().is_some();
         let (text, name) = (page.text, page.name);
         let (revision, folder) = (revision.to_owned(), folder.join(format!("{name}.oci")));
-        let built = tokio::task::spawn_blocking(move || match placeholder {
+        let built = made(move || match placeholder {
             true => images::placeholder_layout(name, &revision, Edition::First, &folder),
             false => images::script_layout(text, &revision, &folder),
         });
-        let layout = built.await.with_context(|| format!("make {name}"))??;
+        let layout = built.await.with_context(|| format!("make {name}"))?;
         let digest = self.publish(&layout, "web", tag).await?;
         if let Some(world) = self.world() {
             world.cluster.behave(&digest, (page.behaviour)());
@@ -279,11 +278,11 @@ impl Ground {
     pub(crate) async fn publish_postgres(&self, folder: &Path) -> anyhow::Result<()> {
         let placeholder = self.world().is_some();
         let folder = folder.join("postgres.oci");
-        let built = tokio::task::spawn_blocking(move || match placeholder {
+        let built = made(move || match placeholder {
             true => images::placeholder_layout("postgres", "0", Edition::First, &folder),
             false => images::postgres_layout(&folder),
         });
-        let layout = built.await.context("make PostgreSQL's image")??;
+        let layout = built.await.context("make PostgreSQL's image")?;
         self.publish(&layout, "postgres", POSTGRES).await.map(drop)
     }
 
@@ -306,8 +305,8 @@ impl Ground {
             return Ok(FrontDoor::of_sandbox(door, authority));
         }
         let folder = folder.join("nginx.oci");
-        let built = tokio::task::spawn_blocking(move || images::nginx_layout(&folder));
-        let layout = built.await.context("make nginx's image")??;
+        let built = made(move || images::nginx_layout(&folder));
+        let layout = built.await.context("make nginx's image")?;
         let digest = self.publish(&layout, "nginx", "1").await?;
         let nginx = Nginx {
             kube: &self.kube,
@@ -358,4 +357,14 @@ impl Ground {
         let listed = String::from_utf8_lossy(&done.stdout);
         Ok(Some(listed.lines().map(str::to_owned).collect()))
     }
+}
+
+/// Makes an image, which compiles, fetches packages, or reads files of some megabytes: one after the other, for all plays
+/// make them from the same folders.
+async fn made<T: Send + 'static>(
+    image: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _turn = ONE_AT_A_TIME.lock().await;
+    tokio::task::spawn_blocking(image).await?
 }
