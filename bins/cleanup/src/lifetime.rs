@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
-use preview_core::comment::{Comment, MARKER, Note, State};
+use preview_core::comment::{Comment, Note, State};
 use preview_core::lifecycle::Phase;
 use preview_core::lifetime::{Due, WARNING_MARKER, Warning};
 use preview_core::names::{CommitSha, Fence, Subject};
@@ -17,7 +17,7 @@ use preview_core::sweep::{Measure, Swept};
 use preview_k8s::{Fenced, NamespaceChange};
 
 use crate::Cleanup;
-use crate::sweep::{Stop, Sweep, failure};
+use crate::sweep::{Sweep, failure};
 
 impl Sweep<'_> {
     /// Does what is due of previews that are wanted, and that nobody has deployed for a while.
@@ -254,20 +254,7 @@ impl Sweep<'_> {
             run_url: world.runner.environment().run_url(),
             preview_gone: false,
         };
-        let body = comment.render();
-        let write = world.github.upsert_comment(pull.number, MARKER, &body);
-        let object = format!("on #{}: {}", pull.number, comment.state.status_line());
-        let step = world.runner.step("comment", object, write);
-        step.await.outside().map(drop)
-    }
-
-    /// Counts one more preview that is destroyed, if that many may be.
-    fn counts(&self) -> Result<(), Stop> {
-        let mut so_far = self.so_far();
-        if let Some(stop) = so_far.stops(self.most) {
-            return Err(stop);
-        }
-        so_far.destroyed += 1;
-        Ok(())
+        let (status, body) = (comment.state.status_line(), comment.render());
+        world.write_comment(pull.number, &status, &body).await
     }
 }

@@ -221,13 +221,13 @@ pub(crate) struct Sweep<'a> {
     is_listed: bool,
     pub(crate) open: BTreeMap<PrNumber, PullRequest>,
     /// How many previews it may destroy.
-    pub(crate) most: usize,
+    most: usize,
     so_far: Mutex<SoFar>,
 }
 
 #[derive(Default)]
-pub(crate) struct SoFar {
-    pub(crate) destroyed: usize,
+struct SoFar {
+    destroyed: usize,
     /// Pull requests that the list left out and that are open.
     contradictions: usize,
 }
@@ -263,7 +263,7 @@ impl Stop {
 }
 
 impl SoFar {
-    pub(crate) fn stops(&self, most: usize) -> Option<Stop> {
+    fn stops(&self, most: usize) -> Option<Stop> {
         if self.contradictions > CONTRADICTIONS {
             return Some(Stop::NotBelieved);
         }
@@ -272,8 +272,18 @@ impl SoFar {
 }
 
 impl Sweep<'_> {
-    pub(crate) fn so_far(&self) -> MutexGuard<'_, SoFar> {
+    fn so_far(&self) -> MutexGuard<'_, SoFar> {
         self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one more preview that is destroyed, if that many may be.
+    pub(crate) fn counts(&self) -> Result<(), Stop> {
+        let mut so_far = self.so_far();
+        if let Some(stop) = so_far.stops(self.most) {
+            return Err(stop);
+        }
+        so_far.destroyed += 1;
+        Ok(())
     }
 
     /// Destroys what is left behind, the oldest first.
@@ -331,12 +341,10 @@ impl Sweep<'_> {
             }
             Verdict::Destroy { .. } | Verdict::AlreadyGone { .. } => return Ok(None),
         }
-        if fate == Fate::Suspect {
-            let mut so_far = self.so_far();
-            if let Some(why) = so_far.stops(self.most) {
-                return left(why);
-            }
-            so_far.destroyed += 1;
+        if fate == Fate::Suspect
+            && let Err(why) = self.counts()
+        {
+            return left(why);
         }
         if self.dry_run {
             let why = match (fate, preview.subject()) {

@@ -9,7 +9,7 @@ use preview_core::pulls::Repository;
 use preview_core::record::{RecordKey, Trust};
 use preview_github::{Deployment, GitHub};
 use preview_k8s::Cluster;
-use preview_registry::{Credentials, Registry};
+use preview_registry::Registry;
 use tokio::sync::OnceCell;
 
 use crate::{Arguments, alerts};
@@ -42,17 +42,12 @@ impl<'a> World<'a> {
     ) -> Result<Self, Failed> {
         let settings = runner.environment().github()?;
         let key = runner.environment().record_key()?;
-        let login = runner.environment().registry(&config.registries())?;
-        let credentials = login.map(|login| {
-            let RegistryLogin {
-                host,
-                user,
-                password,
-            } = login;
-            (host, Credentials { user, password })
-        });
+        let login = runner
+            .environment()
+            .registry(&config.registries())?
+            .map(RegistryLogin::into_parts);
         let plain_http = config.registry.plain_http.clone();
-        let registry = preview_registry::Settings::new(credentials, plain_http);
+        let registry = preview_registry::Settings::new(login, plain_http);
         let github = GitHub::connect(preview_github::Settings::new(
             settings.api_url,
             settings.token,

@@ -7,7 +7,7 @@ use preview_core::names::RepositorySlug;
 use preview_core::record::RecordKey;
 use preview_github::GitHub;
 use preview_k8s::Cluster;
-use preview_registry::{Credentials, Registry, Settings};
+use preview_registry::{Registry, Settings};
 
 use crate::{Arguments, Command};
 
@@ -78,17 +78,9 @@ impl<'a> World<'a> {
 /// # Errors
 /// When the credential is half there, or it is not said which of several registries it is for.
 pub(crate) fn registry(runner: &Runner, config: &Config) -> Result<Settings, UsageError> {
-    let login = runner.environment().registry(&config.registries())?;
-    let credentials = login.map(|login| {
-        let RegistryLogin {
-            host,
-            user,
-            password,
-        } = login;
-        (host, Credentials { user, password })
-    });
-    Ok(Settings::new(
-        credentials,
-        config.registry.plain_http.clone(),
-    ))
+    let login = runner
+        .environment()
+        .registry(&config.registries())?
+        .map(RegistryLogin::into_parts);
+    Ok(Settings::new(login, config.registry.plain_http.clone()))
 }

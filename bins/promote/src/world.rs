@@ -6,7 +6,7 @@ use preview_core::pulls::Repository;
 use preview_core::record::RecordKey;
 use preview_github::GitHub;
 use preview_k8s::Cluster;
-use preview_registry::{Credentials, Registry};
+use preview_registry::Registry;
 
 /// Everything outside, connected.
 pub(crate) struct World<'a> {
@@ -29,17 +29,11 @@ impl<'a> World<'a> {
         let environment = runner.environment();
         let settings = environment.github()?;
         let key = environment.record_key()?;
-        let login = environment.registry(&config.registries())?;
-        let credentials = login.map(|login| {
-            let RegistryLogin {
-                host,
-                user,
-                password,
-            } = login;
-            (host, Credentials { user, password })
-        });
+        let login = environment
+            .registry(&config.registries())?
+            .map(RegistryLogin::into_parts);
         let plain_http = config.registry.plain_http.clone();
-        let registry = preview_registry::Settings::new(credentials, plain_http);
+        let registry = preview_registry::Settings::new(login, plain_http);
         let github = GitHub::connect(preview_github::Settings::new(
             settings.api_url,
             settings.token,

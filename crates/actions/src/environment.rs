@@ -84,6 +84,14 @@ pub struct RegistryLogin {
     pub password: SecretString,
 }
 
+impl RegistryLogin {
+    /// Host, user and password.
+    #[must_use]
+    pub fn into_parts(self) -> (String, String, SecretString) {
+        (self.host, self.user, self.password)
+    }
+}
+
 impl Environment {
     /// The environment of this process. A variable that is no text counts as missing, and so does an empty one: that
     /// is what a secret becomes that does not exist.

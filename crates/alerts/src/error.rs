@@ -1,6 +1,5 @@
 //! What can go wrong, and what to do then.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
 /// Somebody was not told, or cannot be. The text names the operation and the next step, and never holds a secret.
@@ -69,18 +68,4 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
-}
-
-/// An error with its causes, where they say more than it does.
-pub(crate) fn whole(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -9,13 +9,14 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder, SinglePart};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use preview_core::alert::Alert;
+use preview_core::causes::with_causes;
 use preview_core::config::{MailAddress, MailRoute};
 use preview_core::redaction::Redaction;
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
-use crate::error::{Error, whole};
+use crate::error::Error;
 use crate::slack::is_loopback;
 
 const NEXT: &str =
@@ -93,7 +94,7 @@ impl Mailer {
         match timeout(self.limit, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
-                let reason = self.redaction.clean(&whole(&error));
+                let reason = self.redaction.clean(&with_causes(&error));
                 // What the server said, by its code, it would say again; all else is the way to it.
                 Err(match error.is_permanent() || error.is_client() {
                     true => Error::Refused {
@@ -124,7 +125,7 @@ impl Mailer {
         let to = |head: MessageBuilder, address| Ok::<_, String>(head.to(mailbox(address)?));
         let head = self.route.to.iter().try_fold(head, to)?;
         head.singlepart(SinglePart::plain(mail.body))
-            .map_err(|error| whole(&error))
+            .map_err(|error| with_causes(&error))
     }
 }
 

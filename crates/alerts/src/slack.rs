@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable as _};
 use preview_core::alert::Alert;
+use preview_core::causes::with_causes;
 use preview_core::redaction::Redaction;
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
-use crate::error::{Error, whole};
+use crate::error::Error;
 
 /// The pause before the only other attempt.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -70,7 +71,7 @@ impl Webhook {
             .build()
             .map_err(|error| Error::Client {
                 to: host.clone(),
-                reason: whole(&error.without_url()),
+                reason: with_causes(&error.without_url()),
             })?;
         let path = parsed.path();
         let last = path.rsplit('/').next().unwrap_or_default();
@@ -111,8 +112,9 @@ impl Webhook {
 
     async fn attempt(&self, body: &serde_json::Value) -> Result<(), Failure> {
         let request = self.http.post(self.url.expose_secret()).json(body);
-        let unreachable =
-            |error: reqwest::Error| Failure::Transient(self.clean(&whole(&error.without_url())));
+        let unreachable = |error: reqwest::Error| {
+            Failure::Transient(self.clean(&with_causes(&error.without_url())))
+        };
         let mut answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
         if status.is_success() {

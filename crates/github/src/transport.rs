@@ -3,7 +3,6 @@
 //! octocrab adds the token and speaks HTTP. It joins its base address and a path by a guess (a path that happens to
 //! start like the base is not joined), so it gets only the host as base, and whole paths from us.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use http::Uri;
 use http_body_util::BodyExt as _;
 use octocrab::Octocrab;
+use preview_core::causes::with_causes;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 
@@ -374,16 +374,8 @@ fn found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// An error with its causes on one line: the outer ones of an HTTP client say next to nothing.
+/// An error with its causes on one line.
 fn chain(error: &octocrab::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(why) = cause {
-        let why_text = why.to_string();
-        if !text.contains(&why_text) {
-            text = format!("{text}: {why_text}");
-        }
-        cause = why.source();
-    }
+    let text = with_causes(error);
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

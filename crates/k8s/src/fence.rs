@@ -23,6 +23,17 @@ pub enum Fenced<T> {
     Gone,
 }
 
+impl<T> Fenced<T> {
+    /// The same with another value.
+    pub(crate) fn map<U>(self, value: impl FnOnce(T) -> U) -> Fenced<U> {
+        match self {
+            Self::Done(done) => Fenced::Done(value(done)),
+            Self::Superseded { by } => Fenced::Superseded { by },
+            Self::Gone => Fenced::Gone,
+        }
+    }
+}
+
 /// What one round of read and write came to.
 pub(crate) enum Round<T> {
     Settled(T),

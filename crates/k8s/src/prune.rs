@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::contents;
 use crate::error::Error;
 use crate::fence::{Fenced, Round, until_settled};
-use crate::kinds::CUSTOM;
+use crate::kinds::{CUSTOM, resource};
 
 /// Kinds that are listed at the same time.
 const PARALLEL: usize = 6;
@@ -43,11 +43,7 @@ impl Cluster {
             self.prune_round(&operation, claimant, namespace, keep, &mut removed)
                 .await
         });
-        Ok(match settled.await? {
-            Fenced::Done(()) => Fenced::Done(removed.into_iter().collect()),
-            Fenced::Superseded { by } => Fenced::Superseded { by },
-            Fenced::Gone => Fenced::Gone,
-        })
+        Ok(settled.await?.map(|()| removed.into_iter().collect()))
     }
 
     async fn prune_round(
@@ -110,24 +106,39 @@ impl Cluster {
         namespace: &NamespaceName,
         selector: &str,
     ) -> Result<Vec<(ObjectName, DynamicObject)>, Error> {
+        let kinds = Kind::ALL.into_iter().filter(|kind| is_pruned(*kind));
+        let listed = self.listed(operation, kinds, selector, Some(namespace));
+        let mut listed = listed.await?;
+        listed.retain(|(name, object)| {
+            name.kind.is_namespaced() || contents::is_for(object, namespace)
+        });
+        Ok(listed)
+    }
+
+    /// The objects of these kinds with the labels of `selector`, of one namespace or of all; of kinds that the cluster does
+    /// not know there are none.
+    pub(crate) async fn listed(
+        &self,
+        operation: &Operation,
+        kinds: impl Iterator<Item = Kind>,
+        selector: &str,
+        namespace: Option<&NamespaceName>,
+    ) -> Result<Vec<(ObjectName, DynamicObject)>, Error> {
         let params = ListParams::default().labels(selector);
         let params = &params;
         let missing = self.missing_kinds_within(operation, &CUSTOM).await?;
-        let kinds = Kind::ALL
-            .into_iter()
-            .filter(|kind| is_pruned(*kind) && !missing.contains(kind));
-        futures::stream::iter(kinds)
+        futures::stream::iter(kinds.filter(|kind| !missing.contains(kind)))
             .map(|kind| async move {
-                let api = self.api(kind, namespace);
+                let api = match namespace {
+                    Some(namespace) => self.api(kind, namespace),
+                    None => Api::all_with(self.client.clone(), &resource(kind)),
+                };
                 let list = self.list(operation, || api.list(params)).await?;
-                let items = list.items.into_iter();
-                let here = items.filter(move |object| {
-                    kind.is_namespaced() || contents::is_for(object, namespace)
-                });
-                Ok::<_, Error>(here.filter_map(move |object| {
+                let named = list.items.into_iter().filter_map(move |object| {
                     let name = object.metadata.name.clone()?;
                     Some((ObjectName::new(kind, name), object))
-                }))
+                });
+                Ok::<_, Error>(named)
             })
             .buffered(PARALLEL)
             .try_fold(Vec::new(), |mut all, found| async {

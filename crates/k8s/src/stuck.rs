@@ -39,11 +39,7 @@ impl Cluster {
             self.removal_of_stuck(&operation, claimant, namespace, workloads, &mut removed)
                 .await
         });
-        Ok(match settled.await? {
-            Fenced::Done(()) => Fenced::Done(removed),
-            Fenced::Superseded { by } => Fenced::Superseded { by },
-            Fenced::Gone => Fenced::Gone,
-        })
+        Ok(settled.await?.map(|()| removed))
     }
 
     async fn removal_of_stuck(

@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod approvals;
 pub mod branches;
+pub mod causes;
 pub mod checks;
 pub mod cleanup;
 pub mod comment;

@@ -56,11 +56,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Asks the registry `host` with this user and password, where there are any, and all others anonymously.
+    /// Asks the registry of `login` (host, user and password) with it, where there is one, and all others anonymously.
     #[must_use]
-    pub fn new(login: Option<(String, Credentials)>, plain_http: BTreeSet<String>) -> Self {
+    pub fn new(
+        login: Option<(String, String, SecretString)>,
+        plain_http: BTreeSet<String>,
+    ) -> Self {
+        let credentials = login
+            .into_iter()
+            .map(|(host, user, password)| (host, Credentials { user, password }));
         Self {
-            credentials: login.into_iter().collect(),
+            credentials: credentials.collect(),
             plain_http,
             ..Self::default()
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
+use preview_core::causes::with_causes;
 use preview_core::checks::Answer;
 use preview_core::config::Address;
 use preview_core::health::{Classified, FailureClass};
@@ -170,21 +171,7 @@ async fn within<T, E: std::error::Error>(
 ) -> Result<T, String> {
     match timeout_at(deadline, work).await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(format!("{what}: {}", whole(&error))),
+        Ok(Err(error)) => Err(format!("{what}: {}", with_causes(&error))),
         Err(_) => Err(format!("{what}: no answer in time")),
     }
-}
-
-/// An error with its causes, where they say more than it does.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -10,22 +10,11 @@ use preview_core::names::RepositoryId;
 use preview_core::record::{Record, VERSION};
 
 use crate::images::{built, deployed};
+use crate::shop::{is_write, reads};
 use crate::*;
 
 /// Worlds at the same time.
 const WORLDS: usize = 4;
-
-/// Of reads, after every so many-th it is killed.
-const READS: usize = 5;
-
-/// Whether whoever runs the tests has time for all of them.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test has no other way to be told"
-)]
-fn every_read() -> bool {
-    std::env::var_os("PREVIEW_TEST_EVERY_READ").is_some()
-}
 
 /// A closed pull request with all that a deploy leaves of it, and another one that waits for its slot.
 async fn left_to_clean_up() -> (Shop, u64) {
@@ -162,8 +151,7 @@ async fn what_a_killed_cleanup_left_the_next_one_finishes_wherever_it_died() {
     "#);
     shop.close();
 
-    let is_write = |request: &str| !request.starts_with("GET ");
-    let reads = if every_read() { 1 } else { READS };
+    let reads = reads();
     let came = gate.came();
     let numbered = came.iter().zip(1..);
     let chosen: Vec<usize> = numbered

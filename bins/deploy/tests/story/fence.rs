@@ -16,7 +16,7 @@ use sandbox::github::SeenDeployment;
 use serde_json::{Value, json};
 
 use crate::DEPLOY;
-use crate::shop::{Ran, Shop};
+use crate::shop::{Ran, Shop, is_write, reads};
 
 /// Worlds at the same time.
 const WORLDS: usize = 4;
@@ -82,18 +82,6 @@ async fn requests() -> Vec<String> {
     gate.came()
 }
 
-/// Of reads, every so many-th is played: a world for each of them would take longer than all other stories together.
-const READS: usize = 5;
-
-/// Whether whoever runs the tests has time for all of them.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test has no other way to be told"
-)]
-fn every_read() -> bool {
-    std::env::var_os("PREVIEW_TEST_EVERY_READ").is_some()
-}
-
 /// Plays `story` once for each write of a deploy that `matters` and for some of its reads, and fails with everything that
 /// it finds.
 async fn at_each_request<F: Future<Output = Vec<String>>>(
@@ -101,7 +89,7 @@ async fn at_each_request<F: Future<Output = Vec<String>>>(
     story: impl Fn(usize) -> F,
 ) {
     let all = requests().await;
-    let reads = if every_read() { 1 } else { READS };
+    let reads = reads();
     let numbered = all.iter().zip(1..);
     let chosen: Vec<usize> = numbered
         .filter(|(request, nth)| matters(request) && (is_write(request) || nth % reads == 0))
@@ -124,10 +112,6 @@ async fn at_each_request<F: Future<Output = Vec<String>>>(
 
 fn any(_: &str) -> bool {
     true
-}
-
-fn is_write(request: &str) -> bool {
-    !request.starts_with("GET ")
 }
 
 fn is_told_on_github(request: &str) -> bool {

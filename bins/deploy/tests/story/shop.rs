@@ -400,3 +400,20 @@ pub(crate) async fn soon(what: &str, is_so: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// Of the reads of a program every so many-th is played: a world for each of them would take longer than all other stories
+/// together. All of them where whoever runs the tests has time for it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no other way to be told"
+)]
+pub(crate) fn reads() -> usize {
+    match std::env::var_os("PREVIEW_TEST_EVERY_READ") {
+        Some(_) => 1,
+        None => 5,
+    }
+}
+
+pub(crate) fn is_write(request: &str) -> bool {
+    !request.starts_with("GET ")
+}
