@@ -5,11 +5,10 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::cleanup::GitHubSide;
 use preview_core::comment::{Comment, MARKER, Note, State, tells_of_destruction, with_destruction};
 use preview_core::config::Target;
-use preview_core::deployments::{
-    ENDED, ENVIRONMENT, PROGRESS, PROMOTION, RECORD, promoted_components, subject_of,
-};
+use preview_core::deployments::{ENDED, ENVIRONMENT, PROGRESS, PROMOTION, RECORD, subject_of};
 use preview_core::labels;
 use preview_core::names::{CommitSha, PrNumber, Subject};
+use preview_core::promote::Promotion;
 use preview_core::pulls::{PullRequest, PullState};
 use preview_github::{Deployment, DeploymentFilter, DeploymentId};
 use preview_k8s::Receipt;
@@ -224,8 +223,8 @@ impl Cleanup<'_> {
             };
             let promotions = self.world.github.deployments(&of_commit).await;
             let promotions = promotions.outside()?.into_iter();
-            let mut images = promotions.filter_map(|one| promoted_components(&one.payload));
-            let Some(images) = images.next() else {
+            let mut of_promotions = promotions.filter_map(|one| Promotion::read(&one.payload));
+            let Some(Promotion { images, .. }) = of_promotions.next() else {
                 continue;
             };
             let comment = Comment {

@@ -10,9 +10,10 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::cleanup::images::{
     CleanedImage, ImageVersion, Owners, PROMOTIONS_KEPT, Tag, children_that_go,
 };
-use preview_core::deployments::{promoted_images, subject_of, unproven_record};
+use preview_core::deployments::{subject_of, unproven_record};
 use preview_core::names::{CommitSha, Digest, ImageName, Subject};
 use preview_core::ownership::Owner;
+use preview_core::promote::Promotion;
 use preview_core::pulls::PullState;
 use preview_core::record::Record;
 use preview_github::{Deployment, Package, PackageVersion};
@@ -187,7 +188,7 @@ impl<'a> Judge<'a> {
             let promotions = world.github.deployments(&promotions_to(target)).await;
             let promotions = promotions.outside()?;
             let kept = promotions.iter().take(PROMOTIONS_KEPT);
-            let images = kept.flat_map(|promotion| promoted_images(&promotion.payload));
+            let images = kept.flat_map(|promotion| Promotion::images_in(&promotion.payload));
             needed.extend(images.map(|image| image.digest));
         }
         let records = deployments.iter();

@@ -1,29 +1,32 @@
 //! Facts: what was merged, what was tested of it, and what the target runs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{try_join, try_join_all};
 use futures::try_join;
+use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::config::TargetWorkload;
-use preview_core::names::{CommitSha, Digest, PinnedImage};
+use preview_core::names::{CommitSha, Digest, PinnedImage, Subject, TreeSha};
 use preview_core::objects::ObjectName;
-use preview_core::promote::{Evidence, Found, ImageFacts, Lineage, Target, Workload};
+use preview_core::promote::{Evidence, Found, Gained, ImageFacts, Lineage, Target, Workload};
 use preview_core::pulls::{Commit, PullRequest};
 use preview_core::record::{Record, RecordRefused, Trust};
 use preview_k8s::TargetFacts;
 use preview_registry::{Inspection, Kind};
 
-use crate::Promotion;
+use crate::promotion::Promotion;
 use crate::world::World;
 
-/// For how long GitHub may not know yet which pull request a commit came from: seconds, after a push.
-const LAG: [Duration; 3] = [
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
+/// For how long after a commit was made GitHub may not know yet which pull request it came from.
+const LAG: Duration = Duration::from_secs(60);
+
+/// Between one question and the next, at first and at most.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+
+/// Trees of records that are compared with M's where paths are ignored.
+const MOST_TREES: usize = 3;
 
 /// What does not depend on the target.
 pub(crate) struct Merged {
@@ -32,16 +35,14 @@ pub(crate) struct Merged {
     pub(crate) pulls: Vec<PullRequest>,
     pub(crate) records: Vec<Result<Record, RecordRefused>>,
     pub(crate) images: BTreeMap<PinnedImage, Inspection>,
+    alike: BTreeMap<TreeSha, Vec<String>>,
+    gained: BTreeMap<CommitSha, Gained>,
 }
 
 impl Merged {
     /// The digests of what an image consists of: what a node may report in its place.
     pub(crate) fn belongs_to(&self, image: &PinnedImage) -> BTreeSet<Digest> {
-        let inspection = self.images.get(image);
-        let platforms = inspection.into_iter().flat_map(|i| &i.platforms);
-        platforms
-            .flat_map(|platform| [platform.manifest.clone(), platform.config.clone()])
-            .collect()
+        self.images.get(image).map(parts).unwrap_or_default()
     }
 }
 
@@ -64,6 +65,11 @@ impl World<'_> {
         tested.insert(sha);
         let records = try_join_all(tested.into_iter().map(|head| self.records_of(head))).await?;
         let records: Vec<_> = records.into_iter().flatten().collect();
+        let (alike, gained) = try_join(
+            self.alike(&commit, &records),
+            self.gained(&commit, &pulls, &records),
+        )
+        .await?;
         let images: BTreeSet<&PinnedImage> = records
             .iter()
             .flatten()
@@ -80,18 +86,99 @@ impl World<'_> {
             pulls,
             records,
             images,
+            alike,
+            gained,
         })
     }
 
+    /// The pull requests that the commit came from. That there is none is believed once the commit is a minute old.
     async fn pulls_of(&self, sha: &CommitSha) -> Result<Vec<PullRequest>, Failed> {
-        for pause in LAG {
+        let [mut pause, longest] = PAUSES;
+        let mut until = None;
+        loop {
             let pulls = self.github.pulls_of_commit(sha).await.outside()?;
             if !pulls.is_empty() {
                 return Ok(pulls);
             }
-            tokio::time::sleep(pause).await;
+            let until = match until {
+                Some(until) => until,
+                None => {
+                    let made = self.github.committed_at(sha).await.outside()?;
+                    *until.insert(made.map_or_else(Timestamp::now, |made| made + LAG))
+                }
+            };
+            let now = Timestamp::now();
+            if now >= until || Instant::now() + pause >= self.runner.deadline() {
+                return Ok(pulls);
+            }
+            // A commit's date is its author's business, and may lie in the future.
+            let left = until.duration_since(now).unsigned_abs().min(LAG);
+            tokio::time::sleep(pause.min(left)).await;
+            pause = longest.min(pause * 2);
         }
-        self.github.pulls_of_commit(sha).await.outside()
+    }
+
+    /// Records that are believed, of other trees than M's; none where there is one of M's.
+    fn skewed<'r>(
+        &self,
+        commit: &Commit,
+        records: &'r [Result<Record, RecordRefused>],
+    ) -> Vec<&'r Record> {
+        let believed: Vec<&Record> = records.iter().flatten().collect();
+        match believed.iter().any(|record| record.tree == commit.tree) {
+            true => Vec::new(),
+            false => believed,
+        }
+    }
+
+    /// The trees of records that differ from M's in nothing but paths that the configuration ignores.
+    async fn alike(
+        &self,
+        commit: &Commit,
+        records: &[Result<Record, RecordRefused>],
+    ) -> Result<BTreeMap<TreeSha, Vec<String>>, Failed> {
+        let ignore = &self.config.promote.ignore;
+        let mut alike = BTreeMap::new();
+        if ignore.is_empty() {
+            return Ok(alike);
+        }
+        let trees = self.skewed(commit, records).into_iter().map(|it| &it.tree);
+        let trees: BTreeSet<&TreeSha> = trees.collect();
+        for tree in trees.into_iter().take(MOST_TREES) {
+            let differing = self.github.differing_paths(tree, &commit.tree).await;
+            let differing = differing.outside()?.unwrap_or_default();
+            if !differing.is_empty() && differing.iter().all(|path| ignore.mean(path)) {
+                alike.insert(tree.clone(), differing);
+            }
+        }
+        Ok(alike)
+    }
+
+    /// What the default branch had gained since the newest record of another tree than M's was tested.
+    async fn gained(
+        &self,
+        commit: &Commit,
+        pulls: &[PullRequest],
+        records: &[Result<Record, RecordRefused>],
+    ) -> Result<BTreeMap<CommitSha, Gained>, Failed> {
+        let skewed = self.skewed(commit, records);
+        let newest = skewed.into_iter().max_by_key(|it| (it.tested_at, it.run));
+        let Some((record, base)) = newest.and_then(|record| Some((record, record.base.as_ref()?)))
+        else {
+            return Ok(BTreeMap::new());
+        };
+        let merged_as_tested = |pull: &PullRequest| {
+            record.subject == Subject::Pr(pull.number) && record.head == pull.head
+        };
+        if !pulls.iter().any(merged_as_tested) {
+            return Ok(BTreeMap::new());
+        }
+        let gained = self.github.gained(base, &record.head, commit).await;
+        Ok(gained
+            .outside()?
+            .map(|gained| (base.clone(), gained))
+            .into_iter()
+            .collect())
     }
 
     /// The records that were kept for this head, believed or not.
@@ -108,11 +195,26 @@ impl World<'_> {
         self.config.promote.trust(self.key.as_ref())
     }
 
-    /// How the commit that runs stands to M.
+    /// How the commit that runs stands to M. Commits do not change, so it is asked for once.
     async fn lineage(&self, running: &CommitSha, merged: &CommitSha) -> Result<Lineage, Failed> {
         if running == merged {
             return Ok(Lineage::Same);
         }
+        let key = (running.clone(), merged.clone());
+        let mut known = self.lineages.lock().await;
+        if let Some(lineage) = known.get(&key) {
+            return Ok(*lineage);
+        }
+        let lineage = self.lineage_asked(running, merged).await?;
+        known.insert(key, lineage);
+        Ok(lineage)
+    }
+
+    async fn lineage_asked(
+        &self,
+        running: &CommitSha,
+        merged: &CommitSha,
+    ) -> Result<Lineage, Failed> {
         // What somebody else annotated may be no commit of this repository.
         if self.github.commit(running).await.outside()?.is_none() {
             return Ok(Lineage::Unrelated);
@@ -138,6 +240,10 @@ impl Promotion<'_> {
             .workloads
             .iter()
             .map(|workload| self.workload(workload));
+        let (namespace, name) = (&self.target.namespace, self.target.name.as_str());
+        let lease = self.world.cluster.lease(namespace, name);
+        let (workloads, lease) =
+            try_join(try_join_all(workloads), async { lease.await.outside() }).await?;
         let repository = &self.world.repository;
         let images = self.merged.images.iter();
         Ok(Evidence {
@@ -154,8 +260,12 @@ impl Promotion<'_> {
             target: Target {
                 name: self.target.name.to_string(),
                 namespace: self.target.namespace.clone(),
-                workloads: try_join_all(workloads).await?,
+                frozen: lease.and_then(|lease| lease.frozen),
+                workloads,
             },
+            alike: self.merged.alike.clone(),
+            gained: self.merged.gained.clone(),
+            intent: self.intent,
         })
     }
 
@@ -204,6 +314,13 @@ impl Promotion<'_> {
     }
 }
 
+fn parts(found: &Inspection) -> BTreeSet<Digest> {
+    let parts = found.platforms.iter();
+    parts
+        .flat_map(|platform| [platform.manifest.clone(), platform.config.clone()])
+        .collect()
+}
+
 fn image_facts(found: &Inspection) -> ImageFacts {
     let (whole, pieces): (Vec<_>, Vec<_>) = found
         .missing
@@ -213,5 +330,6 @@ fn image_facts(found: &Inspection) -> ImageFacts {
         present: whole.is_empty(),
         missing: pieces.iter().map(ToString::to_string).collect(),
         revision: found.revision().map_err(|disagree| disagree.to_string()),
+        parts: parts(found),
     }
 }

@@ -1,82 +1,192 @@
 //! The workflow of `preview-promote`.
 //!
 //! observe → decide → act → report, for each target in its order: all evidence of what was merged and tested
-//! ([`evidence`]); the verdict (`preview_core::promote`), once before and once under the target's Lease; the images
-//! set, awaited, compared with what runs, and set back where that fails ([`rollout`]); and what of it people see
-//! ([`story`]).
+//! ([`evidence`]); the verdict (`preview_core::promote`) on the newest commit that may go there ([`line`]), once before and
+//! once under the target's Lease ([`promotion`]); a migration, the images set, awaited, compared with what runs, looked at,
+//! and set back where that fails ([`rollout`], [`errands`]); and what of it people see ([`story`], [`alerts`]). The way back
+//! by hand is the same promotion of an older commit ([`back`]).
 
+mod alerts;
 mod arguments;
+mod back;
+mod errands;
 mod evidence;
+mod history;
+mod line;
 mod promotable;
+mod promotion;
 mod rollout;
 mod story;
 mod world;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, Command};
 
-use std::collections::BTreeMap;
-
-use preview_actions::{Conclusion, Failed, Outside as _, Runner, UsageError};
+use preview_actions::{Conclusion, Failed, Runner, UsageError};
 use preview_core::config::{Config, Target};
-use preview_core::names::{CommitSha, ComponentName, PinnedImage};
-use preview_core::promote::{Nothing, Verdict, chain, decide};
-use preview_core::record::Record;
-use preview_k8s::{HeldLease, Take};
+use preview_core::promote::{Intent, Refusal};
 
-use evidence::Merged;
+use line::Line;
+use promotion::{Ended, Promotion};
 use world::World;
 
-/// Promotes the commit that is asked for.
+/// Does what is asked for.
 ///
 /// # Errors
 /// When a rule says no, or something outside failed.
 pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Failed> {
+    arguments.check()?;
     let config = runner.configuration(&arguments.options)?;
     let targets = targets(&config, &arguments)?;
-    let commit = match arguments::asked(&runner, &arguments)? {
-        Ok(commit) => commit,
+    match &arguments.command {
+        None | Some(Command::Plan) => promote(&runner, &config, &arguments, &targets).await,
+        Some(Command::Rollback { to, reason }) => {
+            let target = the_one(&targets)?;
+            let world = World::connect(&runner, &config, &arguments.options).await?;
+            world.roll_back(target, to.as_ref(), reason).await
+        }
+        Some(Command::Resume) => {
+            let target = the_one(&targets)?;
+            let world = World::connect(&runner, &config, &arguments.options).await?;
+            world.resume(target).await
+        }
+        Some(Command::History { limit }) => {
+            let world = World::connect(&runner, &config, &arguments.options).await?;
+            world.history(&targets, *limit).await
+        }
+    }
+}
+
+async fn promote(
+    runner: &Runner,
+    config: &Config,
+    arguments: &Arguments,
+    targets: &[&Target],
+) -> Result<Conclusion, Failed> {
+    let asked = match arguments::asked(runner, arguments)? {
+        Ok(asked) => asked,
         Err(why) => return Ok(Conclusion::done("nothing", why)),
     };
-    runner.know(|result| result.commit = Some(commit.clone()));
-    let world = World::connect(&runner, &config, &arguments.options).await?;
-
-    let ended = promoted(&world, &commit, &targets, arguments.target.is_none()).await;
-    if arguments.commit.is_none() {
+    let world = World::connect(runner, config, &arguments.options).await?;
+    let mut line = world.line(&asked).await?;
+    runner.know(|result| result.commit = Some(line.newest().clone()));
+    let order = Order {
+        intent: match arguments.adopt {
+            true => Intent::Adopt,
+            false => Intent::Promote,
+        },
+        only_plans: arguments.only_plans(),
+        all_targets: arguments.target.is_none(),
+    };
+    let ended = promoted(&world, &mut line, targets, order).await;
+    if !asked.is_by_hand() && !order.only_plans {
         // Whatever came of it: the default branch has moved on.
         world.reassess_open_pulls().await;
     }
     ended
 }
 
-/// Brings the commit to one target after the other; `all` of them, or those that somebody named.
+/// How it is to be promoted.
+#[derive(Clone, Copy)]
+struct Order {
+    intent: Intent,
+    only_plans: bool,
+    all_targets: bool,
+}
+
+/// Brings the newest commit that may go there to one target after the other.
 async fn promoted(
     world: &World<'_>,
-    commit: &CommitSha,
+    line: &mut Line,
     targets: &[&Target],
-    all: bool,
+    order: Order,
 ) -> Result<Conclusion, Failed> {
-    let merged = world.merged(commit).await?;
     let mut told = Vec::new();
+    let mut refused: Vec<Refusal> = Vec::new();
     for target in targets {
-        let promotion = Promotion {
-            runner: world.runner,
-            world,
-            merged: &merged,
-            target,
-        };
-        match promotion.carried_out().await {
-            Ok(Ended::GaveWay(why)) => return Ok(Conclusion::done("superseded", why)),
-            Ok(ended) => told.push(ended),
-            Err(failed) => {
-                promotion.tell_failed(&failed).await;
-                return Err(failed);
-            }
+        let ended = world.newest_to(target, line, order).await?;
+        refused.extend(ended.refused);
+        match ended.promoted {
+            Some((_, Ended::GaveWay(why))) => return Ok(Conclusion::done("superseded", why)),
+            Some(ended) => told.push(ended),
+            // The next target would get what this one did not.
+            None => break,
         }
     }
-    if all {
-        world.put_away(&merged).await?;
+    if let Some((place, _)) = told.first()
+        && order.all_targets
+        && !order.only_plans
+        && told.len() == targets.len()
+        && told.iter().all(|(other, _)| other == place)
+    {
+        world.put_away(line.known(*place)).await?;
     }
-    Ok(conclusion(&told))
+    if refused.is_empty() {
+        return Ok(conclusion(told.iter().map(|(_, ended)| ended)));
+    }
+    Err(Failed::Refused(promotion::reasons(&refused)))
+}
+
+/// What came of one target.
+struct Came {
+    /// The place in the line of the commit that was promoted, or need not be; none where no commit may be.
+    promoted: Option<(usize, Ended)>,
+    /// Why the newest commit was not, where it was another.
+    refused: Vec<Refusal>,
+}
+
+impl World<'_> {
+    /// Brings the newest commit that may go there to the target. Where one is refused for what was tested of it, the one
+    /// before it may still be new there.
+    async fn newest_to(
+        &self,
+        target: &Target,
+        line: &mut Line,
+        order: Order,
+    ) -> Result<Came, Failed> {
+        let mut refused: Option<Vec<Refusal>> = None;
+        for place in 0.. {
+            let Some(merged) = line.at(self, place).await? else {
+                break;
+            };
+            let promotion = Promotion {
+                runner: self.runner,
+                world: self,
+                merged,
+                target,
+                intent: order.intent,
+                only_plans: order.only_plans,
+                is_newest: refused.is_none(),
+            };
+            match promotion.carried_out().await {
+                Ok(Ended::Refused(refusals)) => {
+                    if !order.only_plans {
+                        promotion.tell_refused(&refusals).await;
+                    }
+                    let goes_on = refusals.iter().all(Refusal::is_of_the_commit);
+                    refused.get_or_insert(refusals);
+                    if !goes_on {
+                        break;
+                    }
+                }
+                Ok(ended) => {
+                    let promoted = Some((place, ended));
+                    let refused = refused.unwrap_or_default();
+                    return Ok(Came { promoted, refused });
+                }
+                Err(failed) => {
+                    if !order.only_plans {
+                        promotion.tell_failed(&failed).await;
+                    }
+                    return Err(failed);
+                }
+            }
+        }
+        let refused = refused.unwrap_or_default();
+        Ok(Came {
+            promoted: None,
+            refused,
+        })
+    }
 }
 
 /// The targets that are asked for, in the order of the configuration.
@@ -101,159 +211,25 @@ fn targets<'a>(config: &'a Config, arguments: &Arguments) -> Result<Vec<&'a Targ
     }
 }
 
-/// How the promotion to one target ended.
-enum Ended {
-    /// It runs what was merged now.
-    Promoted(String),
-    /// There was nothing to do.
-    Nothing(Nothing),
-    /// Another run promotes to it, for this reason.
-    GaveWay(String),
+/// The one target that a command is about.
+fn the_one<'a>(targets: &[&'a Target]) -> Result<&'a Target, UsageError> {
+    match targets {
+        [target] => Ok(target),
+        several => {
+            let names: Vec<&str> = several.iter().map(|target| target.name.as_str()).collect();
+            Err(UsageError(format!(
+                "there are several targets; give --target with one of: {}",
+                names.join(", ")
+            )))
+        }
+    }
 }
 
-fn conclusion(told: &[Ended]) -> Conclusion {
-    let is_promoted = |ended: &Ended| matches!(ended, Ended::Promoted(_));
-    let verdict = if told.iter().any(is_promoted) {
-        "promoted"
-    } else {
-        "nothing"
-    };
-    let reasons: Vec<String> = told
-        .iter()
-        .map(|ended| match ended {
-            Ended::Promoted(what) | Ended::GaveWay(what) => what.clone(),
-            Ended::Nothing(nothing) => nothing.to_string(),
-        })
-        .collect();
+fn conclusion<'a>(told: impl Iterator<Item = &'a Ended> + Clone) -> Conclusion {
+    let words = told.clone().map(Ended::verdict);
+    let verdict = words
+        .min_by_key(|word| *word == "nothing")
+        .unwrap_or("nothing");
+    let reasons: Vec<String> = told.map(ToString::to_string).collect();
     Conclusion::done(verdict, reasons.join("; "))
-}
-
-/// One commit on its way to one target.
-struct Promotion<'a> {
-    runner: &'a Runner,
-    world: &'a World<'a>,
-    merged: &'a Merged,
-    target: &'a Target,
-}
-
-/// What is to run on a target, and the record that proves it.
-struct Proven {
-    images: BTreeMap<ComponentName, PinnedImage>,
-    record: Record,
-}
-
-/// What was decided, refusals apart.
-enum Decided {
-    /// Bring these images to the target.
-    Promote(Proven),
-    /// The target is set to these images already.
-    Runs(Nothing, Proven),
-    /// There is nothing to do.
-    Nothing(Nothing),
-}
-
-impl Promotion<'_> {
-    fn commit(&self) -> &CommitSha {
-        &self.merged.commit.sha
-    }
-
-    async fn carried_out(&self) -> Result<Ended, Failed> {
-        match self.decided().await? {
-            Decided::Promote(_) => {}
-            Decided::Nothing(nothing) => return Ok(Ended::Nothing(nothing)),
-            Decided::Runs(nothing, proven) => return self.made_good(nothing, &proven).await,
-        }
-        let lease = match self.take_lease().await? {
-            Ok(lease) => lease,
-            Err(why) => return Ok(Ended::GaveWay(why)),
-        };
-        let ended = self.under(&lease).await;
-        let given_back = self.world.cluster.give_back(&lease).await;
-        let ended = ended?;
-        given_back.outside()?;
-        Ok(ended)
-    }
-
-    /// Reads again what the target runs, decides again, and acts.
-    async fn under(&self, lease: &HeldLease) -> Result<Ended, Failed> {
-        let proven = match self.decided().await? {
-            Decided::Promote(proven) => proven,
-            Decided::Nothing(nothing) => return Ok(Ended::Nothing(nothing)),
-            Decided::Runs(nothing, proven) => return self.made_good(nothing, &proven).await,
-        };
-        self.know(&proven);
-        if let Some(why) = self.roll_out(lease, &proven).await? {
-            return Ok(Ended::GaveWay(why));
-        }
-        self.announce(&proven).await?;
-        let commit = self.commit().short();
-        Ok(Ended::Promoted(format!(
-            "{} runs {commit}",
-            self.target.name
-        )))
-    }
-
-    /// The images are set. A run that died after that has not told so.
-    async fn made_good(&self, nothing: Nothing, proven: &Proven) -> Result<Ended, Failed> {
-        self.know(proven);
-        if self.is_announced().await? {
-            return Ok(Ended::Nothing(nothing));
-        }
-        self.runs(proven).await?;
-        self.announce(proven).await?;
-        Ok(Ended::Promoted(nothing.to_string()))
-    }
-
-    fn know(&self, proven: &Proven) {
-        self.runner.know(|result| {
-            result.images.clone_from(&proven.images);
-            result.subject = Some(proven.record.subject.clone());
-            result.namespace = Some(self.target.namespace.clone());
-        });
-    }
-
-    /// The verdict on the evidence as it is now.
-    async fn decided(&self) -> Result<Decided, Failed> {
-        let evidence = self.evidence().await?;
-        self.runner.show_chain(chain(&evidence));
-        match decide(&evidence) {
-            Verdict::Promote { images, record } => Ok(Decided::Promote(Proven {
-                images,
-                record: *record,
-            })),
-            Verdict::Nothing(nothing @ Nothing::AlreadyRunning { .. }) => {
-                Ok(match evidence.proven() {
-                    Some((images, record)) => Decided::Runs(nothing, Proven { images, record }),
-                    None => Decided::Nothing(nothing),
-                })
-            }
-            Verdict::Nothing(nothing) => Ok(Decided::Nothing(nothing)),
-            Verdict::Refused(refusals) => Err(Failed::Refused(
-                refusals.iter().map(ToString::to_string).collect(),
-            )),
-        }
-    }
-
-    /// The target's Lease; the reason where another run has it.
-    async fn take_lease(&self) -> Result<Result<HeldLease, String>, Failed> {
-        let fence = self.runner.environment().fence()?;
-        let target = self.target.name.as_str();
-        let namespace = &self.target.namespace;
-        let take = self
-            .world
-            .cluster
-            .take_lease(namespace, target, fence, self.commit());
-        let taken = self.runner.step("take", format!("Lease of {target}"), take);
-        match taken.await.outside()? {
-            Take::Taken(lease) => Ok(Ok(lease)),
-            Take::HeldBy { fence, commit } => Ok(Err(format!(
-                "run {fence} promotes {} to {target}",
-                commit.map_or_else(|| "another commit".to_owned(), |c| c.short().to_owned())
-            ))),
-            Take::Frozen { reason } => Err(Failed::refused(format!(
-                "{target} is frozen: {reason}; take the annotation off its Lease in {namespace} when it may be \
-                 promoted to again"
-            ))),
-        }
-    }
 }

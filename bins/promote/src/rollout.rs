@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use preview_actions::{Failed, Outside as _};
+use preview_core::config::AfterMigration;
 use preview_core::health::{Failure, Rollout};
 use preview_core::names::{Digest, Fence, PinnedImage};
 use preview_core::objects::ObjectName;
@@ -11,7 +12,9 @@ use preview_core::ownership::{images_annotation, keys};
 use preview_core::promote::{Running, compare_running};
 use preview_k8s::{HeldLease, TargetFacts, Written};
 
-use crate::{Promotion, Proven};
+use crate::alerts::Occasion;
+use crate::errands::Migration;
+use crate::promotion::{Promotion, Proven};
 
 /// How often a workload that keeps changing under our hands is read again.
 const ROUNDS: u32 = 5;
@@ -20,7 +23,7 @@ const ROUNDS: u32 = 5;
 const BACK: Duration = Duration::from_secs(300);
 
 /// Why an image is not running now.
-enum Undone {
+pub(crate) enum Undone {
     /// Another run has the target.
     GaveWay(String),
     /// It does not come up, or runs something else.
@@ -34,20 +37,29 @@ impl From<Failed> for Undone {
 }
 
 impl Promotion<'_> {
-    /// Brings the images to the target, or back what ran before; the reason where another run took the target over.
+    /// Brings the images to the target, or back what ran before. Gives what ran before, or the reason where another run took
+    /// the target over.
     pub(crate) async fn roll_out(
         &self,
         lease: &HeldLease,
         proven: &Proven,
-    ) -> Result<Option<String>, Failed> {
+        migration: Migration,
+    ) -> Result<Result<Vec<TargetFacts>, String>, Failed> {
         self.runner.enters("rolling-out");
         let mut before = Vec::new();
-        match self.forward(lease, proven, &mut before).await {
-            Ok(()) => Ok(None),
-            Err(Undone::GaveWay(why)) => Ok(Some(why)),
-            Err(Undone::Broken(failed)) if before.is_empty() => Err(failed),
-            Err(Undone::Broken(failed)) => Err(self.back(lease, &before, failed).await),
-        }
+        let failed = match self.forward(lease, proven, &mut before).await {
+            Ok(()) => return Ok(Ok(before)),
+            Err(Undone::GaveWay(why)) => return Ok(Err(why)),
+            Err(Undone::Broken(failed)) if before.is_empty() => return Err(failed),
+            Err(Undone::Broken(failed)) => failed,
+        };
+        let way_back = self.back(lease, &before, migration).await;
+        let console = self.runner.console();
+        console.line(&format!("{}: {way_back}", self.target.name));
+        let happened = vec![failed.to_string(), way_back.clone()];
+        self.alert(Occasion::Failed, happened).await;
+        self.note_failure(proven, &before).await;
+        Err(with_way_back(failed, &way_back))
     }
 
     /// Sets every image, awaits the rollout and looks what runs. `before` takes what was there, as far as it was
@@ -63,13 +75,7 @@ impl Promotion<'_> {
         }
         self.complete(self.runner.deadline()).await?;
         self.verify(proven, before).await?;
-        Ok(())
-    }
-
-    /// The images are set already: awaits the rollout and looks what runs.
-    pub(crate) async fn runs(&self, proven: &Proven) -> Result<(), Failed> {
-        self.complete(self.runner.deadline()).await?;
-        self.verify(proven, &[]).await
+        self.looked_at(lease, proven).await
     }
 
     /// The target's workloads, each once: one may run several components.
@@ -94,16 +100,14 @@ impl Promotion<'_> {
             .images
             .iter()
             .map(|(name, image)| (name.as_str(), image));
-        let annotations = BTreeMap::from([
-            (keys::COMMIT.to_owned(), self.commit().to_string()),
-            (keys::IMAGES.to_owned(), images_annotation(by_component)),
-        ]);
+        let images_noted = images_annotation(by_component);
+        let annotations = BTreeMap::from([(keys::IMAGES.to_owned(), images_noted)]);
         for _ in 0..ROUNDS {
             let read = self.present(workload).await?;
-            let set = self
-                .world
-                .cluster
-                .set_images(lease, &read, &images, &annotations);
+            let set =
+                self.world
+                    .cluster
+                    .set_images(lease, &read, &images, self.commit(), &annotations);
             let written = self
                 .runner
                 .step("set images", workload, set)
@@ -111,7 +115,8 @@ impl Promotion<'_> {
                 .outside()?;
             match written {
                 Written::Done(_) => {
-                    before.push(read);
+                    // A run that died may have set them before: what ran before that one is what there is to go back to.
+                    before.push(read.before(self.commit()).unwrap_or(read));
                     return Ok(());
                 }
                 Written::Superseded { by } => return Err(gave_way(by)),
@@ -178,6 +183,7 @@ impl Promotion<'_> {
             .filter_map(|container| container.image.parse::<PinnedImage>().ok())
             .map(|image| image.digest)
             .collect();
+        let mut doubts = Vec::new();
         for workload in self.workloads() {
             let pods = self.world.cluster.pods(&self.target.namespace, &workload);
             let pods = pods.await.outside()?;
@@ -192,7 +198,10 @@ impl Promotion<'_> {
                 let line = format!("{workload}, container {name}: {running}");
                 match running {
                     Running::Verified => self.runner.console().line(&format!("  {line}")),
-                    Running::NotVerified { .. } => self.runner.console().warning(&line),
+                    Running::NotVerified { .. } => {
+                        self.runner.console().warning(&line);
+                        doubts.push(line);
+                    }
                     Running::Differs { .. } => {
                         return Err(Failed::cluster(format!(
                             "verify {workload} in {}: container {name}: {running}, not {image}; find out what pulled it",
@@ -202,31 +211,58 @@ impl Promotion<'_> {
                 }
             }
         }
+        if !doubts.is_empty() {
+            self.alert(Occasion::NotVerified, doubts).await;
+        }
         Ok(())
     }
 
-    /// Sets back what ran before, and looks that it runs; returns what failed, and how the way back went.
-    async fn back(&self, lease: &HeldLease, before: &[TargetFacts], failed: Failed) -> Failed {
+    /// Sets back what ran before, and looks that it runs; says how that went.
+    async fn back(
+        &self,
+        lease: &HeldLease,
+        before: &[TargetFacts],
+        migration: Migration,
+    ) -> String {
+        if migration == Migration::Ran
+            && self.target.rollback_after_migration == AfterMigration::Refuse
+        {
+            return format!(
+                "nothing was set back, for the database was migrated and `rollback_after_migration` says so: {}",
+                self.standing().await
+            );
+        }
         self.runner.enters("rolling-back");
         self.runner.needs(BACK);
-        let way_back = match self.restored(lease, before).await {
-            Ok(()) => "what ran before is set back, and runs".to_owned(),
-            Err(Undone::GaveWay(why)) => format!("nothing was set back: {why}"),
-            Err(Undone::Broken(error)) => {
-                format!("what ran before could not be set back: {error}: look at the target now")
-            }
+        let schema = match migration {
+            Migration::None => "",
+            Migration::Ran => "; the database stays migrated",
         };
-        self.runner
-            .console()
-            .line(&format!("{}: {way_back}", self.target.name));
-        match failed {
-            Failed::Broken(mut failure, namespace) => {
-                failure.message = format!("{}; {way_back}", failure.message);
-                Failed::Broken(failure, namespace)
-            }
-            Failed::Outside(class, error) => Failed::Outside(class, format!("{error}; {way_back}")),
-            other => Failed::cluster(format!("{other}; {way_back}")),
+        match self.restored(lease, before).await {
+            Ok(()) => format!("what ran before is set back, and runs{schema}"),
+            Err(Undone::GaveWay(why)) => format!("nothing was set back: {why}"),
+            Err(Undone::Broken(error)) => format!(
+                "what ran before could not be set back: {error}{schema}: {}: look at the target now",
+                self.standing().await
+            ),
         }
+    }
+
+    /// What each container is set to run, word for word: for whoever has to go on by hand.
+    async fn standing(&self) -> String {
+        let mut told = Vec::new();
+        for workload in self.workloads() {
+            told.push(match self.read(&workload).await {
+                Ok(Some(facts)) => {
+                    let containers = facts.containers.iter();
+                    let runs = containers.map(|it| format!("{} runs {}", it.name, it.image));
+                    format!("in {workload} {}", runs.collect::<Vec<_>>().join(", "))
+                }
+                Ok(None) => format!("{workload} is gone"),
+                Err(error) => format!("what {workload} runs cannot be told: {error}"),
+            });
+        }
+        told.join("; ")
     }
 
     async fn restored(&self, lease: &HeldLease, before: &[TargetFacts]) -> Result<(), Undone> {
@@ -256,6 +292,17 @@ impl Promotion<'_> {
     }
 }
 
+fn with_way_back(failed: Failed, way_back: &str) -> Failed {
+    match failed {
+        Failed::Broken(mut failure, namespace) => {
+            failure.message = format!("{}; {way_back}", failure.message);
+            Failed::Broken(failure, namespace)
+        }
+        Failed::Outside(class, error) => Failed::Outside(class, format!("{error}; {way_back}")),
+        other => Failed::cluster(format!("{other}; {way_back}")),
+    }
+}
+
 fn failure((_, rollout): (ObjectName, Rollout)) -> Option<Failure> {
     match rollout {
         Rollout::Failed(failure) => Some(failure),
@@ -263,7 +310,7 @@ fn failure((_, rollout): (ObjectName, Rollout)) -> Option<Failure> {
     }
 }
 
-fn gave_way(by: Option<Fence>) -> Undone {
+pub(crate) fn gave_way(by: Option<Fence>) -> Undone {
     Undone::GaveWay(by.map_or_else(
         || "another run has taken the target over".to_owned(),
         |by| format!("run {by} has taken the target over"),

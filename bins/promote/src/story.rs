@@ -4,82 +4,161 @@ use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::comment::{Comment, MARKER, State, tells_of, tells_of_destruction};
 use preview_core::deployments::{
-    ENDED, ENVIRONMENT, PROGRESS, PROMOTION, RECORD, promotion_payload, subject_of,
+    ENDED, ENVIRONMENT, FAILED_PROMOTION, PROGRESS, PROMOTION, RECORD, subject_of,
 };
 use preview_core::labels;
 use preview_core::names::{PrNumber, Subject};
+use preview_core::promote::{Outcome, Promotion as Told, Refusal};
 use preview_core::pulls::PullRequest;
 use preview_github::{
     DeploymentFilter, DeploymentId, DeploymentRequest, DeploymentState, NewDeploymentStatus,
 };
+use preview_k8s::TargetFacts;
 
 use crate::evidence::Merged;
+use crate::promotion::{Promotion, Proven, reasons};
 use crate::world::World;
-use crate::{Promotion, Proven};
 
 impl Promotion<'_> {
     /// Tells that the target runs what was merged. The deployment's success comes last: by it the next run sees that all was
     /// told.
-    pub(crate) async fn announce(&self, proven: &Proven) -> Result<(), Failed> {
+    pub(crate) async fn announce(
+        &self,
+        proven: &Proven,
+        before: &[TargetFacts],
+    ) -> Result<(), Failed> {
         self.runner.enters("announcing");
         self.move_tags(proven).await?;
+        if self.goes_back() {
+            return self.deploys(proven, before, None).await;
+        }
         let state = State::Promoted {
             target: self.target.name.to_string(),
             commit: self.commit().clone(),
             images: proven.images.clone(),
         };
         self.tell(&state).await?;
-        self.deploys(proven, &state).await
+        self.deploys(proven, before, Some(&state)).await
     }
 
-    /// Whether a deployment tells already that the target runs M.
+    /// Whether the newest deployment of the target tells already that it runs M.
     pub(crate) async fn is_announced(&self) -> Result<bool, Failed> {
-        let of_target = DeploymentFilter {
-            reference: Some(self.commit().clone()),
-            environment: Some(self.target.name.to_string()),
-            task: Some(PROMOTION.to_owned()),
-        };
-        self.world.github.has_succeeded(&of_target).await.outside()
+        let of_target = self.promotions(PROMOTION);
+        let newest = self.world.github.newest_success(&of_target).await;
+        Ok(newest
+            .outside()?
+            .is_some_and(|newest| newest.reference == *self.commit()))
     }
 
-    async fn deploys(&self, proven: &Proven, told: &State) -> Result<(), Failed> {
-        let run = self.runner.environment().fence()?;
-        let subject = &proven.record.subject;
-        let request = DeploymentRequest {
+    fn promotions(&self, task: &str) -> DeploymentFilter {
+        DeploymentFilter {
+            environment: Some(self.target.name.to_string()),
+            task: Some(task.to_owned()),
+            reference: None,
+        }
+    }
+
+    /// What is told of the promotion to whoever reads the target's history.
+    fn told(
+        &self,
+        proven: &Proven,
+        before: &[TargetFacts],
+        outcome: Outcome,
+    ) -> Result<Told, Failed> {
+        let environment = self.runner.environment();
+        let containers = before.iter().flat_map(|facts| {
+            let workload = &facts.workload;
+            let containers = facts.containers.iter();
+            containers.map(move |it| {
+                (
+                    format!("{workload}, container {}", it.name),
+                    it.image.clone(),
+                )
+            })
+        });
+        Ok(Told {
+            commit: self.commit().clone(),
+            subject: Some(proven.record.subject.clone()),
+            images: proven.images.clone(),
+            before: containers.collect(),
+            run: Some(environment.fence()?),
+            by: environment.actor().map(ToOwned::to_owned),
+            outcome,
+        })
+    }
+
+    fn request(&self, task: &str, told: &Told) -> DeploymentRequest {
+        let subject = told.subject.as_ref();
+        let subject = subject.map(ToString::to_string).unwrap_or_default();
+        DeploymentRequest {
             reference: self.commit().clone(),
             environment: self.target.name.to_string(),
-            task: PROMOTION.to_owned(),
+            task: task.to_owned(),
             description: format!("{subject} as {}", self.commit().short()),
-            payload: promotion_payload(self.commit(), subject, &proven.images, run),
+            payload: told.payload(),
             production: true,
             transient: false,
+        }
+    }
+
+    async fn deploys(
+        &self,
+        proven: &Proven,
+        before: &[TargetFacts],
+        state: Option<&State>,
+    ) -> Result<(), Failed> {
+        let outcome = match self.goes_back() {
+            true => Outcome::RolledBack,
+            false => Outcome::Promoted,
         };
+        let request = self.request(PROMOTION, &self.told(proven, before, outcome)?);
         let github = &self.world.github;
         let object = format!("deployment in {}", self.target.name);
         let create = github.create_deployment(&request);
         let step = self.runner.step("create", object, create).await;
         let deployment = step.outside()?;
-        self.tell_again(told).await?;
+        if let Some(state) = state {
+            self.tell_again(state).await?;
+        }
         let succeeds = async {
-            let runs = NewDeploymentStatus {
-                state: DeploymentState::Success,
-                description: "It runs, by digest".to_owned(),
-                log_url: self.runner.environment().run_url(),
-                environment_url: None,
-            };
+            let runs = self.status(DeploymentState::Success, "It runs, by digest");
             github.set_deployment_status(deployment.id, &runs).await?;
-            let of_target = DeploymentFilter {
-                environment: Some(self.target.name.to_string()),
-                task: Some(PROMOTION.to_owned()),
-                reference: None,
-            };
-            let all = github.deployments(&of_target).await?;
+            let all = github.deployments(&self.promotions(PROMOTION)).await?;
             let others = all.iter().map(|other| other.id);
             let others: Vec<DeploymentId> = others.filter(|id| *id != deployment.id).collect();
             let why = format!("{} runs now", self.commit().short());
             github.retire_deployments(&others, &why).await
         };
         succeeds.await.outside().map(drop)
+    }
+
+    fn status(&self, state: DeploymentState, description: &str) -> NewDeploymentStatus {
+        NewDeploymentStatus {
+            state,
+            description: description.to_owned(),
+            log_url: self.runner.environment().run_url(),
+            environment_url: None,
+        }
+    }
+
+    /// Keeps for the history that the promotion failed. That this cannot be told must not hide why.
+    pub(crate) async fn note_failure(&self, proven: &Proven, before: &[TargetFacts]) {
+        let noted = async {
+            let told = self.told(proven, before, Outcome::Failed)?;
+            let request = self.request(FAILED_PROMOTION, &told);
+            let github = &self.world.github;
+            let failed = self.status(DeploymentState::Failure, "It does not run");
+            let work = async {
+                let deployment = github.create_deployment(&request).await?;
+                github.set_deployment_status(deployment.id, &failed).await
+            };
+            let object = format!("failed deployment in {}", self.target.name);
+            self.runner.step("create", object, work).await.outside()
+        };
+        if let Err(error) = noted.await {
+            let warning = format!("that the promotion failed is not in the history: {error}");
+            self.runner.console().warning(&warning);
+        }
     }
 
     /// Points `latest` and the default branch's name to the very images that run.
@@ -95,12 +174,22 @@ impl Promotion<'_> {
         Ok(())
     }
 
-    /// Tells on the pull request why it was not promoted. That this cannot be told must not hide why.
+    /// Tells on the pull request which rules keep it from the target.
+    pub(crate) async fn tell_refused(&self, refusals: &[Refusal]) {
+        self.tell_not_promoted(reasons(refusals)).await;
+    }
+
+    /// Tells on the pull request why it was not promoted.
     pub(crate) async fn tell_failed(&self, failed: &Failed) {
         let reasons = match failed {
             Failed::Refused(reasons) => reasons.clone(),
             other => vec![other.to_string()],
         };
+        self.tell_not_promoted(reasons).await;
+    }
+
+    /// That this cannot be told must not hide why.
+    async fn tell_not_promoted(&self, reasons: Vec<String>) {
         let target = self.target.name.to_string();
         let state = State::NotPromoted { target, reasons };
         if let Err(error) = self.tell(&state).await {
@@ -110,7 +199,7 @@ impl Promotion<'_> {
     }
 
     /// Tells it on the pull request, beside what a cleanup of the same merge tells.
-    async fn tell(&self, state: &State) -> Result<(), Failed> {
+    pub(crate) async fn tell(&self, state: &State) -> Result<(), Failed> {
         for pull in &self.merged.pulls {
             let is_gone = self.tells_of_destruction(pull.number).await?;
             self.write_comment(pull, state, is_gone).await?;

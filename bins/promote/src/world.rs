@@ -1,12 +1,20 @@
 //! GitHub, the registry and the cluster, as configuration and environment name them.
 
+use std::collections::BTreeMap;
+
 use preview_actions::{Failed, Options, Outside as _, RegistryLogin, Runner};
+use preview_alerts::Channel;
 use preview_core::config::Config;
+use preview_core::names::CommitSha;
+use preview_core::promote::Lineage;
 use preview_core::pulls::Repository;
 use preview_core::record::RecordKey;
 use preview_github::GitHub;
 use preview_k8s::Cluster;
 use preview_registry::Registry;
+use tokio::sync::Mutex;
+
+use crate::alerts;
 
 /// Everything outside, connected.
 pub(crate) struct World<'a> {
@@ -17,6 +25,9 @@ pub(crate) struct World<'a> {
     pub(crate) cluster: Cluster,
     pub(crate) repository: Repository,
     pub(crate) key: Option<RecordKey>,
+    pub(crate) channels: Vec<Channel>,
+    /// How commits stand to each other: the one that runs, then M.
+    pub(crate) lineages: Mutex<BTreeMap<(CommitSha, CommitSha), Lineage>>,
 }
 
 impl<'a> World<'a> {
@@ -58,6 +69,8 @@ impl<'a> World<'a> {
             cluster,
             repository,
             key,
+            channels: alerts::channels(runner, config),
+            lineages: Mutex::default(),
         })
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use preview_core::outcome::ResultFile;
+use preview_core::promote::Mark;
 
 use crate::console::token;
 
@@ -32,6 +33,19 @@ pub(crate) fn outputs(result: &ResultFile) -> Vec<(String, String)> {
     );
     known("url", result.url.clone());
     known("phase", result.phase().map(ToOwned::to_owned));
+    let broken = result
+        .chain
+        .iter()
+        .filter(|link| link.holds == Mark::Broken);
+    let broken: Vec<&str> = broken.map(|link| link.name.as_str()).collect();
+    known(
+        "broken-links",
+        (!broken.is_empty()).then(|| broken.join(", ")),
+    );
+    known(
+        "test-commit",
+        result.test_commit.as_ref().map(ToString::to_string),
+    );
     if !result.images.is_empty() {
         known("images", serde_json::to_string(&result.images).ok());
         let digests = result.images.iter();

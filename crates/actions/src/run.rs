@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::ArgAction;
 use preview_core::health::FailureClass;
 use preview_core::outcome::{Program, ResultFile};
-use preview_core::promote::Link;
 use preview_core::summary::summary;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -77,8 +76,8 @@ where
             format!("start the program: {error}; check the limits of the machine"),
         )),
     };
-    let (result, chain) = conclude(&runner, &ended);
-    report(&runner, options, &result, &chain, &ended)
+    let result = conclude(&runner, &ended);
+    report(&runner, options, &result, &ended)
 }
 
 fn start_log(environment: &Environment, verbose: u8) {
@@ -139,7 +138,7 @@ async fn told_to_stop() {
     }
 }
 
-fn conclude(runner: &Runner, ended: &Result<Conclusion, Failed>) -> (ResultFile, Vec<Link>) {
+fn conclude(runner: &Runner, ended: &Result<Conclusion, Failed>) -> ResultFile {
     runner.know(|result| match ended {
         Ok(conclusion) => {
             result.exit = conclusion.exit;
@@ -165,7 +164,6 @@ fn report(
     runner: &Runner,
     options: &Options,
     result: &ResultFile,
-    chain: &[Link],
     ended: &Result<Conclusion, Failed>,
 ) -> ExitCode {
     let (console, environment) = (runner.console(), runner.environment());
@@ -180,7 +178,7 @@ fn report(
         written.push((file, append_outputs(file, &outputs(result))));
     }
     if let Some(file) = environment.summary_file() {
-        written.push((file, append_summary(file, &summary(result, chain))));
+        written.push((file, append_summary(file, &summary(result))));
     }
     let mut exit = result.exit.code();
     for (file, written) in written {

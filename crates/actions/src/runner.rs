@@ -9,7 +9,6 @@ use preview_core::config::Config;
 use preview_core::health::Failure;
 use preview_core::names::NamespaceName;
 use preview_core::outcome::{Effect, EffectResult, Effects, Exit, Program, ResultFile};
-use preview_core::promote::Link;
 use tokio::sync::watch;
 
 use crate::console::Console;
@@ -41,7 +40,6 @@ struct Inner {
 struct Draft {
     result: ResultFile,
     effects: Effects,
-    chain: Vec<Link>,
 }
 
 impl Runner {
@@ -58,7 +56,6 @@ impl Runner {
             draft: Mutex::new(Draft {
                 result,
                 effects: Effects::new(),
-                chain: Vec::new(),
             }),
         }))
     }
@@ -150,19 +147,14 @@ impl Runner {
         }
     }
 
-    /// Keeps the chain of evidence for the summary.
-    pub fn show_chain(&self, chain: Vec<Link>) {
-        self.draft().chain = chain;
-    }
-
-    /// The result with all that is known and was done by now, and the chain of evidence.
-    pub(crate) fn finished(&self) -> (ResultFile, Vec<Link>) {
+    /// The result with all that is known and was done by now.
+    pub(crate) fn finished(&self) -> ResultFile {
         let draft = self.draft();
         let mut result = draft.result.clone();
         let took = self.0.began.elapsed().as_millis();
         result.took_ms = u64::try_from(took).unwrap_or(u64::MAX);
         result.effects = draft.effects.clone();
-        (result, draft.chain.clone())
+        result
     }
 
     /// Carries out one effect: shows it, times it, and keeps it for the record.

@@ -1,6 +1,8 @@
 //! Git commits.
 
+use jiff::Timestamp;
 use preview_core::names::{CommitSha, TreeSha};
+use preview_core::promote::{Gained, Titled};
 use preview_core::pulls::Commit;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +13,9 @@ use crate::error::{Error, Problem};
 use crate::text::encoded;
 
 const NEEDS: &str = "contents: read";
+
+/// Commits that are named where a branch gained some.
+const SHOWN: usize = 10;
 
 #[derive(Deserialize)]
 struct Wire {
@@ -103,6 +108,112 @@ impl GitHub {
                 passing: false,
             })),
         }
+    }
+
+    /// When `sha` was committed; none where the repository has no such commit.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn committed_at(&self, sha: &CommitSha) -> Result<Option<Timestamp>, Error> {
+        #[derive(Deserialize)]
+        struct Committed {
+            committer: Dated,
+        }
+        #[derive(Deserialize)]
+        struct Dated {
+            date: Timestamp,
+        }
+        let path = self.path(format_args!("/git/commits/{sha}"));
+        let operation = format!("read when {sha} of {} was committed", self.slug);
+        let call = Call::get(path, operation, NEEDS);
+        let committed: Option<Committed> = self.transport.json_if_found(&call).await?;
+        Ok(committed.map(|committed| committed.committer.date))
+    }
+
+    /// What the branch that `merged` lies on had gained since `base` when it was merged, its own changes apart: those
+    /// of the head `head`. None where the two have no history in common.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn gained(
+        &self,
+        base: &CommitSha,
+        head: &CommitSha,
+        merged: &Commit,
+    ) -> Result<Option<Gained>, Error> {
+        let Some(first) = merged.parents.first() else {
+            return Ok(None);
+        };
+        let is_merge = merged.parents.len() > 1;
+        let end = if is_merge { first } else { &merged.sha };
+        let (Some(mut all), Some(own)) =
+            tokio::try_join!(self.between(base, end), self.between(base, head))?
+        else {
+            return Ok(None);
+        };
+        if !is_merge {
+            let titles = |commits: &[Titled]| -> Vec<String> {
+                commits.iter().map(|commit| commit.title.clone()).collect()
+            };
+            let (own, landed) = (titles(&own.commits), titles(&all.commits));
+            // Rebased, its commits are there one by one; squashed, they are one.
+            let rebased = own.len() > 1 && landed.ends_with(&own);
+            let brought = if rebased { own.len() } else { 1 };
+            match all.more {
+                0 => all
+                    .commits
+                    .truncate(all.commits.len().saturating_sub(brought)),
+                more => all.more = more.saturating_sub(brought as u64),
+            }
+        }
+        let shown = all.commits.len().min(SHOWN);
+        all.more += (all.commits.len() - shown) as u64;
+        all.commits.truncate(shown);
+        Ok(Some(all))
+    }
+
+    /// The commits that `to` has and `from` has not, oldest first: the first 100, and how many more there are.
+    async fn between(&self, from: &CommitSha, to: &CommitSha) -> Result<Option<Gained>, Error> {
+        #[derive(Deserialize)]
+        struct Comparison {
+            total_commits: u64,
+            commits: Vec<Listed>,
+        }
+        #[derive(Deserialize)]
+        struct Listed {
+            sha: CommitSha,
+            commit: Message,
+        }
+        #[derive(Deserialize)]
+        struct Message {
+            message: String,
+        }
+        let path = self.path(format_args!("/compare/{from}...{to}?per_page=100"));
+        let operation = format!("list the commits from {from} to {to} of {}", self.slug);
+        let call = Call::get(path, operation, NEEDS);
+        let comparison: Option<Comparison> = self.compared(&call).await?;
+        Ok(comparison.map(|comparison| {
+            let commits: Vec<Titled> = comparison
+                .commits
+                .into_iter()
+                .map(|listed| Titled {
+                    sha: listed.sha,
+                    title: listed
+                        .commit
+                        .message
+                        .lines()
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned(),
+                })
+                .collect();
+            Gained {
+                more: comparison
+                    .total_commits
+                    .saturating_sub(commits.len() as u64),
+                commits,
+            }
+        }))
     }
 
     /// The commit at the end of `branch`; none where there is no such branch.

@@ -85,6 +85,8 @@ pub struct Push {
     pub reference: String,
     /// The commit it points to now; none when it was deleted.
     pub after: Option<CommitSha>,
+    /// The commit it pointed to before; none when it was created.
+    pub before: Option<CommitSha>,
     /// The repository.
     pub repository: EventRepository,
 }
@@ -179,13 +181,19 @@ impl<'a> Payload<'a> {
 
     fn push(&self) -> Result<Push, String> {
         let deleted = self.flag("deleted")?;
+        let created = self.flag("created")?;
         Ok(Push {
             reference: self.text("ref")?.to_owned(),
-            // A deletion gives forty zeros, which parse as a SHA.
+            // A deletion gives forty zeros, which parse as a SHA; a creation does before it.
             after: if deleted {
                 None
             } else {
                 Some(self.value("after")?)
+            },
+            before: if created {
+                None
+            } else {
+                Some(self.value("before")?)
             },
             repository: self.repository()?,
         })
@@ -307,7 +315,7 @@ mod tests {
             } else {
                 "a".repeat(40)
             };
-            let payload = json!({ "ref": reference, "after": after, "deleted": deleted, "repository": repository() });
+            let payload = json!({ "ref": reference, "after": after, "deleted": deleted, "created": false, "before": "a".repeat(40), "repository": repository() });
             let Ok(Event::Push(push)) = parsed("push", &payload) else {
                 panic!()
             };

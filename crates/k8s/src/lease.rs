@@ -24,7 +24,8 @@ pub struct LeaseFacts {
     pub holder: Option<Fence>,
     /// The commit that the holder promotes, or the last one promoted.
     pub commit: Option<CommitSha>,
-    /// Why nobody may promote to the target: the value of the annotation [`keys::FROZEN`], which people write.
+    /// Why nobody may promote to the target: the value of the annotation [`keys::FROZEN`], which a rollback or a person
+    /// wrote.
     pub frozen: Option<String>,
 }
 
@@ -77,7 +78,8 @@ impl Cluster {
     }
 
     /// Takes the target's Lease for the run `fence`, which promotes `commit`, by compare-and-set. A newer run's is
-    /// left alone; an older run's is taken, and that run cannot write to the target any more.
+    /// left alone; an older run's is taken, and that run cannot write to the target any more. A frozen one is left alone,
+    /// unless this run itself freezes the target, for the reason `freeze`.
     ///
     /// # Errors
     /// When the cluster cannot be asked, or refuses.
@@ -87,6 +89,7 @@ impl Cluster {
         target: &str,
         fence: Fence,
         commit: &CommitSha,
+        freeze: Option<&str>,
     ) -> Result<Take, Error> {
         let name = lease_name(target);
         let operation = self.operation(format!("take Lease/{name} in {namespace}"));
@@ -97,7 +100,7 @@ impl Cluster {
         };
         let mut pauses = pauses().build();
         for attempt in 1.. {
-            if let Some(taken) = self.take_round(&operation, &held, commit).await? {
+            if let Some(taken) = self.take_round(&operation, &held, commit, freeze).await? {
                 return Ok(taken);
             }
             let pause = pauses.next().unwrap_or_default();
@@ -115,19 +118,24 @@ impl Cluster {
         operation: &Operation,
         held: &HeldLease,
         commit: &CommitSha,
+        freeze: Option<&str>,
     ) -> Result<Option<Take>, Error> {
         let api = self.lease_api(&held.namespace);
         let existing = self.read(operation, || api.get(&held.name)).await?;
         let facts = existing.as_ref().map(lease_facts).unwrap_or_default();
-        if let Some(reason) = facts.frozen {
+        if let Some(reason) = facts.frozen.filter(|_| freeze.is_none()) {
             return Ok(Some(Take::Frozen { reason }));
         }
         if let Some(fence) = facts.holder.filter(|holder| *holder > held.fence) {
             let commit = facts.commit;
             return Ok(Some(Take::HeldBy { fence, commit }));
         }
-        let holder = Some(held.fence);
-        let written = self.write_lease(operation, held, existing.as_ref(), holder, Some(commit));
+        let change = Change {
+            holder: Some(held.fence),
+            commit: Some(commit),
+            freeze,
+        };
+        let written = self.write_lease(operation, held, existing.as_ref(), change);
         Ok(written.await?.then(|| Take::Taken(held.clone())))
     }
 
@@ -148,13 +156,60 @@ impl Cluster {
             };
             if holder(&existing) != Some(held.fence)
                 || self
-                    .write_lease(&operation, held, Some(&existing), None, None)
+                    .write_lease(&operation, held, Some(&existing), Change::default())
                     .await?
             {
                 return Ok(());
             }
         }
         Err(operation.contended(2, "the Lease kept changing".into()))
+    }
+
+    /// Takes away what freezes the target; gives the reason that was there, none where it was not frozen.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked, or refuses.
+    pub async fn unfreeze(
+        &self,
+        namespace: &NamespaceName,
+        target: &str,
+    ) -> Result<Option<String>, Error> {
+        let name = lease_name(target);
+        let operation = self.operation(format!("unfreeze Lease/{name} in {namespace}"));
+        let api = self.lease_api(namespace);
+        let params = PatchParams {
+            field_manager: Some(self.manager.to_owned()),
+            ..PatchParams::default()
+        };
+        let mut pauses = pauses().build();
+        for attempt in 1.. {
+            let Some(read) = self.read(&operation, || api.get(&name)).await? else {
+                return Ok(None);
+            };
+            let Some(reason) = lease_facts(&read).frozen else {
+                return Ok(None);
+            };
+            // Not by an apply: where a person set it, leaving it out would leave it there.
+            let change = json!({ "metadata": {
+                "uid": read.metadata.uid,
+                "resourceVersion": read.metadata.resource_version,
+                "annotations": { keys::FROZEN: null },
+            } });
+            let patch = Patch::Merge(&change);
+            let answer = self.call(&operation, || api.patch(&name, &params, &patch));
+            match answer.await? {
+                Answer::Done(_) => return Ok(Some(reason)),
+                Answer::Absent(_) => return Ok(None),
+                Answer::Conflict(why) => {
+                    let pause = pauses.next().unwrap_or_default();
+                    if Instant::now() + pause >= operation.deadline {
+                        return Err(operation.contended(attempt, why));
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+        unreachable!("rounds are not limited by their number")
     }
 
     /// The run that holds the Lease now, if it is not ours any more.
@@ -175,10 +230,9 @@ impl Cluster {
         operation: &Operation,
         held: &HeldLease,
         read: Option<&coordination::Lease>,
-        holder: Option<Fence>,
-        commit: Option<&CommitSha>,
+        change: Change<'_>,
     ) -> Result<bool, Error> {
-        let body = body(held, read, holder, commit);
+        let body = body(held, read, change);
         let params = PatchParams::apply(self.manager).force();
         let (api, patch) = (self.lease_api(&held.namespace), Patch::Apply(&body));
         let answer = self
@@ -199,12 +253,15 @@ fn lease_name(target: &str) -> String {
     format!("preview-promote-{target}")
 }
 
-fn body(
-    held: &HeldLease,
-    read: Option<&coordination::Lease>,
+/// What of a Lease is written; what is none stays as it was read, but for the holder.
+#[derive(Clone, Copy, Debug, Default)]
+struct Change<'a> {
     holder: Option<Fence>,
-    commit: Option<&CommitSha>,
-) -> Value {
+    commit: Option<&'a CommitSha>,
+    freeze: Option<&'a str>,
+}
+
+fn body(held: &HeldLease, read: Option<&coordination::Lease>, change: Change<'_>) -> Value {
     let mut metadata = json!({
         "name": held.name,
         "namespace": held.namespace,
@@ -215,13 +272,17 @@ fn body(
         metadata["uid"] = json!(read.metadata.uid);
         metadata["resourceVersion"] = json!(read.metadata.resource_version);
     }
-    let known = read.and_then(|read| lease_facts(read).commit);
-    if let Some(commit) = commit.or(known.as_ref()) {
-        metadata["annotations"] = json!({ keys::COMMIT: commit });
+    let known = read.map(lease_facts).unwrap_or_default();
+    if let Some(commit) = change.commit.or(known.commit.as_ref()) {
+        metadata["annotations"][keys::COMMIT] = json!(commit);
+    }
+    // An apply that leaves out what an earlier one of ours set takes it away.
+    if let Some(reason) = change.freeze.or(known.frozen.as_deref()) {
+        metadata["annotations"][keys::FROZEN] = json!(reason);
     }
     let now = format!("{:.6}", Timestamp::now());
     let mut spec = json!({ "leaseDurationSeconds": DURATION_SECONDS, "renewTime": now });
-    if let Some(holder) = holder {
+    if let Some(holder) = change.holder {
         spec["holderIdentity"] = json!(holder.to_string());
     }
     json!({

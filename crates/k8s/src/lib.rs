@@ -38,6 +38,7 @@ mod sleep;
 mod snapshot;
 mod stuck;
 mod target;
+mod target_job;
 mod teardown;
 mod watch;
 mod world;
@@ -55,6 +56,7 @@ pub use page::Page;
 pub use receipt::Receipt;
 pub use rollout::RolloutWatch;
 pub use target::{TargetContainer, TargetFacts, Written};
+pub use target_job::Errand;
 pub use teardown::TearDown;
 
 /// What this adapter's operations return.

@@ -178,7 +178,7 @@ impl Cluster {
     }
 }
 
-fn has_failed(object: &DynamicObject) -> bool {
+pub(crate) fn has_failed(object: &DynamicObject) -> bool {
     let job = serde_json::to_value(object).unwrap_or(Value::Null);
     serde_json::from_value(job).is_ok_and(|job| job_facts(&job).gave_up.is_some())
 }

@@ -8,6 +8,7 @@ use kube::api::{DynamicObject, Patch};
 use preview_core::names::{CommitSha, Fence, NamespaceName, PinnedImage, Uid};
 use preview_core::objects::ObjectName;
 use preview_core::ownership::{keys, parse_images_annotation};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -61,6 +62,15 @@ pub struct TargetFacts {
     ours: BTreeSet<String>,
 }
 
+/// What a workload ran, as an annotation on it.
+#[derive(Serialize, Deserialize)]
+struct Before {
+    /// By container.
+    images: BTreeMap<String, String>,
+    /// Our annotations.
+    annotations: BTreeMap<String, String>,
+}
+
 /// One container of a production workload's pod template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetContainer {
@@ -83,6 +93,41 @@ impl TargetFacts {
     #[must_use]
     pub fn images(&self) -> Option<BTreeMap<String, PinnedImage>> {
         parse_images_annotation(self.annotations.get(keys::IMAGES)?).ok()
+    }
+
+    /// What it ran before `commit` was set, by the annotation that [`Cluster::set_images`] left; none where another commit
+    /// runs, or nobody of us has set one.
+    #[must_use]
+    pub fn before(&self, commit: &CommitSha) -> Option<Self> {
+        if self.commit().as_ref() != Some(commit) {
+            return None;
+        }
+        let before: Before = serde_json::from_str(self.annotations.get(keys::BEFORE)?).ok()?;
+        let mut facts = self.clone();
+        for container in &mut facts.containers {
+            if let Some(image) = before.images.get(&container.name) {
+                container.image.clone_from(image);
+            }
+        }
+        facts.annotations = before.annotations;
+        Some(facts)
+    }
+
+    /// What is kept of it, to be found by [`Self::before`].
+    fn as_before(&self) -> String {
+        let annotations = self.annotations.iter();
+        let annotations = annotations.filter(|(key, _)| *key != keys::BEFORE);
+        let before = Before {
+            images: self
+                .containers
+                .iter()
+                .map(|c| (c.name.clone(), c.image.clone()))
+                .collect(),
+            annotations: annotations
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        };
+        json!(before).to_string()
     }
 
     /// The container of that name.
@@ -128,7 +173,8 @@ impl Cluster {
     }
 
     /// Sets the images of these containers, and these annotations beside our others, of the workload as it was read:
-    /// exactly those fields, even where another manager set them.
+    /// exactly those fields, even where another manager set them. What ran before `commit` is kept in an annotation, through
+    /// however many runs set it.
     ///
     /// # Errors
     /// When the workload has no such container, or the cluster cannot be asked, or refuses.
@@ -137,6 +183,7 @@ impl Cluster {
         lease: &HeldLease,
         read: &TargetFacts,
         images: &[(String, PinnedImage)],
+        commit: &CommitSha,
         annotations: &BTreeMap<String, String>,
     ) -> Result<Written, Error> {
         for (container, _) in images {
@@ -156,6 +203,10 @@ impl Cluster {
         );
         let mut noted = read.annotations.clone();
         noted.extend(annotations.clone());
+        noted.insert(keys::COMMIT.to_owned(), commit.to_string());
+        if read.commit().as_ref() != Some(commit) {
+            noted.insert(keys::BEFORE.to_owned(), read.as_before());
+        }
         self.write_target(lease, read, &all, &noted).await
     }
 

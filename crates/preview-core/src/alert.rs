@@ -1,4 +1,5 @@
-//! What somebody has to be told who is not looking: that a preview cannot be taken down, that a sweep has stopped.
+//! What somebody has to be told who is not looking: that a preview cannot be taken down, that a sweep has stopped, that a promotion
+//! failed.
 //!
 //! An [`Alert`] is the same for every channel; [`Alert::slack`] and [`Alert::mail`] write it down. What others wrote in
 //! it — a finalizer's name, a server's message — is shown as it is and does nothing: it notifies nobody, links nowhere,
@@ -13,6 +14,10 @@ use crate::names::{Fence, NamespaceName, RepositorySlug, Subject};
 use crate::outcome::{ReceiptItem, ReceiptState};
 use crate::redaction::Redaction;
 use crate::sweep::{Measure, Swept};
+
+mod promotion;
+
+pub use promotion::At;
 
 /// Characters of one line of an alert.
 const LONGEST_LINE: usize = 500;
@@ -46,8 +51,7 @@ impl Origin {
 
 /// Something that somebody has to look at.
 ///
-/// Made by the constructors here, one for each occasion; whatever else is to be told, a rollback for one, is filled in as it
-/// stands.
+/// Made by the constructors, one for each occasion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// What it is about, in our own words.

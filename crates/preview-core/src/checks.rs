@@ -1,5 +1,6 @@
 //! Whether a preview answers: what is asked for, what came of it, and what that means.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::health::{Failure, FailureClass};
@@ -79,14 +80,13 @@ impl PageCheck {
             _ => (FailureClass::Check, &self.workload),
         };
         let within = inside.map_or_else(String::new, |inside| {
-            format!("; within the cluster it {}", told(inside))
+            format!("; within the cluster it {inside}")
         });
         let message = format!(
-            "after {}s {} should answer {} and {}{within}",
+            "after {}s {} should answer {} and {last}{within}",
             self.deadline.as_secs(),
             self.address(),
             self.status,
-            told(last),
         );
         Failure {
             log: beginning(last),
@@ -95,10 +95,12 @@ impl PageCheck {
     }
 }
 
-fn told(answer: &Answer) -> String {
-    match answer {
-        Answer::Page { status, .. } => format!("answers {status}"),
-        Answer::None(why) => format!("does not answer: {why}"),
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Page { status, .. } => write!(f, "answers {status}"),
+            Self::None(why) => write!(f, "does not answer: {why}"),
+        }
     }
 }
 

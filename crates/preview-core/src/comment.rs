@@ -57,7 +57,7 @@ pub fn with_destruction(body: &str) -> Option<String> {
     let of_promotion = |line: &&str| {
         let status = line.strip_prefix("**Status**: ");
         status.is_some_and(|status| {
-            [State::PROMOTED, State::NOT_PROMOTED]
+            [State::PROMOTED, State::NOT_PROMOTED, State::ROLLED_BACK]
                 .iter()
                 .any(|told| status.starts_with(told))
         })
@@ -187,6 +187,19 @@ pub enum State {
         commit: CommitSha,
         /// What runs there.
         images: BTreeMap<ComponentName, PinnedImage>,
+    },
+    /// It ran on a target, and somebody took it off again.
+    RolledBack {
+        /// The target.
+        target: String,
+        /// The commit M that is off.
+        commit: CommitSha,
+        /// The commit that runs instead.
+        to: CommitSha,
+        /// In the words of who did it.
+        reason: String,
+        /// What lets promotions go on, for a terminal.
+        resume: String,
     },
     /// It was merged, and a rule keeps it from a target.
     NotPromoted {
@@ -373,6 +386,22 @@ impl Comment {
                 list(&mut out, receipt.iter().map(receipt_line));
                 self.teardown_command(&mut out);
             }
+            State::RolledBack {
+                commit,
+                to,
+                reason,
+                resume,
+                ..
+            } => {
+                let _ = writeln!(
+                    out,
+                    "**Merged as**: {}\n**Runs instead**: {}\n**Why**: {}\n**Next**: nothing is promoted there until {}",
+                    commit.short(),
+                    to.short(),
+                    inline(reason),
+                    code(resume)
+                );
+            }
             State::Promoted { commit, images, .. } => {
                 let _ = writeln!(out, "**Merged as**: {}\n", commit.short());
                 let lines = images.iter().map(|(component, image)| {
@@ -454,6 +483,7 @@ impl State {
     const PROMOTED: &str = "🚀 Promoted";
     const NOT_APPROVED: &str = "⌛ Not approved";
     const NOT_PROMOTED: &str = "⛔ Not promoted";
+    const ROLLED_BACK: &str = "↩️ Rolled back";
 
     /// What stands behind **Status**.
     #[must_use]
@@ -476,6 +506,9 @@ impl State {
             Self::Promoted { target, .. } => format!("{} — {}", Self::PROMOTED, inline(target)),
             Self::NotPromoted { target, .. } => {
                 format!("{} — {}", Self::NOT_PROMOTED, inline(target))
+            }
+            Self::RolledBack { target, .. } => {
+                format!("{} — {}", Self::ROLLED_BACK, inline(target))
             }
         }
     }

@@ -7,10 +7,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
-use crate::objects::ObjectName;
+use crate::names::{ComponentName, ImageName, TargetName};
 use crate::paths::PathPatterns;
-use crate::record::{RecordKey, Trust};
 
 mod alerts;
 mod checks;
@@ -22,6 +20,7 @@ mod isolation;
 mod lifetime;
 mod manifests;
 mod patterns;
+mod promote;
 mod pulls;
 mod quantity;
 mod read;
@@ -36,6 +35,9 @@ pub use database::{Database, Seed};
 pub use error::ConfigError;
 pub use isolation::{Cidr, NetworkSettings, Peer, TlsSettings};
 pub use lifetime::LifetimeSettings;
+pub use promote::{
+    AfterMigration, Promote, Target, TargetCommand, TargetPage, TargetWorkload, Verification,
+};
 pub use pulls::PullRules;
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
@@ -247,48 +249,6 @@ pub struct IngressSettings {
     pub class: Option<String>,
     /// Annotations of every Ingress.
     pub annotations: BTreeMap<String, String>,
-}
-
-/// Where a merged pull request goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Promote {
-    /// Whether a record without a signature is believed.
-    pub unsigned_records: bool,
-    /// The targets, in the order in which they are promoted to.
-    pub targets: Vec<Target>,
-}
-
-impl Promote {
-    /// Which records are believed by whoever has this key, or none.
-    #[must_use]
-    pub fn trust<'a>(&self, key: Option<&'a RecordKey>) -> Trust<'a> {
-        Trust {
-            key,
-            unsigned: self.unsigned_records,
-        }
-    }
-}
-
-/// A place that runs what was merged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Its name, also that of its GitHub environment.
-    pub name: TargetName,
-    /// The Namespace of its workloads.
-    pub namespace: NamespaceName,
-    /// The workloads that run components.
-    pub workloads: Vec<TargetWorkload>,
-}
-
-/// A workload of a target that runs a component.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetWorkload {
-    /// The component.
-    pub component: ComponentName,
-    /// The workload.
-    pub workload: ObjectName,
-    /// The container in its pods.
-    pub container: String,
 }
 
 /// What every component finds in its environment, and what `${…}` may name in a value of `env`.

@@ -44,6 +44,7 @@ pub mod slots;
 pub mod snapshot;
 pub mod summary;
 pub mod sweep;
+mod table;
 pub mod tls;
 pub mod yaml;
 

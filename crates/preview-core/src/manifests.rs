@@ -413,7 +413,7 @@ fn labels(program: &str, component: &str) -> BTreeMap<String, String> {
 }
 
 /// The first ten hex digits of the SHA-256 of `parts`: enough that no two names of one namespace meet.
-fn short_hash(parts: &[&Value]) -> String {
+pub(crate) fn short_hash(parts: &[&Value]) -> String {
     let texts: Vec<String> = parts.iter().map(|part| canonical(part)).collect();
     crate::names::Digest::of(texts.join("\n").as_bytes()).hex()[..10].to_owned()
 }

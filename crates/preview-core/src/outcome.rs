@@ -18,6 +18,7 @@ use crate::names::{
 };
 use crate::plan::Planned;
 use crate::previews::Listed;
+use crate::promote::{Link, Told};
 use crate::quota::Overdraft;
 use crate::sweep::Swept;
 
@@ -309,6 +310,16 @@ pub struct ResultFile {
     /// All previews; only of a list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previews: Vec<Listed>,
+    /// The chain of evidence, from the merged commit to what the target runs; only of a promotion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Link>,
+    /// The commit M, where all that keeps it from the target is that it was not tested: a preview of the commit by itself
+    /// mends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_commit: Option<CommitSha>,
+    /// What was promoted, newest first; only of a history.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Told>,
     /// What kind of failure it was: of what was deployed, or of GitHub, the registry, the cluster or the runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<FailureClass>,
@@ -363,6 +374,9 @@ impl ResultFile {
             cleaned_images: Vec::new(),
             approvals: Vec::new(),
             previews: Vec::new(),
+            chain: Vec::new(),
+            test_commit: None,
+            history: Vec::new(),
             class: None,
             failure: None,
             receipt: Vec::new(),

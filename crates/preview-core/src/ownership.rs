@@ -59,7 +59,9 @@ pub mod keys {
     pub const CLAIM_UIDS: &str = "preview-environments/volume-claim-uids";
     /// Annotation on production workloads: the commit of the default branch that runs.
     pub const COMMIT: &str = "preview-environments/commit";
-    /// Annotation on a target's Lease, which people write: why nothing may be promoted to it.
+    /// Annotation on production workloads: what they ran before the commit that runs, to go back to.
+    pub const BEFORE: &str = "preview-environments/before";
+    /// Annotation on a target's Lease, which a rollback or a person writes: why nothing may be promoted to it.
     pub const FROZEN: &str = "preview-environments/frozen";
     /// Annotation on a Deployment's pods: the hash of the configuration that they were started with.
     pub const CONFIGURATION: &str = "preview-environments/configuration";

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::markdown::{code_cell, inline, is_plain_url};
 use crate::names::{CommitSha, NamespaceName, Subject};
 use crate::quota::{Filled, Resource};
+use crate::table::Columns;
 
 /// A preview.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,12 +63,7 @@ const HEADINGS: [&str; COLUMNS] = [
     "PREVIEW", "PHASE", "SLOT", "AGE", "COMMIT", "AUTHOR", "CPU", "MEMORY", "URL", "TITLE",
 ];
 /// The columns that only a wide terminal has room for: what of the quota is used, and the address.
-const WIDE_ONLY: std::ops::RangeInclusive<usize> = 6..=8;
-/// The column that may be cut.
-const TITLE: usize = 9;
-
-/// Columns of a terminal from which on all are shown.
-const WIDE: usize = 120;
+const WIDE_ONLY: [usize; 3] = [6, 7, 8];
 
 impl Listed {
     fn cells(&self, now: Timestamp) -> [String; COLUMNS] {
@@ -101,43 +97,12 @@ impl Listed {
 /// The previews, which are to be in order, as lines of at most `width` columns where their titles can be cut to that.
 #[must_use]
 pub fn lines(all: &[Listed], now: Timestamp, width: usize) -> Vec<String> {
-    let rows: Vec<[String; COLUMNS]> = std::iter::once(HEADINGS.map(str::to_owned))
-        .chain(all.iter().map(|listed| listed.cells(now)))
-        .map(|cells| cells.map(|cell| plain(&cell)))
-        .collect();
-    let shown = |column: &usize| width >= WIDE || !WIDE_ONLY.contains(column);
-    let columns: Vec<usize> = (0..HEADINGS.len()).filter(shown).collect();
-    let longest = |column: usize| {
-        let lengths = rows.iter().map(|row| row[column].chars().count());
-        lengths.max().unwrap_or(0)
+    let columns = Columns {
+        headings: HEADINGS,
+        wide_only: &WIDE_ONLY,
+        cut: COLUMNS - 1,
     };
-    let lines = rows.iter().map(|row| {
-        let mut line = String::new();
-        for &column in &columns {
-            if column == TITLE {
-                let left = width.saturating_sub(line.chars().count());
-                line += &cut(&row[column], left);
-            } else {
-                let _ = write!(line, "{:<1$}  ", row[column], longest(column));
-            }
-        }
-        line.trim_end().to_owned()
-    });
-    lines.collect()
-}
-
-/// Without what would move the cursor: titles are written by anybody.
-fn plain(text: &str) -> String {
-    let shown = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    shown.collect()
-}
-
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
-    format!("{kept}…")
+    columns.lines(all.iter().map(|listed| listed.cells(now)), width)
 }
 
 /// The previews as a table in Markdown.

@@ -5,24 +5,28 @@
 //! it: a record for its signature, an image for its bytes, a merge for its tree.
 
 mod chain;
+mod history;
+mod job;
 mod promotable;
 mod refusal;
 mod running;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::names::{
     CommitSha, ComponentName, Digest, NamespaceName, PinnedImage, PrNumber, RepositoryId,
-    RepositorySlug, Subject,
+    RepositorySlug, Subject, TreeSha,
 };
 use crate::objects::ObjectName;
 use crate::pulls::{Commit, PullRequest, PullState};
 use crate::record::{BuiltBy, Record, RecordRefused, Recorded};
 
-pub use chain::{Link, Mark, chain};
+pub use chain::{Link, Mark, chain, lines};
+pub use history::{Outcome, Promotion, Told, markdown, table};
+pub use job::{Command, Errand};
 pub use promotable::{CONTEXT, Merging, Promotable, TestMerge, promotable};
-pub use refusal::{Moved, Nothing, Refusal};
+pub use refusal::{Gained, Moved, Nothing, Refusal, Titled};
 pub use running::{Running, compare_running};
 
 /// Everything that is known before a promotion to one target is decided.
@@ -44,8 +48,25 @@ pub struct Evidence {
     pub records: Vec<Result<Record, RecordRefused>>,
     /// What the registry says of the images that the records name.
     pub images: BTreeMap<PinnedImage, ImageFacts>,
+    /// Trees of records that differ from M's in nothing but paths that the configuration ignores, with those paths.
+    pub alike: BTreeMap<TreeSha, Vec<String>>,
+    /// By the commit of the default branch that was tested on: what that branch had gained when M was merged to it.
+    pub gained: BTreeMap<CommitSha, Gained>,
     /// The target.
     pub target: Target,
+    /// What it is all for.
+    pub intent: Intent,
+}
+
+/// What a commit is to be brought to a target for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Intent {
+    /// To go on with it.
+    Promote,
+    /// To go on with it on a target where nothing of ours runs yet: whatever runs there is replaced.
+    Adopt,
+    /// To go back to it, from whatever runs and whether or not the target is frozen.
+    RollBack,
 }
 
 /// What the registry says of an image.
@@ -57,6 +78,9 @@ pub struct ImageFacts {
     pub missing: Vec<String>,
     /// The commit that the revision label names; none where there is none, or the text that is no one commit.
     pub revision: Result<Option<CommitSha>, String>,
+    /// The digests of what it consists of: the manifests of its platforms and their configs. A node may report one of
+    /// them in place of the image's own.
+    pub parts: BTreeSet<Digest>,
 }
 
 /// Where it is to go, and what is there.
@@ -66,6 +90,8 @@ pub struct Target {
     pub name: String,
     /// Its namespace.
     pub namespace: NamespaceName,
+    /// Why nothing may be promoted to it, in the words of who froze it.
+    pub frozen: Option<String>,
     /// The workloads that the configuration names, each with what was found of it.
     pub workloads: Vec<Workload>,
 }
@@ -159,15 +185,21 @@ impl Evidence {
     #[must_use]
     pub fn proven(&self) -> Option<(BTreeMap<ComponentName, PinnedImage>, Record)> {
         let record = self.record()?;
-        let tested = record.tree == self.commit.tree;
+        let tested = self.is_of_merged_tree(record);
         tested.then(|| (self.images_for_target(record), record.clone()))
     }
 
-    /// The record that decides: the newest of M's tree, or, where none is, the newest.
+    /// Whether what was tested is what was merged, but for what the configuration ignores.
+    fn is_of_merged_tree(&self, record: &Record) -> bool {
+        record.tree == self.commit.tree || self.alike.contains_key(&record.tree)
+    }
+
+    /// The record that decides: the newest of M's very tree, or else of one that is alike, or, where none is, the newest.
     fn record(&self) -> Option<&Record> {
         self.believed().max_by_key(|record| {
             (
                 record.tree == self.commit.tree,
+                self.is_of_merged_tree(record),
                 record.tested_at,
                 record.run,
             )
@@ -199,7 +231,7 @@ impl Evidence {
             }
             return refused;
         };
-        if record.tree == self.commit.tree {
+        if self.is_of_merged_tree(record) {
             return Vec::new();
         }
         vec![Refusal::Skew {
@@ -221,6 +253,10 @@ impl Evidence {
             _ => Moved::Base {
                 branch: self.default_branch.clone(),
                 tested_on: record.base.clone(),
+                gained: record
+                    .base
+                    .as_ref()
+                    .and_then(|base| self.gained.get(base).cloned()),
             },
         }
     }
@@ -256,11 +292,16 @@ impl Evidence {
             refusals.push(Refusal::BuiltByContributor {
                 component: component.clone(),
                 image: image.clone(),
+                commit: self.commit.sha.clone(),
             });
         }
         // An image that nobody asked the registry about is not there.
         let Some(facts) = self.images.get(&image).filter(|facts| facts.present) else {
-            refusals.push(Refusal::DigestMissing { component, image });
+            refusals.push(Refusal::DigestMissing {
+                component,
+                image,
+                commit: self.commit.sha.clone(),
+            });
             return refusals;
         };
         if !facts.missing.is_empty() {
@@ -268,6 +309,7 @@ impl Evidence {
                 component: component.clone(),
                 image: image.clone(),
                 missing: facts.missing.clone(),
+                commit: self.commit.sha.clone(),
             });
         }
         if facts.revision != Ok(Some(recorded.built_from.clone())) {
@@ -276,6 +318,7 @@ impl Evidence {
                 image,
                 found: facts.said(),
                 recorded: recorded.built_from.clone(),
+                commit: self.commit.sha.clone(),
             });
         }
         refusals
@@ -289,7 +332,20 @@ impl Evidence {
             }];
         }
         let workloads = self.target.workloads.iter();
-        workloads.filter_map(|w| self.workload_refusal(w)).collect()
+        let frozen = self.frozen().map(|reason| Refusal::Frozen {
+            target: self.target.name.clone(),
+            reason: reason.to_owned(),
+        });
+        workloads
+            .filter_map(|w| self.workload_refusal(w))
+            .chain(frozen)
+            .collect()
+    }
+
+    /// Why nothing may be promoted to the target, where that is what is asked for.
+    fn frozen(&self) -> Option<&str> {
+        let frozen = self.target.frozen.as_deref();
+        frozen.filter(|_| self.intent != Intent::RollBack)
     }
 
     fn workload_refusal(&self, workload: &Workload) -> Option<Refusal> {
@@ -309,9 +365,18 @@ impl Evidence {
                 by: by.clone(),
             }),
             Found::Runs {
+                image,
+                commit: None,
+            } if self.intent != Intent::Adopt => Some(Refusal::NotAdopted {
+                namespace,
+                object,
+                image: image.clone(),
+                commit: self.commit.sha.clone(),
+            }),
+            Found::Runs {
                 commit: Some((running, Lineage::Unrelated)),
                 ..
-            } => Some(Refusal::Regression {
+            } if self.intent != Intent::RollBack => Some(Refusal::Regression {
                 object,
                 running: running.clone(),
                 commit: self.commit.sha.clone(),
@@ -323,6 +388,9 @@ impl Evidence {
 
     /// A workload that runs something which contains M.
     fn newer(&self) -> Option<Nothing> {
+        if self.intent == Intent::RollBack {
+            return None;
+        }
         self.target.workloads.iter().find_map(|workload| {
             let Found::Runs {
                 commit: Some((newer, Lineage::Descendant)),

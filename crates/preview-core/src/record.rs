@@ -166,6 +166,20 @@ impl Record {
     }
 }
 
+impl RecordRefused {
+    /// Whether testing again, with everything configured as it is, leaves a record that is believed.
+    #[must_use]
+    pub const fn is_mended_by_a_test(&self) -> bool {
+        match self {
+            Self::Garbage(_)
+            | Self::Version { .. }
+            | Self::Forged
+            | Self::OtherRepository { .. } => true,
+            Self::Unsigned | Self::NoKey => false,
+        }
+    }
+}
+
 /// Why a record is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordRefused {

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use crate::comment::display_name;
 use crate::markdown::{code_cell, fence, inline, is_plain_url};
 use crate::outcome::{EffectResult, Exit, ResultFile};
-use crate::promote::{Link, Mark};
+use crate::promote::{self, Link};
 use crate::{approvals, doctor, plan, previews, sweep};
 
 /// Effects that a summary lists; `result.json` has them all. GitHub takes 1 MiB.
 const EFFECTS: usize = 300;
 
-/// The summary of a run, with the chain of evidence where it was a promotion.
+/// The summary of a run.
 #[must_use]
-pub fn summary(result: &ResultFile, chain: &[Link]) -> String {
+pub fn summary(result: &ResultFile) -> String {
     let mut out = String::new();
     head(&mut out, result);
     if !result.refusals.is_empty() {
@@ -47,8 +47,12 @@ pub fn summary(result: &ResultFile, chain: &[Link]) -> String {
         let _ = write!(out, "\n### Previews\n\n{table}");
     }
     failure(&mut out, result);
-    if !chain.is_empty() {
-        out += &chain_table(chain);
+    if !result.chain.is_empty() {
+        out += &chain_table(&result.chain);
+    }
+    if !result.history.is_empty() {
+        let table = promote::markdown(&result.history);
+        let _ = write!(out, "\n### History\n\n{table}");
     }
     images(&mut out, result);
     receipt(&mut out, result);
@@ -66,21 +70,13 @@ pub fn chain_table(chain: &[Link]) -> String {
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} |",
-            mark(link.holds),
+            link.holds.sign(),
             inline(&link.name),
             inline(&link.wanted),
             inline(&link.found)
         );
     }
     out
-}
-
-fn mark(mark: Mark) -> &'static str {
-    match mark {
-        Mark::Holds => "✅",
-        Mark::Broken => "❌",
-        Mark::Unknown => "➖",
-    }
 }
 
 fn head(out: &mut String, result: &ResultFile) {
@@ -236,6 +232,7 @@ mod tests {
     use crate::health::{Failure, FailureClass};
     use crate::objects::{Kind, ObjectName};
     use crate::outcome::{Program, ReceiptItem, ReceiptState};
+    use crate::promote::Mark;
 
     fn result(program: Program, exit: Exit, verdict: &str) -> ResultFile {
         let started = "2025-12-19T14:32:00Z".parse().unwrap();
@@ -279,7 +276,7 @@ mod tests {
                 .parse()
                 .unwrap(),
         );
-        insta::assert_snapshot!(summary(&result, &[]), @r"
+        insta::assert_snapshot!(summary(&result), @r"
         ## ✅ preview-deploy pr-7: deployed
 
         because \| of &lt;it&gt;
@@ -327,7 +324,7 @@ mod tests {
             log: vec!["```".into()],
             events: Vec::new(),
         });
-        insta::assert_snapshot!(summary(&result, &[]), @r"
+        insta::assert_snapshot!(summary(&result), @r"
         ## ❌ preview-deploy pr-7: failed
 
         because \| of &lt;it&gt;
@@ -363,7 +360,7 @@ mod tests {
             state: ReceiptState::Blocked,
             note: Some("finalizer kubernetes.io/pv-protection".into()),
         }];
-        insta::assert_snapshot!(summary(&result, &[]), @r"
+        insta::assert_snapshot!(summary(&result), @r"
         ## ❌ preview-cleanup pr-7: blocked
 
         because \| of &lt;it&gt;
@@ -397,12 +394,12 @@ mod tests {
             wanted: "a|b".into(),
             found: "c".into(),
         };
-        let chain = [
+        result.chain = vec![
             link("one", Mark::Holds),
             link("two", Mark::Broken),
             link("three", Mark::Unknown),
         ];
-        insta::assert_snapshot!(summary(&result, &chain), @r"
+        insta::assert_snapshot!(summary(&result), @r"
         ## ⛔ preview-promote pr-7: refused
 
         because \| of &lt;it&gt;

@@ -45,7 +45,7 @@ impl Merge {
         let (mut stage, folder, number) = previewed().await;
         let commit = stage.merge().unwrap();
         let cleanup = stage.prepared(Program::Cleanup, Event::PullRequest, &[]);
-        let promotion = stage.prepared(Program::Promote, Event::Push(commit), &[]);
+        let promotion = stage.prepared(Program::Promote, Event::Push(commit), &["--adopt"]);
         Self {
             cleanup: Some(cleanup.unwrap()),
             promotion: Some(promotion.unwrap()),

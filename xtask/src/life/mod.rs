@@ -18,6 +18,7 @@ mod play;
 mod production;
 mod programs;
 mod progress;
+mod promotion;
 mod queue;
 mod quota;
 mod repository;
@@ -81,6 +82,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("unchanged", unchanged::the_page_alone_is_built),
     play!("sleep", sleep::an_idle_preview),
     play!("commit", commits::a_merge_that_nobody_saw),
+    play!("promotion", promotion::production_never_stops_answering),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 /// The name that production goes by: of the target, and of its GitHub environment.
 pub(crate) const TARGET: &str = "production";
 
+/// The password of production's database.
+pub(crate) const PASSWORD: &str = "no secret: it ends with the play";
+
 /// What production is made of.
 pub(crate) struct Production<'a> {
     /// Its namespace.

@@ -28,6 +28,7 @@ mod furnish;
 mod golden;
 mod monorepo;
 mod overlay;
+mod promotion;
 mod queue;
 mod quota;
 mod routes;
@@ -60,6 +61,8 @@ pub(crate) struct Stage {
     first_run: u64,
     /// How many runs of programs there were.
     runs: u64,
+    /// Whether a promotion has brought anything to production: the first one has to be told that it may.
+    is_adopted: bool,
     /// The pull request, once it is open.
     pull: Option<u64>,
     /// The commit whose preview is looked at, in place of the pull request's.
@@ -137,6 +140,7 @@ impl Stage {
             name,
             first_run: seconds,
             runs: 0,
+            is_adopted: false,
             pull: None,
             commit: None,
             pull_login: Default::default(),

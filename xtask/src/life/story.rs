@@ -7,7 +7,7 @@ use sandbox::World;
 
 use super::{
     Ground, Like, Programs, Progress, Stage, broken, commits, database, front, golden, isolation,
-    overlay, play, routes, sleep, stage::short, unchanged,
+    overlay, play, promotion, routes, sleep, stage::short, unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -114,6 +114,14 @@ async fn an_image_that_is_missing_is_told_long_before_the_deadline() {
 async fn an_idle_preview_sleeps_and_is_woken() {
     let (mut stage, _folder) = stage().await;
     sleep::an_idle_preview(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_never_stops_answering() {
+    let (mut stage, _folder) = stage().await;
+    promotion::production_never_stops_answering(&mut stage)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

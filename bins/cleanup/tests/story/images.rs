@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use preview_core::deployments::{ENVIRONMENT, PROGRESS, progress_payload, promotion_payload};
+use preview_core::deployments::{ENVIRONMENT, PROGRESS, progress_payload};
+use preview_core::promote::{Outcome, Promotion};
 use sandbox::registry::Image;
 
 use crate::*;
@@ -166,13 +167,16 @@ async fn what_runs_or_may_be_promoted_or_rolled_back_to_stays() {
 
     let images = images_of_merged.iter();
     let images = images.map(|(name, image)| (name.parse().unwrap(), image.parse().unwrap()));
-    let promotion = promotion_payload(
-        &commit.parse().unwrap(),
-        &format!("pr-{merged}").parse().unwrap(),
-        &images.collect(),
-        "60.1".parse().unwrap(),
-    );
-    promoted(&shop, &commit, promotion).await;
+    let promotion = Promotion {
+        commit: commit.parse().unwrap(),
+        subject: Some(format!("pr-{merged}").parse().unwrap()),
+        images: images.collect(),
+        before: BTreeMap::new(),
+        run: Some("60.1".parse().unwrap()),
+        by: None,
+        outcome: Outcome::Promoted,
+    };
+    promoted(&shop, &commit, promotion.payload()).await;
     on_closed(&shop, merged).await.exits(0);
     for later in 0..9 {
         let later = shop

@@ -7,7 +7,7 @@ use crate::shop::{RECORD_KEY, Shop};
 use crate::*;
 
 /// CI of a commit, and what a preview of it by itself would have recorded.
-async fn tested(shop: &Shop, commit: &str) {
+pub(crate) async fn tested(shop: &Shop, commit: &str) {
     let mut record = record(shop, 7);
     record.subject = format!("commit-{commit}").parse().unwrap();
     record.head = commit.parse().unwrap();

@@ -2,10 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod back;
 mod commits;
+mod errands;
+mod killed;
+mod plan;
 mod promotable;
+#[path = "../../../../crates/alerts/tests/wire/receivers.rs"]
+mod receivers;
 #[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,13 +31,15 @@ use shop::{RECORD_KEY, Ran, Shop};
 /// The program that was built for these tests.
 const PROMOTE: &str = env!("CARGO_BIN_EXE_preview-promote");
 
-/// Production as somebody set it up, with images of before.
+/// Production as it was promoted to before, with images of then.
 fn production(shop: &Shop) {
     shop.world.cluster.create_namespace("shop").unwrap();
+    let adopted = shop.repository.head("main");
     for component in ["web", "api"] {
         let labels = json!({ "app": component });
         let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": { "name": component, "namespace": "shop" },
+            "metadata": { "name": component, "namespace": "shop",
+                "annotations": { "preview-environments/commit": adopted } },
             "spec": { "replicas": 2, "selector": { "matchLabels": labels }, "template": {
                 "metadata": { "labels": labels },
                 "spec": { "containers": [{ "name": component, "image": before(component) }] } } } });
@@ -138,6 +147,25 @@ async fn merged() -> (Shop, u64, String) {
 async fn on_push(shop: &Shop, commit: &str) -> Ran {
     let payload = shop.repository.push_payload(commit);
     shop.on(PROMOTE, "push", &payload).await
+}
+
+/// Adds to the one target of `preview.toml`.
+fn target(shop: &Shop, more: &str) {
+    let file = shop.path("preview.toml");
+    let toml = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(file, format!("{toml}{more}\n")).unwrap();
+}
+
+/// Another pull request, tested in a preview and merged; the commit it left.
+async fn merged_another(shop: &Shop, branch: &str) -> (u64, String) {
+    let file = format!("web/{branch}.html");
+    let number = shop
+        .repository
+        .open_pull_request(branch, &[(&file, branch)]);
+    shop.build(number);
+    let record = record(shop, number);
+    keep(shop, &record, signed(&record, RECORD_KEY)).await;
+    (number, shop.repository.merge(number, MergeStyle::Squash))
 }
 
 /// `text` without commits and digests.
@@ -252,7 +280,7 @@ async fn a_forged_record_is_refused() {
     .await;
     let commit = shop.repository.merge(number, MergeStyle::Merge);
     let ran = on_push(&shop, &commit).await.exits(1);
-    insta::assert_snapshot!(ran.error(), @"error: a record cannot be believed: the record's signature is not ours: it was changed, forged, or signed with another PREVIEW_RECORD_KEY; deploy the preview again, and if the key is the same, find out who wrote that deployment");
+    insta::assert_snapshot!(ran.error(), @"error: tested: a record cannot be believed: the record's signature is not ours: it was changed, forged, or signed with another PREVIEW_RECORD_KEY; deploy the preview again, and if the key is the same, find out who wrote that deployment");
     assert_eq!(runs(&shop, "web"), before("web"));
     insta::assert_snapshot!(plain(&shop, number, &commit, &shop.comment(number)), @r"
     <!-- preview-environments:comment -->
@@ -264,7 +292,7 @@ async fn a_forged_record_is_refused() {
 
     ---
 
-    - a record cannot be believed: the record's signature is not ours: it was changed, forged, or signed with another PREVIEW\_RECORD\_KEY; deploy the preview again, and if the key is the same, find out who wrote that deployment
+    - tested: a record cannot be believed: the record's signature is not ours: it was changed, forged, or signed with another PREVIEW\_RECORD\_KEY; deploy the preview again, and if the key is the same, find out who wrote that deployment
 
     [The run and its log](https://github.com/acme/shop/actions/runs/100/attempts/1)
 
@@ -304,7 +332,7 @@ async fn an_unsigned_record_counts_only_where_the_configuration_says_so() {
     keep(&shop, &record, record.payload(None)).await;
     let commit = shop.repository.merge(number, MergeStyle::Rebase);
     let ran = on_push(&shop, &commit).await.exits(1);
-    insta::assert_snapshot!(ran.error(), @"error: a record cannot be believed: the record is unsigned, so anybody may have written it; give preview-deploy the secret PREVIEW_RECORD_KEY and deploy the preview again, or set `promote.unsigned_records = true` in preview.toml");
+    insta::assert_snapshot!(ran.error(), @"error: tested: a record cannot be believed: the record is unsigned, so anybody may have written it; give preview-deploy the secret PREVIEW_RECORD_KEY and deploy the preview again, or set `promote.unsigned_records = true` in preview.toml");
     believe_unsigned_records(&shop);
     on_push(&shop, &commit).await.exits(0);
     assert_ne!(runs(&shop, "web"), before("web"));
@@ -323,7 +351,7 @@ async fn a_record_with_a_digest_that_is_no_digest_is_refused() {
     believe_unsigned_records(&shop);
     let commit = shop.repository.merge(number, MergeStyle::Squash);
     let ran = on_push(&shop, &commit).await.exits(1);
-    insta::assert_snapshot!(plain(&shop, number, &commit, &ran.error()), @r#"error: a record cannot be believed: the record cannot be read: "sha512:[hex]" is not a digest of the form sha256:<64 lower-case hex digits>; deploy the preview again to record it anew"#);
+    insta::assert_snapshot!(plain(&shop, number, &commit, &ran.error()), @r#"error: tested: a record cannot be believed: the record cannot be read: "sha512:[hex]" is not a digest of the form sha256:<64 lower-case hex digits>; deploy the preview again to record it anew"#);
     shop.close();
 }
 
@@ -332,7 +360,7 @@ async fn what_was_never_tested_is_refused() {
     let (shop, number) = built().await;
     let commit = shop.repository.merge(number, MergeStyle::Squash);
     let ran = on_push(&shop, &commit).await.exits(1);
-    insta::assert_snapshot!(plain(&shop, number, &commit, &ran.error()), @"error: [M] was never tested: there is no record of a preview of the pull request it merged, #7; let CI push images of it, test it by itself with `preview-deploy --commit [M]`, and promote it again");
+    insta::assert_snapshot!(plain(&shop, number, &commit, &ran.error()), @"error: tested: [M] was never tested: there is no record of a preview of the pull request it merged, #7; let CI push images of it, test it by itself with `preview-deploy --commit [M]`, and promote it again");
     shop.close();
 }
 
@@ -369,10 +397,11 @@ async fn a_rollout_that_fails_is_set_back() {
         assert_eq!(runs(&shop, component), before(component));
     }
     let deployments = shop.repository.deployments();
-    assert!(
-        deployments.iter().all(|d| d.environment != "production"),
-        "{deployments:#?}"
-    );
+    let in_production = deployments.iter().filter(|d| d.environment == "production");
+    let in_production: Vec<_> = in_production
+        .map(|d| (d.payload["outcome"].as_str().unwrap(), d.state.as_str()))
+        .collect();
+    assert_eq!(in_production, [("failed", "failure")]);
     assert!(
         shop.comment(number)
             .contains("⛔ Not promoted — production"),
@@ -434,7 +463,7 @@ async fn a_frozen_target_is_refused_in_the_words_of_who_froze_it() {
         "annotations": { "preview-environments/frozen": "the sale is on" } }, "spec": {} });
     shop.world.cluster.create("kubectl", lease).unwrap();
     let ran = on_push(&shop, &commit).await.exits(1);
-    insta::assert_snapshot!(ran.error(), @"error: production is frozen: the sale is on; take the annotation off its Lease in shop when it may be promoted to again");
+    insta::assert_snapshot!(ran.error(), @"error: production: not frozen: production is frozen: the sale is on; when it may be promoted to again: `preview-promote resume --target production`");
     assert_eq!(runs(&shop, "web"), before("web"));
     assert!(
         shop.comment(number)
@@ -511,7 +540,7 @@ async fn bad_input_is_told_with_what_to_do() {
     another branch: exit 0
     nothing: refs/heads/feature/cart is not the default branch, main
     another event: exit 2
-    error: the event "pull_request" does not say what was merged; start this on push to the default branch, or give --commit
+    error: the event "pull_request" does not say what was merged; start this on push to the default branch or on a schedule, or give --pr or --commit
 
     no such commit: exit 1
     error: acme/shop has no commit 0000000000000000000000000000000000000000; promote a commit of main
@@ -520,7 +549,7 @@ async fn bad_input_is_told_with_what_to_do() {
     error: there is no target staging; preview.toml names production
 
     no key: exit 1
-    error: a record cannot be believed: the record is signed and cannot be checked without the key; give this job's environment the secret PREVIEW_RECORD_KEY that preview-deploy has
+    error: tested: a record cannot be believed: the record is signed and cannot be checked without the key; give this job's environment the secret PREVIEW_RECORD_KEY that preview-deploy has
     "#);
     assert_eq!(runs(&shop, "web"), before("web"));
     shop.close();

@@ -3,6 +3,7 @@
 mod access;
 mod certificates;
 mod dry_runs;
+mod errands;
 mod kinds;
 mod objects;
 mod previews;
@@ -18,6 +19,7 @@ mod teardowns;
 pub(crate) use access::*;
 pub(crate) use certificates::*;
 pub(crate) use dry_runs::*;
+pub(crate) use errands::*;
 pub(crate) use kinds::*;
 pub(crate) use objects::*;
 pub(crate) use previews::*;
@@ -121,6 +123,11 @@ macro_rules! every_story {
             a_lease_has_one_holder_and_the_newer_run_wins,
             a_run_that_lost_its_lease_writes_nothing,
             a_frozen_target_is_not_taken,
+            a_target_is_frozen_by_the_run_that_rolls_it_back_and_thawed_by_anybody,
+            what_ran_before_a_promotion_is_known_to_every_run_of_it,
+            a_migration_runs_once_and_one_that_failed_is_tried_again,
+            a_run_that_lost_its_lease_runs_nothing,
+            the_pods_of_a_workload_are_read_as_its_template_has_them,
         }
     };
     ($backend:path: $($story:ident,)*) => {

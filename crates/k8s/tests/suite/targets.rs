@@ -45,10 +45,6 @@ fn shop_spec() -> Value {
     })
 }
 
-fn annotations(commit: &CommitSha) -> BTreeMap<String, String> {
-    BTreeMap::from([(keys::COMMIT.to_owned(), commit.to_string())])
-}
-
 impl Stage {
     fn theirs(&self, kind: Kind) -> (Api<DynamicObject>, GroupVersionKind) {
         let (group, version) = kind.api_version().split_once('/').unwrap();
@@ -93,7 +89,7 @@ impl Stage {
     async fn take(&self, fence: Fence, commit: &CommitSha) -> Take {
         let taken = self
             .us
-            .take_lease(&self.namespace, "production", fence, commit);
+            .take_lease(&self.namespace, "production", fence, commit, None);
         taken.await.unwrap()
     }
 
@@ -117,7 +113,7 @@ impl Stage {
             .collect();
         let written = self
             .us
-            .set_images(lease, read, &images, &annotations(commit))
+            .set_images(lease, read, &images, commit, &BTreeMap::new())
             .await;
         written.unwrap()
     }
@@ -153,12 +149,11 @@ pub(crate) async fn production_runs_what_was_promoted_and_nothing_else_changes(s
     let before = stage.object(Kind::Deployment, "shop").await.unwrap();
 
     let [image, _] = &stage.backend.images;
-    let mut noted = annotations(&commit('a'));
-    noted.insert(keys::IMAGES.to_owned(), images_annotation([("web", image)]));
+    let noted = BTreeMap::from([(keys::IMAGES.to_owned(), images_annotation([("web", image)]))]);
     let pinned = ["migrate", "web"].map(|container| (container.to_owned(), image.clone()));
     let written = stage
         .us
-        .set_images(&lease, &read, &pinned, &noted)
+        .set_images(&lease, &read, &pinned, &commit('a'), &noted)
         .await
         .unwrap();
     let after = done(written);
@@ -283,7 +278,7 @@ pub(crate) async fn a_container_that_does_not_exist_is_not_added(stage: &Stage) 
     let wrong = [("wbe".to_owned(), image.clone())];
     let written = stage
         .us
-        .set_images(&lease, &read, &wrong, &BTreeMap::new())
+        .set_images(&lease, &read, &wrong, &commit('a'), &BTreeMap::new())
         .await;
     insta::assert_snapshot!(written.unwrap_err(), @r#"set images of Deployment/shop: it has no container "wbe", only migrate, web, api; correct the target in preview.toml"#);
     assert_eq!(images(&stage.target(&shop()).await), images(&read));
@@ -436,4 +431,82 @@ pub(crate) async fn a_frozen_target_is_not_taken(stage: &Stage) {
         .unwrap()
         .unwrap();
     assert_eq!(facts.holder, None);
+}
+
+pub(crate) async fn a_target_is_frozen_by_the_run_that_rolls_it_back_and_thawed_by_anybody(
+    stage: &Stage,
+) {
+    stage.create().await;
+    let (us, namespace) = (&stage.us, &stage.namespace);
+    let take = async |run: u64, freeze: Option<&str>| {
+        let commit = commit('a');
+        let take = us.take_lease(namespace, "production", fence(run), &commit, freeze);
+        take.await.unwrap()
+    };
+    let Take::Taken(lease) = take(7, Some("wrong prices")).await else {
+        panic!("nobody has it")
+    };
+    let frozen = async || {
+        let read = us.lease(namespace, "production").await.unwrap();
+        read.and_then(|lease| lease.frozen)
+    };
+    // It lasts longer than the run's hold on the Lease.
+    us.give_back(&lease).await.unwrap();
+    assert_eq!(frozen().await.as_deref(), Some("wrong prices"));
+    let reason = "wrong prices".to_owned();
+    assert_eq!(take(8, None).await, Take::Frozen { reason });
+    // Going back further is no promotion.
+    let further = take(9, Some("older prices, too")).await;
+    assert!(matches!(further, Take::Taken(_)), "{further:?}");
+    assert_eq!(frozen().await.as_deref(), Some("older prices, too"));
+
+    let thawed = async || us.unfreeze(namespace, "production").await.unwrap();
+    assert_eq!(thawed().await.as_deref(), Some("older prices, too"));
+    assert_eq!(frozen().await, None);
+    assert_eq!(thawed().await, None);
+    assert!(matches!(take(10, None).await, Take::Taken(_)));
+
+    // What a person froze is thawed just so.
+    let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
+        Api::namespaced(stage.person.clone(), namespace.as_str());
+    let freeze = json!({ "metadata": { "annotations": { keys::FROZEN: "inventory" } } });
+    let (params, freeze) = (PatchParams::default(), Patch::Merge(freeze));
+    let patched = leases.patch("preview-promote-production", &params, &freeze);
+    patched.await.unwrap();
+    assert_eq!(thawed().await.as_deref(), Some("inventory"));
+    assert_eq!(us.unfreeze(namespace, "staging").await.unwrap(), None);
+}
+
+pub(crate) async fn what_ran_before_a_promotion_is_known_to_every_run_of_it(stage: &Stage) {
+    let (lease, read) = stage.in_production().await;
+    let [first, second] = &stage.backend.images;
+    assert_eq!(read.before(&commit('a')), None);
+    let set = async |read: &TargetFacts, image, digit| {
+        let images = [("web", image)];
+        done(stage.set(&lease, read, &images, &commit(digit)).await)
+    };
+    let promoted = set(&read, first, 'a').await;
+    // The run that did this died, and another one does it again.
+    let again = set(&promoted, first, 'a').await;
+    assert_eq!(again.generation, promoted.generation, "it was so");
+    let before = again.before(&commit('a')).unwrap();
+    assert_eq!((images(&before), before.commit()), (images(&read), None));
+    assert_eq!(
+        again.before(&commit('b')),
+        None,
+        "of another commit nothing is known"
+    );
+
+    let next = set(&again, second, 'b').await;
+    let before = next.before(&commit('b')).unwrap();
+    assert_eq!(
+        (images(&before), before.commit()),
+        (images(&again), Some(commit('a')))
+    );
+    let back = stage
+        .us
+        .restore_images(&lease, &next, &before)
+        .await
+        .unwrap();
+    assert_eq!(images(&done(back)), images(&again));
 }

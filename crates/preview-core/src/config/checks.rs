@@ -158,7 +158,7 @@ pub(super) fn of_component(
     })
 }
 
-fn is_asked_for(path: &str) -> bool {
+pub(super) fn is_asked_for(path: &str) -> bool {
     path.starts_with('/')
         && path
             .bytes()

@@ -2,7 +2,7 @@
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use super::{alerts, database, file, isolation, pulls, slots};
+use super::{alerts, database, file, isolation, lifetime, promote, pulls, slots};
 
 /// A table of the file: its path, with `*` for a name and `[]` for an element, and its keys.
 pub(super) struct Level {
@@ -48,9 +48,12 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Checks>(&["checks"]),
         level::<file::Registry>(&["registry"]),
         level::<file::Access>(&["access"]),
-        level::<file::Promote>(&["promote"]),
-        level::<file::Target>(&["promote", "targets", "[]"]),
-        level::<file::Workload>(&["promote", "targets", "[]", "workloads", "[]"]),
+        level::<lifetime::LifetimeFile>(&["lifetime"]),
+        level::<promote::PromoteFile>(&["promote"]),
+        level::<promote::TargetFile>(&["promote", "targets", "[]"]),
+        level::<promote::WorkloadFile>(&["promote", "targets", "[]", "workloads", "[]"]),
+        level::<promote::CommandFile>(&["promote", "targets", "[]", "migrate"]),
+        level::<promote::VerifyFile>(&["promote", "targets", "[]", "verify"]),
     ]
 }
 

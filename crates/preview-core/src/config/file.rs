@@ -10,10 +10,11 @@ use super::checks::Through;
 use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
 use super::lifetime::LifetimeFile;
+use super::promote::PromoteFile;
 use super::pulls::PullsFile;
 use super::quantity::{Cpu, Memory};
 use super::slots::{CapacityOf, QueueFile, SweepFile};
-use crate::names::{ComponentName, ImageName, NamespaceName, TargetName};
+use crate::names::{ComponentName, ImageName, NamespaceName};
 
 /// Configuration of previews and of promotion.
 #[derive(Debug, Deserialize)]
@@ -87,7 +88,7 @@ pub(super) struct File {
     pub(super) access: Access,
     /// Where a merged pull request goes.
     #[serde(default)]
-    pub(super) promote: Promote,
+    pub(super) promote: PromoteFile,
 }
 
 fn namespace() -> String {
@@ -325,46 +326,4 @@ pub(super) struct Access {
     /// in the comment of a failure, beside the command that shows more.
     #[cfg_attr(feature = "schema", schemars(length(max = 300)))]
     pub(super) hint: Option<String>,
-}
-
-/// Where a merged pull request goes.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(super) struct Promote {
-    /// Whether a record without a signature is believed. Anybody who can start a workflow could have written it.
-    #[serde(default)]
-    pub(super) unsigned_records: bool,
-    /// The places that run what was merged, in the order in which they are promoted to.
-    #[serde(default)]
-    pub(super) targets: Vec<Target>,
-}
-
-/// A place that runs what was merged.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(super) struct Target {
-    /// Its name, also that of its GitHub environment.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub(super) name: TargetName,
-    /// The Namespace of its workloads.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub(super) namespace: NamespaceName,
-    /// The workloads that run components; `Deployment/<component>` of every component unless told.
-    pub(super) workloads: Option<Vec<Workload>>,
-}
-
-/// A workload that runs a component.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(super) struct Workload {
-    /// The component.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub(super) component: ComponentName,
-    /// Kind and name, such as `Deployment/web`; that Deployment with the component's name unless told.
-    pub(super) workload: Option<String>,
-    /// The container in its pods; the one with the component's name unless told.
-    pub(super) container: Option<String>,
 }

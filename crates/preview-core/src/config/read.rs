@@ -9,24 +9,14 @@ use super::error::{ConfigError, Source};
 use super::patterns::patterns;
 use super::quantity::{Cpu, Memory};
 use super::{
-    Amounts, Component, Config, EnvValue, Promote, Quota, RegistrySettings, Resources, Target,
-    TargetWorkload, Variable, alerts, checks, database, file, isolation, lifetime, pulls, routes,
-    slots,
+    Amounts, Component, Config, EnvValue, Promote, Quota, RegistrySettings, Resources, Variable,
+    alerts, checks, database, file, isolation, lifetime, promote, pulls, routes, slots,
 };
 use crate::manifests;
-use crate::names::{ComponentName, ImageName, is_dns_label};
-use crate::objects::{Kind, ObjectName};
+use crate::names::{ComponentName, ImageName};
 
 /// A Job's name is a component's with `-migrate-` and a hash, and holds 63 characters.
 const LONGEST_COMPONENT: usize = 40;
-
-/// Kinds that a target may run a component in.
-const TARGET_KINDS: [Kind; 4] = [
-    Kind::Deployment,
-    Kind::StatefulSet,
-    Kind::DaemonSet,
-    Kind::CronJob,
-];
 
 pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
     let source = Source::new(file, text)?;
@@ -71,7 +61,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         ));
     }
     check_together(&source, &config)?;
-    let promote = promote(&source, written.promote, &config.components)?;
+    let promote = promote::promote(&source, written.promote, &config.components)?;
     Ok(Config { promote, ..config })
 }
 
@@ -402,121 +392,4 @@ fn check_without_database(source: &Source<'_>, component: &Component) -> Result<
         }
     }
     Ok(())
-}
-
-fn promote(
-    source: &Source<'_>,
-    written: file::Promote,
-    components: &[Component],
-) -> Result<Promote, ConfigError> {
-    let mut targets: Vec<Target> = Vec::new();
-    for (index, written) in written.targets.into_iter().enumerate() {
-        let index = format!("[{index}]");
-        let again = targets.iter().any(|target| target.name == written.name);
-        check(
-            source,
-            !again,
-            &["promote", "targets", &index, "name"],
-            "there is a target of that name already",
-        )?;
-        targets.push(target(source, &index, written, components)?);
-    }
-    Ok(Promote {
-        unsigned_records: written.unsigned_records,
-        targets,
-    })
-}
-
-fn target(
-    source: &Source<'_>,
-    index: &str,
-    written: file::Target,
-    components: &[Component],
-) -> Result<Target, ConfigError> {
-    let workloads = match written.workloads {
-        None => components
-            .iter()
-            .map(|component| TargetWorkload {
-                component: component.name.clone(),
-                workload: ObjectName::new(Kind::Deployment, component.name.as_str()),
-                container: component.name.to_string(),
-            })
-            .collect(),
-        Some(written) => {
-            let table = ["promote", "targets", index, "workloads"];
-            check(
-                source,
-                !written.is_empty(),
-                &table,
-                "a target that runs nothing; name a workload, or leave the key out for all components",
-            )?;
-            written
-                .into_iter()
-                .enumerate()
-                .map(|(place, written)| {
-                    let place = format!("[{place}]");
-                    target_workload(
-                        source,
-                        &[&table[..], &[&place]].concat(),
-                        written,
-                        components,
-                    )
-                })
-                .collect::<Result<_, _>>()?
-        }
-    };
-    Ok(Target {
-        name: written.name,
-        namespace: written.namespace,
-        workloads,
-    })
-}
-
-fn target_workload(
-    source: &Source<'_>,
-    table: &[&str],
-    written: file::Workload,
-    components: &[Component],
-) -> Result<TargetWorkload, ConfigError> {
-    let at = |key: &'static str| [table, &[key]].concat();
-    let names: Vec<&str> = components
-        .iter()
-        .map(|component| component.name.as_str())
-        .collect();
-    let component = written.component;
-    check(
-        source,
-        names.contains(&component.as_str()),
-        &at("component"),
-        format!(
-            "there is no component {component}; there are: {}",
-            names.join(", ")
-        ),
-    )?;
-    let workload: ObjectName = match &written.workload {
-        Some(text) => value(source, &at("workload"), text)?,
-        None => ObjectName::new(Kind::Deployment, component.as_str()),
-    };
-    let kinds = TARGET_KINDS.map(Kind::as_str).join(", ");
-    check(
-        source,
-        TARGET_KINDS.contains(&workload.kind),
-        &at("workload"),
-        format!(
-            "a {} runs no component; name one of: {kinds}",
-            workload.kind
-        ),
-    )?;
-    let container = written.container.unwrap_or_else(|| component.to_string());
-    check(
-        source,
-        is_dns_label(&container),
-        &at("container"),
-        "no name of a container: a-z, 0-9 and -",
-    )?;
-    Ok(TargetWorkload {
-        component,
-        workload,
-        container,
-    })
 }

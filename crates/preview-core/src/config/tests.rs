@@ -3,6 +3,7 @@ use super::*;
 mod alerts;
 mod checks;
 mod manifests;
+mod promote;
 mod routes;
 
 const EXAMPLE: &str = include_str!("../../../../examples/preview.toml");
@@ -219,6 +220,9 @@ fn everything_has_a_default_but_names_images_and_hosts() {
         access_hint: None,
         promote: Promote {
             unsigned_records: false,
+            ignore: PathPatterns(
+                [],
+            ),
             targets: [],
         },
     }

@@ -1,16 +1,23 @@
 //! The chain of evidence link by link, for eyes: what has to agree, what was found, and whether it does.
 
-use super::{Evidence, Found, ImageFacts, Lineage, Workload};
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Evidence, Found, ImageFacts, Intent, Lineage, Running, Workload, compare_running};
+use crate::ownership::keys;
 use crate::record::{BuiltBy, Record, Recorded};
 
 /// Whether a link holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum Mark {
     /// It holds.
     Holds,
     /// It is broken.
     Broken,
-    /// It cannot be told, since a link before it is broken.
+    /// It cannot be told, mostly since a link before it is broken.
     Unknown,
 }
 
@@ -18,10 +25,21 @@ impl Mark {
     fn of(holds: bool) -> Self {
         if holds { Self::Holds } else { Self::Broken }
     }
+
+    /// A sign for lists.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Holds => "✅",
+            Self::Broken => "❌",
+            Self::Unknown => "➖",
+        }
+    }
 }
 
 /// One link of the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Link {
     /// What has to agree.
     pub name: String,
@@ -81,13 +99,49 @@ pub fn chain(evidence: &Evidence) -> Vec<Link> {
     components.sort_unstable();
     components.dedup();
     for component in components {
-        let recorded = record.map(|record| record.components.get(component));
+        let recorded = record.map(|record| (record, record.components.get(component)));
         links.extend(component_links(evidence, component.as_str(), recorded));
     }
     for workload in &evidence.target.workloads {
         links.extend(workload_links(evidence, workload));
     }
+    links.extend(target_links(evidence));
     links
+}
+
+/// The chain as lines for a terminal: the two values on lines of their own where they do not agree.
+#[must_use]
+pub fn lines(chain: &[Link]) -> Vec<String> {
+    let widest = chain.iter().map(|link| link.name.chars().count());
+    let widest = widest.max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for link in chain {
+        let line = format!(
+            "{} {:<widest$}  {}",
+            link.holds.sign(),
+            link.name,
+            link.found
+        );
+        lines.push(line.trim_end().to_owned());
+        if link.holds == Mark::Broken {
+            lines.push(format!("   {:<widest$}  wanted: {}", "", link.wanted));
+        }
+    }
+    lines
+}
+
+fn target_links(evidence: &Evidence) -> Vec<Link> {
+    let target = &evidence.target;
+    if target.workloads.is_empty() {
+        let name = format!("{}: workloads", target.name);
+        return vec![Link::new(name, false, "one at least", "none")];
+    }
+    vec![Link::new(
+        format!("{}: not frozen", target.name),
+        evidence.frozen().is_none(),
+        format!("no annotation {}", keys::FROZEN),
+        target.frozen.as_deref().unwrap_or("not frozen"),
+    )]
 }
 
 fn record_link(evidence: &Evidence, record: Option<&Record>) -> Link {
@@ -121,7 +175,19 @@ fn tree_link(evidence: &Evidence, record: Option<&Record>) -> Link {
         || Link::unknown("tree"),
         |record| {
             let (merged, tested) = (&evidence.commit.tree, &record.tree);
-            Link::new("tree", merged == tested, merged.as_str(), tested.as_str())
+            let found = match evidence.alike.get(tested) {
+                Some(paths) => format!(
+                    "{tested}, which differs in ignored paths alone: {}",
+                    paths.join(", ")
+                ),
+                None => tested.to_string(),
+            };
+            Link::new(
+                "tree",
+                evidence.is_of_merged_tree(record),
+                merged.as_str(),
+                found,
+            )
         },
     )
 }
@@ -130,25 +196,31 @@ fn tree_link(evidence: &Evidence, record: Option<&Record>) -> Link {
 fn component_links(
     evidence: &Evidence,
     component: &str,
-    recorded: Option<Option<&Recorded>>,
+    recorded: Option<(&Record, Option<&Recorded>)>,
 ) -> Vec<Link> {
     let name = |what: &str| format!("{component}: {what}");
     let (in_record, rest) = (
         name("in the record"),
-        ["built by", "in the registry", "complete", "revision"],
+        [
+            "built by",
+            "in the registry",
+            "complete",
+            "revision",
+            "ran in the preview",
+        ],
     );
     let unknown = |rest: &[&str]| {
         rest.iter()
             .map(|what| Link::unknown(name(what)))
             .collect::<Vec<_>>()
     };
-    let recorded = match recorded {
+    let (record, recorded) = match recorded {
         None => return [vec![Link::unknown(in_record)], unknown(&rest)].concat(),
-        Some(None) => {
+        Some((_, None)) => {
             let link = Link::new(in_record, false, "an image", "none");
             return [vec![link], unknown(&rest)].concat();
         }
-        Some(Some(recorded)) => recorded,
+        Some((record, Some(recorded))) => (record, recorded),
     };
     let digest = recorded.image.digest.as_str();
     let facts = evidence
@@ -172,9 +244,30 @@ fn component_links(
     ];
     match facts {
         None => links.extend(unknown(&rest[2..])),
-        Some(facts) => links.extend(registry_links(facts, recorded, &name)),
+        Some(facts) => {
+            links.extend(registry_links(facts, recorded, &name));
+            let ids = record.pods.iter().find(|(of, _)| of.as_str() == component);
+            let ids = ids.map_or(&[][..], |(_, ids)| ids);
+            links.push(preview_link(name(rest[4]), facts, recorded, ids));
+        }
     }
     links
+}
+
+/// What the nodes of the preview reported. It breaks nothing: what they report is unsure by nature, see [`Running`].
+fn preview_link(name: String, facts: &ImageFacts, recorded: &Recorded, ids: &[String]) -> Link {
+    let digest = &recorded.image.digest;
+    let (holds, found) = match compare_running(ids, digest, &facts.parts, &BTreeSet::new()) {
+        Running::Verified => (Mark::Holds, ids.join(", ")),
+        Running::NotVerified { why, .. } => (Mark::Unknown, format!("not verified: {why}")),
+        Running::Differs { image_id } => (Mark::Unknown, image_id),
+    };
+    Link {
+        name,
+        holds,
+        wanted: digest.to_string(),
+        found,
+    }
 }
 
 fn in_the_record(recorded: &Recorded) -> String {
@@ -234,8 +327,21 @@ fn workload_links(evidence: &Evidence, workload: &Workload) -> [Link; 2] {
                 || "nothing of ours ran there".to_owned(),
                 |(commit, lineage)| format!("{} is {lineage}", commit.short()),
             );
-            let holds = !matches!(commit, Some((_, Lineage::Unrelated | Lineage::Descendant)));
-            let wanted = format!("contained in {}", evidence.commit.sha.short());
+            let commit_m = evidence.commit.sha.short();
+            let (holds, wanted) = match evidence.intent {
+                Intent::RollBack => (
+                    commit.is_some(),
+                    "what a promotion brought there".to_owned(),
+                ),
+                Intent::Adopt | Intent::Promote => (
+                    match commit {
+                        None => evidence.intent == Intent::Adopt,
+                        Some((_, Lineage::Same | Lineage::Ancestor)) => true,
+                        Some((_, Lineage::Unrelated | Lineage::Descendant)) => false,
+                    },
+                    format!("contained in {commit_m}"),
+                ),
+            };
             [
                 Link::new(exists, true, place, format!("runs {image}")),
                 Link::new(no_loss, holds, wanted, found),

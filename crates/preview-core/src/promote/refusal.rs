@@ -1,10 +1,16 @@
 //! Why a promotion does nothing, or is refused: both values that disagree, and the next step.
 
+use std::fmt;
+
+use crate::markdown::printable;
 use crate::names::{
     CommitSha, ComponentName, NamespaceName, PinnedImage, PrNumber, Subject, TreeSha,
 };
 use crate::objects::ObjectName;
 use crate::record::RecordRefused;
+
+/// Characters of a commit's title that are shown.
+const LONGEST_TITLE: usize = 60;
 
 /// Why there is nothing to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,30 +106,37 @@ pub enum Refusal {
     /// A fork's author wrote the build.
     #[error(
         "the image of {component}, {image}, was built by a contributor's own workflow, which proves nothing about \
-         what is in it; let a workflow of the default branch build it and deploy the preview again"
+         what is in it; {}",
+        test_by_itself(commit)
     )]
     BuiltByContributor {
         /// The component.
         component: ComponentName,
         /// The image.
         image: PinnedImage,
+        /// The commit M.
+        commit: CommitSha,
     },
     /// The registry lost the image.
     #[error(
         "the registry does not have the image of {component} that was tested, {image}; \
-         find out what deleted it, then run CI for it and deploy the preview again"
+         find out what deleted it; {}",
+        test_by_itself(commit)
     )]
     DigestMissing {
         /// The component.
         component: ComponentName,
         /// The image.
         image: PinnedImage,
+        /// The commit M.
+        commit: CommitSha,
     },
     /// The registry lost pieces of the image.
     #[error(
         "the image of {component} that was tested, {image}, is incomplete: the registry lacks {}; \
-         find out what deleted them, then run CI for it and deploy the preview again",
-        missing.join(", ")
+         find out what deleted them; {}",
+        missing.join(", "),
+        test_by_itself(commit)
     )]
     IndexIncomplete {
         /// The component.
@@ -132,11 +145,14 @@ pub enum Refusal {
         image: PinnedImage,
         /// What is missing.
         missing: Vec<String>,
+        /// The commit M.
+        commit: CommitSha,
     },
     /// The image says another commit than the record.
     #[error(
         "the image of {component}, {image}, says it was built from {found}, and the record says {recorded}; \
-         deploy the preview again to record what its images say"
+         {}",
+        test_by_itself(commit)
     )]
     RevisionDisagrees {
         /// The component.
@@ -147,6 +163,8 @@ pub enum Refusal {
         found: String,
         /// What the record says.
         recorded: CommitSha,
+        /// The commit M.
+        commit: CommitSha,
     },
     /// The target lacks the workload.
     #[error(
@@ -202,12 +220,109 @@ pub enum Refusal {
         /// The default branch.
         branch: String,
     },
+    /// Nothing of ours ran there yet, so that nothing says what a promotion would replace.
+    #[error(
+        "{object} in {namespace} runs {image}, which no promotion brought there, so that nothing says whether {} is newer; \
+         where it may be replaced, promote by hand once: `preview-promote --commit {commit} --adopt`",
+        commit.short()
+    )]
+    NotAdopted {
+        /// The target's namespace.
+        namespace: NamespaceName,
+        /// The workload.
+        object: ObjectName,
+        /// What it runs.
+        image: String,
+        /// The commit M.
+        commit: CommitSha,
+    },
+    /// Somebody froze the target.
+    #[error(
+        "{target} is frozen: {reason}; when it may be promoted to again: `preview-promote resume --target {target}`"
+    )]
+    Frozen {
+        /// The target.
+        target: String,
+        /// In their words.
+        reason: String,
+    },
     /// The configuration names nothing to promote to.
     #[error("the target {target} names no workloads; name at least one in preview.toml")]
     EmptyTarget {
         /// The target.
         target: String,
     },
+}
+
+impl Refusal {
+    /// The link of the [`chain`](super::chain) that is broken.
+    #[must_use]
+    pub fn link(&self) -> String {
+        match self {
+            Self::NotMerged { .. } => "merged".to_owned(),
+            Self::NeverTested { .. } | Self::Record(_) => "tested".to_owned(),
+            Self::Skew { .. } => "tree".to_owned(),
+            Self::ComponentNotInRecord { component, .. } => format!("{component}: in the record"),
+            Self::BuiltByContributor { component, .. } => format!("{component}: built by"),
+            Self::DigestMissing { component, .. } => format!("{component}: in the registry"),
+            Self::IndexIncomplete { component, .. } => format!("{component}: complete"),
+            Self::RevisionDisagrees { component, .. } => format!("{component}: revision"),
+            Self::NoSuchWorkload { object, .. }
+            | Self::NoSuchContainer { object, .. }
+            | Self::ReconciledFromGit { object, .. } => format!("{object}: there"),
+            Self::NotAdopted { object, .. } | Self::Regression { object, .. } => {
+                format!("{object}: nothing lost")
+            }
+            Self::Frozen { target, .. } => format!("{target}: not frozen"),
+            Self::EmptyTarget { target } => format!("{target}: workloads"),
+        }
+    }
+
+    /// Whether it is about the commit, so that an older one may still go to the target; none may where the target is wrong.
+    #[must_use]
+    pub fn is_of_the_commit(&self) -> bool {
+        match self {
+            Self::NotMerged { .. }
+            | Self::NeverTested { .. }
+            | Self::Record(_)
+            | Self::Skew { .. }
+            | Self::ComponentNotInRecord { .. }
+            | Self::BuiltByContributor { .. }
+            | Self::DigestMissing { .. }
+            | Self::IndexIncomplete { .. }
+            | Self::RevisionDisagrees { .. } => true,
+            Self::NoSuchWorkload { .. }
+            | Self::NoSuchContainer { .. }
+            | Self::ReconciledFromGit { .. }
+            | Self::NotAdopted { .. }
+            | Self::Regression { .. }
+            | Self::Frozen { .. }
+            | Self::EmptyTarget { .. } => false,
+        }
+    }
+
+    /// Whether a preview of the commit M by itself, from images that CI built of it, mends this link.
+    #[must_use]
+    pub fn is_mended_by_a_test(&self) -> bool {
+        match self {
+            Self::Record(why) => why.is_mended_by_a_test(),
+            Self::NeverTested { .. }
+            | Self::Skew { .. }
+            | Self::BuiltByContributor { .. }
+            | Self::DigestMissing { .. }
+            | Self::IndexIncomplete { .. }
+            | Self::RevisionDisagrees { .. } => true,
+            Self::NotMerged { .. }
+            | Self::ComponentNotInRecord { .. }
+            | Self::NoSuchWorkload { .. }
+            | Self::NoSuchContainer { .. }
+            | Self::ReconciledFromGit { .. }
+            | Self::NotAdopted { .. }
+            | Self::Regression { .. }
+            | Self::Frozen { .. }
+            | Self::EmptyTarget { .. } => false,
+        }
+    }
 }
 
 /// What moved between the test and the merge.
@@ -224,7 +339,44 @@ pub enum Moved {
         branch: String,
         /// Its commit that the test merged the head into, where it did.
         tested_on: Option<CommitSha>,
+        /// What it gained since; none where that is not known.
+        gained: Option<Gained>,
     },
+}
+
+/// What a branch gained between two of its commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gained {
+    /// The first of the commits, oldest first.
+    pub commits: Vec<Titled>,
+    /// How many more there are.
+    pub more: u64,
+}
+
+/// A commit as people know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Titled {
+    /// Which.
+    pub sha: CommitSha,
+    /// The first line of its message, written by its author.
+    pub title: String,
+}
+
+impl fmt::Display for Gained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let titles = self.commits.iter().map(|commit| {
+            let title: String = printable(&commit.title)
+                .chars()
+                .take(LONGEST_TITLE)
+                .collect();
+            format!("{} ({title})", commit.sha.short())
+        });
+        f.write_str(&titles.collect::<Vec<_>>().join(", "))?;
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }
 
 impl Moved {
@@ -234,11 +386,19 @@ impl Moved {
                 "{subject} was merged at {}, which no preview tested",
                 merged.short()
             ),
-            Self::Base { branch, tested_on } => {
+            Self::Base {
+                branch,
+                tested_on,
+                gained,
+            } => {
                 let tested_on = tested_on.as_ref();
                 let tested_on =
                     tested_on.map_or_else(String::new, |base| format!(" from {}", base.short()));
-                format!("{branch} moved on{tested_on} between the test and the merge")
+                let gained = gained.as_ref().filter(|gained| !gained.commits.is_empty());
+                let gained = gained.map_or_else(String::new, |gained| {
+                    format!(", and the tested tree lacked {gained}")
+                });
+                format!("{branch} moved on{tested_on} between the test and the merge{gained}")
             }
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::names::{Fence, TreeSha};
+use crate::names::Fence;
 use crate::pulls::tests::pull;
 use crate::record::VERSION;
 
@@ -64,6 +64,7 @@ fn facts() -> ImageFacts {
         present: true,
         missing: Vec::new(),
         revision: Ok(Some(sha('b'))),
+        parts: BTreeSet::new(),
     }
 }
 
@@ -98,9 +99,13 @@ fn evidence() -> Evidence {
         pulls: vec![merged_pull(7)],
         records: vec![Ok(record())],
         images: [(image("api"), facts()), (image("web"), facts())].into(),
+        alike: BTreeMap::new(),
+        gained: BTreeMap::new(),
+        intent: Intent::Promote,
         target: Target {
             name: "production".into(),
             namespace: "shop".parse().unwrap(),
+            frozen: None,
             workloads: vec![workload("api"), workload("web")],
         },
     }
@@ -122,9 +127,10 @@ enum Break {
     Workload,
     Container,
     Lineage,
+    Frozen,
 }
 
-const BREAKS: [Break; 13] = [
+const BREAKS: [Break; 14] = [
     Break::Merged,
     Break::Recorded,
     Break::Signature,
@@ -138,6 +144,7 @@ const BREAKS: [Break; 13] = [
     Break::Workload,
     Break::Container,
     Break::Lineage,
+    Break::Frozen,
 ];
 
 fn web(evidence: &mut Evidence) -> &mut ImageFacts {
@@ -186,6 +193,7 @@ fn break_link(link: Break, evidence: &mut Evidence) {
                 *commit = Some((sha('f'), Lineage::Unrelated));
             }
         }
+        Break::Frozen => evidence.target.frozen = Some("the sale is on".into()),
     }
 }
 
@@ -216,7 +224,10 @@ fn named(refusal: &Refusal) -> Break {
         Refusal::NoSuchWorkload { .. } => Break::Workload,
         Refusal::NoSuchContainer { .. } => Break::Container,
         Refusal::Regression { .. } => Break::Lineage,
-        Refusal::ReconciledFromGit { .. } | Refusal::EmptyTarget { .. } => {
+        Refusal::Frozen { .. } => Break::Frozen,
+        Refusal::ReconciledFromGit { .. }
+        | Refusal::NotAdopted { .. }
+        | Refusal::EmptyTarget { .. } => {
             panic!("nothing broke {refusal}")
         }
     }
@@ -227,7 +238,7 @@ fn visible(broken: &[Break]) -> Vec<Break> {
     let has = |link| broken.contains(&link);
     let no_record = has(Break::Recorded) || has(Break::Signature) || has(Break::Repository);
     let hidden = |link: &Break| match link {
-        Break::Merged | Break::Recorded | Break::Workload => false,
+        Break::Merged | Break::Recorded | Break::Workload | Break::Frozen => false,
         Break::Signature => has(Break::Recorded),
         Break::Repository => has(Break::Recorded) || has(Break::Signature),
         Break::Tree | Break::InRecord | Break::BuiltBy | Break::Present => no_record,
@@ -255,8 +266,10 @@ fn every_combination_of_broken_links_is_refused_with_every_one_that_can_be_seen(
         for link in &broken {
             break_link(*link, &mut evidence);
         }
+        let mut links = BTreeSet::new();
         let named: Vec<Break> = match decide(&evidence) {
             Verdict::Refused(refusals) => {
+                links.extend(refusals.iter().map(Refusal::link));
                 let mut named: Vec<Break> = refusals.iter().map(named).collect();
                 named.sort_by_key(|link| BREAKS.iter().position(|b| b == link));
                 named
@@ -268,11 +281,10 @@ fn every_combination_of_broken_links_is_refused_with_every_one_that_can_be_seen(
             Verdict::Nothing(nothing) => panic!("{nothing}"),
         };
         assert_eq!(named, visible(&broken), "{broken:?}");
-        let marked = chain(&evidence)
-            .iter()
-            .filter(|link| link.holds == Mark::Broken)
-            .count();
-        assert_eq!(marked, named.len(), "the chain of {broken:?}");
+        let chain = chain(&evidence);
+        let marked = chain.iter().filter(|link| link.holds == Mark::Broken);
+        let marked: BTreeSet<String> = marked.map(|link| link.name.clone()).collect();
+        assert_eq!(marked, links, "the chain of {broken:?}");
     }
 }
 
@@ -296,13 +308,14 @@ fn each_refusal_tells_both_values_and_the_next_step() {
     a record cannot be believed: the record is of repository 43, not of 42; deploy a preview of this repository
     what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: main moved on from eeeeeee between the test and the merge; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     Deployment/api runs the component api, which the preview of pr-7 did not have; add it to preview.toml's components, or take it out of the target
-    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built by a contributor's own workflow, which proves nothing about what is in it; let a workflow of the default branch build it and deploy the preview again
-    the registry does not have the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111; find out what deleted it, then run CI for it and deploy the preview again
-    the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is incomplete: the registry lacks layer sha256:2; find out what deleted them, then run CI for it and deploy the preview again
-    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, says it was built from nothing at all, and the record says bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb; deploy the preview again to record what its images say
+    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built by a contributor's own workflow, which proves nothing about what is in it; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
+    the registry does not have the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111; find out what deleted it; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
+    the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is incomplete: the registry lacks layer sha256:2; find out what deleted them; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
+    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, says it was built from nothing at all, and the record says bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     shop has no Deployment/web; create it once with its configuration, or correct the target in preview.toml
     Deployment/web in shop has no container "web", only main; correct the target in preview.toml
     Deployment/web runs ffffffffffffffffffffffffffffffffffffffff, which ddddddd does not contain, so promoting it would lose changes; promote a commit of main that contains both
+    production is frozen: the sale is on; when it may be promoted to again: `preview-promote resume --target production`
     "#);
 }
 
@@ -321,15 +334,18 @@ fn a_whole_chain_as_it_is_shown() {
     | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: complete | all pieces | all pieces |
     | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
+    | ➖ | api: ran in the preview | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not verified: no pod reports an image |
     | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: built by | trusted or branch | branch |
     | ✅ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: complete | all pieces | all pieces |
     | ✅ | web: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
+    | ➖ | web: ran in the preview | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not verified: no pod reports an image |
     | ✅ | Deployment/api: there | Deployment/api, container api | runs old |
     | ✅ | Deployment/api: nothing lost | contained in ddddddd | ccccccc is contained in it |
     | ✅ | Deployment/web: there | Deployment/web, container web | runs old |
     | ✅ | Deployment/web: nothing lost | contained in ddddddd | ccccccc is contained in it |
+    | ✅ | production: not frozen | no annotation preview-environments/frozen | not frozen |
     ");
 }
 
@@ -352,15 +368,18 @@ fn a_broken_chain_as_it_is_shown() {
     | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: complete | all pieces | all pieces |
     | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
+    | ➖ | api: ran in the preview | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not verified: no pod reports an image |
     | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: built by | trusted or branch | branch |
     | ❌ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not there |
     | ➖ | web: complete |  |  |
     | ➖ | web: revision |  |  |
+    | ➖ | web: ran in the preview |  |  |
     | ✅ | Deployment/api: there | Deployment/api, container api | runs old |
     | ✅ | Deployment/api: nothing lost | contained in ddddddd | ccccccc is contained in it |
     | ✅ | Deployment/web: there | Deployment/web, container web | runs old |
     | ❌ | Deployment/web: nothing lost | contained in ddddddd | fffffff is not contained in it |
+    | ✅ | production: not frozen | no annotation preview-environments/frozen | not frozen |
     ");
 }
 
@@ -370,7 +389,7 @@ fn without_a_record_what_hangs_on_it_is_unknown() {
     break_link(Break::Recorded, &mut evidence);
     let unknown = chain(&evidence);
     let unknown = unknown.iter().filter(|link| link.holds == Mark::Unknown);
-    assert_eq!(unknown.count(), 1 + 2 * 5);
+    assert_eq!(unknown.count(), 1 + 2 * 6);
 }
 
 fn refused(evidence: &Evidence) -> Vec<String> {
@@ -486,6 +505,7 @@ fn it_runs_already_only_where_every_image_and_commit_is_this_one() {
     *of_web(&mut evidence) = same("ghcr.io/acme/web:latest".into());
     promotes(&evidence);
     *of_web(&mut evidence) = runs(&image("web").to_string(), None);
+    evidence.intent = Intent::Adopt;
     promotes(&evidence);
     *of_web(&mut evidence) = same(image("web").to_string());
     let Verdict::Nothing(nothing) = decide(&evidence) else {
@@ -495,12 +515,90 @@ fn it_runs_already_only_where_every_image_and_commit_is_this_one() {
 }
 
 #[test]
-fn a_target_that_is_nobodys_yet_takes_its_first_promotion() {
+fn a_target_that_is_nobodys_yet_takes_its_first_promotion_where_somebody_says_so() {
     let mut evidence = evidence();
     for workload in &mut evidence.target.workloads {
         workload.found = runs("busybox", None);
     }
+    insta::assert_snapshot!(refused(&evidence)[0], @"Deployment/api in shop runs busybox, which no promotion brought there, so that nothing says whether ddddddd is newer; where it may be replaced, promote by hand once: `preview-promote --commit dddddddddddddddddddddddddddddddddddddddd --adopt`");
+    evidence.intent = Intent::Adopt;
     promotes(&evidence);
+    // What a promotion brought there is not given up for it.
+    *of_web(&mut evidence) = runs("old", Some((sha('f'), Lineage::Unrelated)));
+    assert!(refused(&evidence)[0].contains("would lose changes"));
+}
+
+#[test]
+fn the_way_back_leads_to_what_was_tested_from_whatever_runs_and_through_a_freeze() {
+    let mut evidence = evidence();
+    evidence.intent = Intent::RollBack;
+    evidence.target.frozen = Some("the sale is on".into());
+    for lineage in [Lineage::Descendant, Lineage::Unrelated, Lineage::Ancestor] {
+        *of_web(&mut evidence) = runs("new", Some((sha('f'), lineage)));
+        promotes(&evidence);
+        assert!(
+            chain(&evidence)
+                .iter()
+                .all(|link| link.holds != Mark::Broken)
+        );
+    }
+    // It is no way around the rest of the chain.
+    web(&mut evidence).present = false;
+    assert_eq!(refused(&evidence).len(), 1);
+    *of_web(&mut evidence) = runs("busybox", None);
+    assert_eq!(refused(&evidence).len(), 2);
+}
+
+#[test]
+fn a_tree_that_differs_in_ignored_paths_alone_is_promoted_and_they_are_named() {
+    let mut evidence = evidence();
+    evidence.commit.tree = tree('8');
+    evidence.alike = BTreeMap::from([(tree('7'), vec!["docs/index.md".to_owned()])]);
+    assert_eq!(promotes(&evidence), record());
+    let link = &chain(&evidence)[2];
+    assert_eq!(link.holds, Mark::Holds);
+    insta::assert_snapshot!(link.found, @"7777777777777777777777777777777777777777, which differs in ignored paths alone: docs/index.md");
+    // One of the very tree is better, however old.
+    let exact = Record {
+        tree: tree('8'),
+        tested_at: "2025-12-18T14:32:00Z".parse().unwrap(),
+        ..record()
+    };
+    evidence.records.push(Ok(exact.clone()));
+    assert_eq!(promotes(&evidence), exact);
+}
+
+#[test]
+fn skew_names_what_the_tested_tree_lacked() {
+    let mut evidence = evidence();
+    evidence.commit.tree = tree('8');
+    let titled = |digit, title: &str| Titled {
+        sha: sha(digit),
+        title: title.to_owned(),
+    };
+    let gained = Gained {
+        commits: vec![
+            titled('1', "Dearer\u{1b}[2J tea (#8)"),
+            titled('2', &"long ".repeat(20)),
+        ],
+        more: 3,
+    };
+    evidence.gained = BTreeMap::from([(sha('e'), gained)]);
+    insta::assert_snapshot!(refused(&evidence)[0], @"what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: main moved on from eeeeeee between the test and the merge, and the tested tree lacked 1111111 (Dearer tea (#8)), 2222222 (long long long long long long long long long long long long ) and 3 more; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again");
+}
+
+#[test]
+fn what_a_preview_of_the_commit_itself_would_mend_is_known() {
+    let mended = |link: Break| {
+        let mut evidence = evidence();
+        break_link(link, &mut evidence);
+        match decide(&evidence) {
+            Verdict::Refused(refusals) => refusals.iter().all(Refusal::is_mended_by_a_test),
+            other => panic!("{link:?}: {other:?}"),
+        }
+    };
+    let by_a_test: Vec<Break> = BREAKS.into_iter().filter(|link| mended(*link)).collect();
+    insta::assert_snapshot!(format!("{by_a_test:?}"), @"[Recorded, Signature, Repository, Tree, BuiltBy, Present, Complete, Revision]");
 }
 
 #[test]

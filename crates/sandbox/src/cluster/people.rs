@@ -19,11 +19,11 @@ impl Cluster {
         state.store.wake();
     }
 
-    /// What containers do whose image's name contains `image`, from now on, running ones included. The last that was
-    /// told counts.
-    pub fn behave(&self, image: &str, behaviour: Behaviour) {
+    /// What containers do whose image's name, or whose command line as their pod has it, contains `part`, from now on,
+    /// running ones included. The last that was told counts.
+    pub fn behave(&self, part: &str, behaviour: Behaviour) {
         let mut state = self.state();
-        state.behaviours.push((image.to_owned(), behaviour));
+        state.behaviours.push((part.to_owned(), behaviour));
         state.store.wake();
     }
 

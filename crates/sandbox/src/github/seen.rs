@@ -235,6 +235,14 @@ impl Repository {
         run.updated_at -= by;
     }
 
+    /// Makes a commit older than it is, and says whether it was there.
+    pub fn backdate_commit(&self, sha: &str, by: Duration) -> bool {
+        let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+        let mut state = self.lock();
+        let commit = state.git.commits.get_mut(sha);
+        commit.map(|commit| commit.at -= by).is_some()
+    }
+
     /// A run's status and, when it has ended, its conclusion.
     #[must_use]
     pub fn run_state(&self, id: u64) -> (String, Option<String>) {

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use super::{
-    super::{kube::until, production::Production},
+    super::{
+        kube::until,
+        production::{PASSWORD, Production},
+    },
     PATIENCE, Stage, short,
 };
 use crate::images::Edition;
@@ -21,7 +24,7 @@ impl Stage {
             postgres: &self.ground.postgres(),
             web: &image("web"),
             api: &image("api"),
-            password: "no secret: it ends with the play",
+            password: PASSWORD,
         };
         for object in production.ground() {
             self.ground.kube.create(&object).await?;
@@ -62,7 +65,7 @@ impl Stage {
             postgres: "",
             web: &image,
             api: "",
-            password: "no secret: it ends with the play",
+            password: PASSWORD,
         };
         let ground = production.ground().into_iter();
         let servers = production.servers().into_iter();

@@ -73,8 +73,11 @@ impl Stage {
     /// Runs `preview-promote` for the push of a commit to the default branch.
     pub(crate) async fn promote(&mut self, commit: &str) -> anyhow::Result<ResultFile> {
         let event = Event::Push(commit.to_owned());
-        let ended = self.run(Program::Promote, event).await?;
-        Ok(ended.with(0, "promoted")?.result)
+        let adopt: &[&str] = if self.is_adopted { &[] } else { &["--adopt"] };
+        let ended = self.run_with(Program::Promote, event, adopt).await?;
+        let result = ended.with(0, "promoted")?.result;
+        self.is_adopted = true;
+        Ok(result)
     }
 
     /// Runs `preview-cleanup` for the closed pull request.

@@ -81,6 +81,14 @@ impl<'a> Rules<'a> {
         self.spec["image"].as_str().unwrap_or_default()
     }
 
+    /// Its command line, as far as the pod says one.
+    fn command(&self) -> String {
+        let lists = ["command", "args"].into_iter();
+        let words = lists.flat_map(|list| self.spec[list].as_array().into_iter().flatten());
+        let words: Vec<&str> = words.filter_map(Value::as_str).collect();
+        words.join(" ")
+    }
+
     /// Whether a container that ends with `code` is started again.
     fn restarts(&self, code: i64) -> bool {
         match self.policy() {
@@ -263,7 +271,7 @@ impl Container {
                 return;
             }
         }
-        let behaviour = behaviour(state, rules.image());
+        let behaviour = behaviour(state, rules);
         if behaviour == Behaviour::NeverStarts {
             self.next = None;
             return;
@@ -285,7 +293,7 @@ impl Container {
 
     fn run(&mut self, state: &mut State, rules: &Rules<'_>, now: Instant) {
         self.next = None;
-        match behaviour(state, rules.image()) {
+        match behaviour(state, rules) {
             Behaviour::Fine { .. } if rules.stays() => self.ready = true,
             Behaviour::Fine { .. } => self.end(rules, 0, "Completed", now),
             Behaviour::Crash { exit_code, .. } => {
@@ -357,9 +365,10 @@ impl Container {
     }
 }
 
-fn behaviour(state: &State, image: &str) -> Behaviour {
+fn behaviour(state: &State, rules: &Rules<'_>) -> Behaviour {
+    let (image, command) = (rules.image(), rules.command());
     let told = state.behaviours.iter().rev();
-    let mut told = told.filter(|(part, _)| image.contains(part.as_str()));
+    let mut told = told.filter(|(part, _)| image.contains(part.as_str()) || command.contains(part));
     told.next()
         .map_or(Behaviour::Fine { log: Vec::new() }, |(_, behaviour)| {
             behaviour.clone()

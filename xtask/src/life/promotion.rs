@@ -1,0 +1,89 @@
+//! Production while it is promoted to: what breaks is set back before anybody sees it, and what somebody takes off stays
+//! off until somebody says so.
+
+use anyhow::ensure;
+
+use super::stage::{Stage, short};
+use crate::images::Edition;
+
+/// A migration beside the rollout.
+const MIGRATE: &str = "migrate = { component = \"api\" }\n";
+/// Where the example's only target begins.
+const TARGET: &str = "name = \"production\"\n";
+
+/// One pull request reaches production. The next one meets a database that does not let it in: its migration fails, then
+/// its rollout, and production answers all the while. Once it runs it is rolled back, and kept out until `resume`.
+///
+/// # Errors
+/// When an act ends differently than it should.
+pub(crate) async fn production_never_stops_answering(stage: &mut Stage) -> anyhow::Result<()> {
+    let played = acts(stage).await;
+    stage.cleared_after(played).await
+}
+
+async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.act("A pull request is previewed, merged, and promoted after its migration");
+    stage.furnish_production().await?;
+    stage.configures(TARGET, &format!("{TARGET}{MIGRATE}"));
+    stage.open_pull_request();
+    let first = stage.ci_builds(Edition::First).await?;
+    let older = stage.deploy().await?;
+    let merged = stage.merge()?;
+    stage.promote(&merged).await?;
+    stage.production_runs(&older).await?;
+
+    stage.act(
+        "Another one is merged, and production's database does not let it in: its migration fails",
+    );
+    stage.open_another_headline()?;
+    let second = stage.ci_builds(Edition::Second).await?;
+    let newer = stage.deploy().await?;
+    let next = stage.merge()?;
+    stage.shut_the_database(&second).await?;
+    let visits = stage.visit_production();
+    let failed = stage.promote_fails(&next).await?;
+    ensure!(failed.contains("Job/api-migrate-"), "{failed}");
+    stage.production_runs(&older).await?;
+
+    stage.act("Without a migration its rollout fails, and what ran before is set back");
+    stage.configures(MIGRATE, "");
+    let failed = stage.promote_fails(&next).await?;
+    ensure!(
+        failed.contains("what ran before is set back, and runs"),
+        "{failed}"
+    );
+    stage.production_runs(&older).await?;
+    stage.look_at_production(&first.test_merge).await?;
+    stage.none_failed(visits).await?;
+    stage.show_page();
+
+    stage.act("The database lets it in, and it goes");
+    stage.open_the_database(&second).await?;
+    stage.promote(&next).await?;
+    stage.production_runs(&newer).await?;
+
+    stage.act("Somebody rolls it back, and the next push is refused until somebody resumes");
+    let back = stage.roll_back("prices are wrong").await?;
+    ensure!(back.contains(short(&merged)), "{back}");
+    stage.production_runs(&older).await?;
+    stage.look_at_production(&first.test_merge).await?;
+    stage.show_page();
+    let refused = stage.promote_refused(&next).await?;
+    ensure!(refused.contains("prices are wrong"), "{refused}");
+    stage.resume().await?;
+    stage.promote(&next).await?;
+    stage.production_runs(&newer).await?;
+    stage.look_at_production(&second.test_merge).await?;
+    stage
+        .the_history_tells(&[
+            "promoted",
+            "rolled-back",
+            "promoted",
+            "failed",
+            "failed",
+            "promoted",
+        ])
+        .await?;
+    stage.cleanup().await?;
+    stage.github_is_content()
+}
