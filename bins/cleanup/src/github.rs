@@ -109,7 +109,8 @@ pub(crate) fn promotions_to(target: &Target) -> DeploymentFilter {
 }
 
 impl Cleanup<'_> {
-    /// Puts away what told of the preview, and tells what became of it.
+    /// Puts away what told of the preview, and tells what became of it. The deployments last: by them a sweep finds what a
+    /// run that died in between has left.
     pub(crate) async fn put_away(
         &self,
         side: GitHubSide,
@@ -122,22 +123,21 @@ impl Cleanup<'_> {
             true => self.world.clean_images(&Whose::Of(subject)).await,
             false => Vec::new(),
         };
+        // On a commit there are neither labels nor a comment.
+        if let Some(pull) = &self.pull {
+            if side.remove_labels {
+                let remove = github.set_image_labels(pull.number, &[], labels::PREFIX);
+                runner
+                    .step("remove", format!("labels of {subject}"), remove)
+                    .await
+                    .outside()?;
+            }
+            self.tell(pull, receipt, left).await?;
+        }
         let retire = self.retire(side);
         runner
             .step("retire", format!("deployments of {subject}"), retire)
-            .await?;
-        // On a commit there are neither labels nor a comment.
-        let Some(pull) = &self.pull else {
-            return Ok(());
-        };
-        if side.remove_labels {
-            let remove = github.set_image_labels(pull.number, &[], labels::PREFIX);
-            runner
-                .step("remove", format!("labels of {subject}"), remove)
-                .await
-                .outside()?;
-        }
-        self.tell(pull, receipt, left).await
+            .await
     }
 
     async fn retire(&self, side: GitHubSide) -> Result<(), Failed> {

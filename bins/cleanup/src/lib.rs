@@ -15,6 +15,7 @@ mod lifetime;
 mod list;
 mod queue;
 mod release;
+mod retired;
 mod sweep;
 mod world;
 

@@ -219,6 +219,8 @@ impl GitHub {
                 .transport
                 .graphql(
                     "query { viewer { login } }",
+                    serde_json::json!({}),
+                    "metadata: read",
                     "ask GitHub whose token this is",
                 )
                 .await?;

@@ -12,6 +12,7 @@ mod images;
 mod killed;
 mod leftovers;
 mod lifetime;
+mod retired;
 mod sweep;
 
 use std::collections::BTreeSet;
@@ -192,9 +193,9 @@ async fn a_closed_pull_request_leaves_nothing_and_has_a_receipt() {
     ");
     insta::assert_snapshot!(ran.steps(), @r"
     ✓ tear down Namespace/preview-pr-7
-    ✓ retire deployments of pr-7
     ✓ remove labels of pr-7
     ✓ comment on #7: 🗑️ Destroyed
+    ✓ retire deployments of pr-7
     ");
     assert!(
         ran.result["receipt"].as_array().unwrap().len() >= 4,
@@ -437,9 +438,9 @@ async fn whose_turn_it_is_is_started_when_a_slot_is_free() {
     let ran = on_closed(&shop, number).await.exits(0);
     insta::assert_snapshot!(ran.steps(), @r"
     ✓ tear down Namespace/preview-pr-7
-    ✓ retire deployments of pr-7
     ✓ remove labels of pr-7
     ✓ comment on #7: 🗑️ Destroyed
+    ✓ retire deployments of pr-7
     ✓ start preview-deploy.yml for pr-8
     ");
     let dispatches = shop.repository.dispatches();
