@@ -437,7 +437,7 @@ impl Sweep<'_> {
         Ok(changed.outside()?.is_some())
     }
 
-    /// Renews the copies of the certificate.
+    /// Renews the copies of the certificate that are other ones by now.
     async fn renewed(&self, previews: &[NamespaceFacts]) -> Vec<Swept> {
         let Some(home) = &self.world.config.tls else {
             return Vec::new();
@@ -456,8 +456,20 @@ impl Sweep<'_> {
                 return Vec::new();
             }
         };
+        let cluster = &self.world.cluster;
+        let ours = Owner::selector_of_repository(self.world.repository.id);
+        let others = cluster.with_other_certificates(&ours, &home.secret, &data);
+        let others = match others.await {
+            Ok(others) => others,
+            Err(error) => {
+                let warning = format!("no copy of {home} is renewed: {error}");
+                self.world.runner.console().warning(&warning);
+                return Vec::new();
+            }
+        };
         let mut swept = Vec::new();
-        for preview in previews.iter().filter(|preview| !preview.terminating) {
+        let stale = previews.iter().filter(|one| others.contains(&one.name));
+        for preview in stale.filter(|preview| !preview.terminating) {
             let Some(subject) = preview.subject() else {
                 continue;
             };
@@ -465,7 +477,6 @@ impl Sweep<'_> {
                 repository: self.world.repository.id,
                 subject,
             };
-            let cluster = &self.world.cluster;
             let renewed = cluster.refresh_certificate(&owner, preview, &home.secret, &data);
             match renewed.await.outside() {
                 Ok(true) => swept.push(Swept::new(

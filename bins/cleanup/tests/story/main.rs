@@ -4,6 +4,7 @@
 
 mod alerts;
 mod approvals;
+mod certificates;
 mod metrics;
 #[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
