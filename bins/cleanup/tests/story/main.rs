@@ -13,6 +13,7 @@ mod images;
 mod killed;
 mod leftovers;
 mod lifetime;
+mod refused;
 mod retired;
 mod sweep;
 mod volumes;
