@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::approvals::{Answer, Approval, Cancelled, Reason, RunName, Verdict, WaitingRun};
-use preview_core::comment::{Comment, MARKER, State, with_cancelled};
+use preview_core::comment::{Comment, State, with_cancelled};
 use preview_core::names::PrNumber;
 use preview_core::pulls::PullRequest;
 use preview_github::Cancelling;
@@ -140,24 +140,23 @@ impl World<'_> {
             why,
             page: run.page.clone(),
         };
-        let said = self.github.comment(pull.number, MARKER).await.outside()?;
-        let beside = said.and_then(|said| with_cancelled(&said.body, &cancelled));
-        let body = beside.unwrap_or_else(|| {
-            let comment = Comment {
-                state: State::NotApproved(cancelled),
-                url: None,
-                updated: Timestamp::now(),
-                commit: pull.head.clone(),
-                namespace: None,
-                database: None,
-                components: Vec::new(),
-                notes: Vec::new(),
-                run_url: self.runner.environment().run_url(),
-                preview_gone: false,
-            };
-            comment.render()
-        });
-        self.write_comment(pull.number, "an approval is not waited for", &body)
-            .await
+        let alone = Comment {
+            state: State::NotApproved(cancelled.clone()),
+            url: None,
+            updated: Timestamp::now(),
+            commit: pull.head.clone(),
+            namespace: None,
+            database: None,
+            components: Vec::new(),
+            notes: Vec::new(),
+            run_url: self.runner.environment().run_url(),
+            preview_gone: false,
+        };
+        let body = |said: Option<&str>| {
+            let beside = said.and_then(|said| with_cancelled(said, &cancelled));
+            beside.unwrap_or_else(|| alone.render())
+        };
+        let write = self.write_comment(pull.number, "an approval is not waited for", body);
+        write.await.map(drop)
     }
 }

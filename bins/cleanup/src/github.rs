@@ -17,6 +17,9 @@ use crate::Cleanup;
 use crate::images::Whose;
 use crate::world::World;
 
+/// What the comment says beside something else, for the log.
+const GONE: &str = "the preview is destroyed";
+
 /// How far a commit of the default branch has come, by the deployments that promotion made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reached {
@@ -108,7 +111,8 @@ pub(crate) fn promotions_to(target: &Target) -> DeploymentFilter {
 }
 
 impl Cleanup<'_> {
-    /// Puts away what told of the preview, and tells what became of it.
+    /// Puts away what told of the preview, and tells what became of it. The deployments come after the rest: by them a sweep
+    /// finds what a run that died in between has left.
     pub(crate) async fn put_away(
         &self,
         side: GitHubSide,
@@ -121,22 +125,25 @@ impl Cleanup<'_> {
             true => self.world.clean_images(&Whose::Of(subject)).await,
             false => Vec::new(),
         };
+        // On a commit there are neither labels nor a comment.
+        if let Some(pull) = &self.pull {
+            if side.remove_labels {
+                let remove = github.set_image_labels(pull.number, &[], labels::PREFIX);
+                runner
+                    .step("remove", format!("labels of {subject}"), remove)
+                    .await
+                    .outside()?;
+            }
+            self.tell(pull, receipt, left).await?;
+        }
         let retire = self.retire(side);
         runner
             .step("retire", format!("deployments of {subject}"), retire)
             .await?;
-        // On a commit there are neither labels nor a comment.
-        let Some(pull) = &self.pull else {
-            return Ok(());
-        };
-        if side.remove_labels {
-            let remove = github.set_image_labels(pull.number, &[], labels::PREFIX);
-            runner
-                .step("remove", format!("labels of {subject}"), remove)
-                .await
-                .outside()?;
+        match &self.pull {
+            Some(pull) if receipt.is_none_or(Receipt::finished) => self.tell_beside(pull).await,
+            _ => Ok(()),
         }
-        self.tell(pull, receipt, left).await
     }
 
     async fn retire(&self, side: GitHubSide) -> Result<(), Failed> {
@@ -166,14 +173,6 @@ impl Cleanup<'_> {
         if receipt.is_none() && told {
             return Ok(());
         }
-        if let Some(body) = said.and_then(|said| with_destruction(&said.body))
-            && is_gone
-        {
-            return self
-                .world
-                .write_comment(pull.number, "the preview is destroyed", &body)
-                .await;
-        }
         let items = receipt
             .map(|receipt| receipt.items.clone())
             .unwrap_or_default();
@@ -200,14 +199,59 @@ impl Cleanup<'_> {
             run_url: self.world.runner.environment().run_url(),
             preview_gone: false,
         };
-        let (status, body) = (comment.state.status_line(), comment.render());
-        self.world
-            .write_comment(pull.number, &status, &body)
-            .await?;
         if !is_gone {
+            let status = comment.state.status_line();
+            let body = |_: Option<&str>| comment.render();
+            let write = self.world.write_comment(pull.number, &status, body);
+            return write.await.map(drop);
+        }
+        let tells = said.is_some_and(|said| with_destruction(&said.body).is_some());
+        match self.tell_gone(pull, &comment, tells).await? {
+            true => Ok(()),
+            false => self.tell_of_promotion(comment, pull).await,
+        }
+    }
+
+    /// Tells that the preview is gone: beside what the comment tells of a promotion right before it is written, or as
+    /// `alone`. Whether that was beside; `tells` says whether it told of a promotion before, for the log.
+    async fn tell_gone(
+        &self,
+        pull: &PullRequest,
+        alone: &Comment,
+        tells: bool,
+    ) -> Result<bool, Failed> {
+        let status = match tells {
+            true => GONE.to_owned(),
+            false => alone.state.status_line(),
+        };
+        let body = |said: Option<&str>| {
+            let beside = said.and_then(with_destruction);
+            beside.unwrap_or_else(|| alone.render())
+        };
+        let written = self.world.write_comment(pull.number, &status, body).await?;
+        Ok(with_destruction(&written).is_some())
+    }
+
+    /// Tells it beside what a promotion tells that looked before this run told it, and wrote after it. One that writes after
+    /// this sees that the progress is put away.
+    async fn tell_beside(&self, pull: &PullRequest) -> Result<(), Failed> {
+        if !matches!(pull.state, PullState::Merged { .. }) {
             return Ok(());
         }
-        self.tell_of_promotion(comment, pull).await
+        let said = self.world.github.comment(pull.number, MARKER).await;
+        let Some(said) = said.outside()? else {
+            return Ok(());
+        };
+        let Some(beside) = with_destruction(&said.body).filter(|beside| *beside != said.body)
+        else {
+            return Ok(());
+        };
+        let body = |said: Option<&str>| {
+            let now = said.and_then(with_destruction);
+            now.unwrap_or_else(|| beside.clone())
+        };
+        let write = self.world.write_comment(pull.number, GONE, body);
+        write.await.map(drop)
     }
 
     /// Tells of a promotion again that was told after this looked at the comment, and before it wrote. One that is told
@@ -237,24 +281,30 @@ impl Cleanup<'_> {
                 preview_gone: true,
                 ..told
             };
-            let (status, body) = (comment.state.status_line(), comment.render());
-            return self.world.write_comment(pull.number, &status, &body).await;
+            let status = comment.state.status_line();
+            let body = |said: Option<&str>| {
+                let newer = said.and_then(with_destruction);
+                newer.unwrap_or_else(|| comment.render())
+            };
+            let write = self.world.write_comment(pull.number, &status, body);
+            return write.await.map(drop);
         }
         Ok(())
     }
 }
 
 impl World<'_> {
-    /// Makes the one comment on the pull request say `body`; `what` says what that is.
+    /// Makes the one comment on the pull request say what `body` makes of what it says now; gives that. `what` says what it
+    /// is, for the log.
     pub(crate) async fn write_comment(
         &self,
         number: PrNumber,
         what: &str,
-        body: &str,
-    ) -> Result<(), Failed> {
+        body: impl Fn(Option<&str>) -> String + Send,
+    ) -> Result<String, Failed> {
         let object = format!("on #{number}: {what}");
-        let write = self.github.upsert_comment(number, MARKER, body);
+        let write = self.github.upsert_comment_with(number, MARKER, body);
         let step = self.runner.step("comment", object, write);
-        step.await.outside().map(drop)
+        step.await.outside().map(|written| written.comment.body)
     }
 }

@@ -15,6 +15,7 @@ mod lifetime;
 mod list;
 mod queue;
 mod release;
+mod retired;
 mod sweep;
 mod world;
 
@@ -23,7 +24,7 @@ pub use arguments::{Arguments, Command};
 use std::time::{Duration, Instant};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
-use preview_core::cleanup::{Evidence, Of, Refusal, Verdict};
+use preview_core::cleanup::{Evidence, Of, Refusal, RetainedVolumes, Verdict};
 use preview_core::comment::Note;
 use preview_core::lifecycle::Phase;
 use preview_core::names::{CommitSha, Fence, PrNumber, RepositorySlug, Subject};
@@ -251,6 +252,7 @@ impl<'a> Cleanup<'a> {
             &self.world.cluster,
             &self.owner,
             read,
+            self.world.config.cleanup.retained_volumes,
             self.world.within,
         )
         .await
@@ -263,10 +265,11 @@ async fn tear_down(
     cluster: &Cluster,
     owner: &Owner,
     read: &NamespaceFacts,
+    retained: RetainedVolumes,
     within: Duration,
 ) -> Result<TearDown, Failed> {
     runner.needs(within);
-    let work = cluster.tear_down(owner, read, Instant::now() + within);
+    let work = cluster.tear_down(owner, read, retained, Instant::now() + within);
     let object = format!("Namespace/{}", read.name);
     let torn_down = runner.step("tear down", object, work).await.outside()?;
     if let TearDown::Done(receipt) = &torn_down {

@@ -254,7 +254,9 @@ impl Sweep<'_> {
             run_url: world.runner.environment().run_url(),
             preview_gone: false,
         };
-        let (status, body) = (comment.state.status_line(), comment.render());
-        world.write_comment(pull.number, &status, &body).await
+        let status = comment.state.status_line();
+        let body = |_: Option<&str>| comment.render();
+        let write = world.write_comment(pull.number, &status, body);
+        write.await.map(drop)
     }
 }

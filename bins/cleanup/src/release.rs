@@ -1,6 +1,7 @@
 //! Taking a preview down with nothing but access to the cluster.
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
+use preview_core::cleanup::RetainedVolumes;
 use preview_core::names::{NamespaceName, RepositoryId, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::ownership::{Owner, keys};
@@ -33,7 +34,9 @@ pub(crate) async fn run(
     let owner = owner(&read)?;
     runner.know(|result| result.subject = Some(owner.subject.clone()));
     let within = arguments.time();
-    match crate::tear_down(runner, &cluster, &owner, &read, within).await? {
+    // Whoever has no configuration has nobody's word that their data is not needed.
+    let retained = RetainedVolumes::Stay;
+    match crate::tear_down(runner, &cluster, &owner, &read, retained, within).await? {
         TearDown::Superseded { by } => Ok(crate::superseded(by)),
         TearDown::Done(receipt) => {
             let left = left_elsewhere(&read, &owner);

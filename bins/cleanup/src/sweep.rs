@@ -38,7 +38,7 @@ use crate::world::World;
 pub(crate) const MOST: Duration = Duration::from_secs(3600);
 
 /// Previews that are looked at, and torn down, at the same time.
-const PARALLEL: usize = 4;
+pub(crate) const PARALLEL: usize = 4;
 
 /// Why a preview goes that is on its way out already.
 const ASKED_FOR: &str = "its deletion was asked for";
@@ -145,22 +145,22 @@ async fn all_of(world: &World<'_>, previews: &[NamespaceFacts], dry_run: bool) -
     let mut swept = sweep.gone(previews).await;
     swept.extend(sweep.aged(previews).await);
     let answered = crate::approvals::run(world, &sweep.open, dry_run).await;
+    let (retired, unretired) = apart(sweep.retired(previews).await);
+    swept.extend(retired);
     if !dry_run {
         swept.extend(sweep.pruned(previews).await);
         swept.extend(sweep.requeued(previews).await);
         swept.extend(sweep.renewed(previews).await);
         sweep.reassess(previews).await;
-        let destroyed = swept.iter();
-        let destroyed = destroyed.filter(|one| one.measure == Measure::Destroyed);
-        let ended: Vec<Subject> = destroyed.filter_map(|one| one.subject.clone()).collect();
+        let ended = swept
+            .iter()
+            .filter(|one| matches!(one.measure, Measure::Destroyed | Measure::Retired));
+        let ended: Vec<Subject> = ended.filter_map(|one| one.subject.clone()).collect();
         world.clean_images(&Whose::All(&ended)).await;
         world.start_next().await;
     }
     swept.sort_by(|a, b| (a.measure, &a.namespace).cmp(&(b.measure, &b.namespace)));
-    let (answered, unanswered) = match answered {
-        Ok(answered) => (answered, None),
-        Err(failed) => (Vec::new(), Some(failed)),
-    };
+    let (answered, unanswered) = apart(answered);
     for line in lines(&swept).into_iter().chain(approvals::lines(&answered)) {
         world.runner.console().line(&line);
     }
@@ -172,7 +172,7 @@ async fn all_of(world: &World<'_>, previews: &[NamespaceFacts], dry_run: bool) -
     let stopped = sweep.so_far().stops(sweep.most);
     let stopped = stopped.filter(|_| count(&swept, Measure::Left) > 0);
     // Nothing was destroyed that only the list of what is open could have cleared of suspicion.
-    let told = match listed.err().or(unanswered) {
+    let told = match listed.err().or(unanswered).or(unretired) {
         Some(failed) => Err(failed),
         None => conclusion(&swept, &answered, stopped, told),
     };
@@ -181,6 +181,14 @@ async fn all_of(world: &World<'_>, previews: &[NamespaceFacts], dry_run: bool) -
         swept,
         approvals: answered,
         told,
+    }
+}
+
+/// What was done, and why the rest of it was not.
+fn apart<T>(done: Result<Vec<T>, Failed>) -> (Vec<T>, Option<Failed>) {
+    match done {
+        Ok(done) => (done, None),
+        Err(failed) => (Vec::new(), Some(failed)),
     }
 }
 
@@ -218,7 +226,7 @@ pub(crate) struct Sweep<'a> {
     pub(crate) world: &'a World<'a>,
     pub(crate) dry_run: bool,
     /// Whether GitHub gave the list of open pull requests.
-    is_listed: bool,
+    pub(crate) is_listed: bool,
     pub(crate) open: BTreeMap<PrNumber, PullRequest>,
     /// How many previews it may destroy.
     most: usize,
@@ -429,7 +437,7 @@ impl Sweep<'_> {
         Ok(changed.outside()?.is_some())
     }
 
-    /// Renews the copies of the certificate.
+    /// Renews the copies of the certificate that are other ones by now.
     async fn renewed(&self, previews: &[NamespaceFacts]) -> Vec<Swept> {
         let Some(home) = &self.world.config.tls else {
             return Vec::new();
@@ -448,8 +456,20 @@ impl Sweep<'_> {
                 return Vec::new();
             }
         };
+        let cluster = &self.world.cluster;
+        let ours = Owner::selector_of_repository(self.world.repository.id);
+        let others = cluster.with_other_certificates(&ours, &home.secret, &data);
+        let others = match others.await {
+            Ok(others) => others,
+            Err(error) => {
+                let warning = format!("no copy of {home} is renewed: {error}");
+                self.world.runner.console().warning(&warning);
+                return Vec::new();
+            }
+        };
         let mut swept = Vec::new();
-        for preview in previews.iter().filter(|preview| !preview.terminating) {
+        let stale = previews.iter().filter(|one| others.contains(&one.name));
+        for preview in stale.filter(|preview| !preview.terminating) {
             let Some(subject) = preview.subject() else {
                 continue;
             };
@@ -457,7 +477,6 @@ impl Sweep<'_> {
                 repository: self.world.repository.id,
                 subject,
             };
-            let cluster = &self.world.cluster;
             let renewed = cluster.refresh_certificate(&owner, preview, &home.secret, &data);
             match renewed.await.outside() {
                 Ok(true) => swept.push(Swept::new(
@@ -508,9 +527,13 @@ impl Sweep<'_> {
 }
 
 pub(crate) fn failure(preview: &NamespaceFacts, failed: &Failed) -> Swept {
-    let measure = match failed.exit() {
+    Swept::new(preview, unable(failed), failed)
+}
+
+/// How it is counted that something ended so.
+pub(crate) fn unable(failed: &Failed) -> Measure {
+    match failed.exit() {
         Exit::Refused => Measure::Refused,
         Exit::Done | Exit::Misused | Exit::OutsideFailed => Measure::Failed,
-    };
-    Swept::new(preview, measure, failed)
+    }
 }

@@ -107,10 +107,11 @@ impl Deploy<'_> {
         self.runner.enters(Phase::Destroying.as_str());
         self.runner.needs(TEARDOWN);
         let deadline = Instant::now() + TEARDOWN;
+        let retained = self.world.config.cleanup.retained_volumes;
         let work = self
             .world
             .cluster
-            .tear_down(&self.claimant.owner, read, deadline);
+            .tear_down(&self.claimant.owner, read, retained, deadline);
         let done = self.runner.step("tear down", namespace(&read.name), work);
         match done.await.outside()? {
             TearDown::Done(receipt) => {

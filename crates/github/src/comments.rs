@@ -125,10 +125,26 @@ impl GitHub {
         marker: &str,
         body: &str,
     ) -> Result<CommentOutcome, Error> {
-        let body = fitted(marker, body);
+        let body = |_: Option<&str>| body.to_owned();
+        self.upsert_comment_with(pr, marker, body).await
+    }
+
+    /// As [`Self::upsert_comment`], with a body that keeps something of what the comment says: `body` is given that as it is
+    /// read right before the write, and none where there is no comment. GitHub has no condition for the write: what somebody
+    /// writes between the two is lost.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn upsert_comment_with(
+        &self,
+        pr: PrNumber,
+        marker: &str,
+        body: impl Fn(Option<&str>) -> String + Send,
+    ) -> Result<CommentOutcome, Error> {
         let old = match self.comment(pr, marker).await? {
             Some(old) => old,
             None => {
+                let body = fitted(marker, &body(None));
                 let made = self.create_comment(pr, marker, &body).await?;
                 // Another run may have found none at the same time.
                 match self.comment(pr, marker).await? {
@@ -145,6 +161,7 @@ impl GitHub {
                 }
             }
         };
+        let body = fitted(marker, &body(Some(&old.body)));
         self.rewrite_comment(pr, old, &body).await
     }
 
@@ -219,6 +236,8 @@ impl GitHub {
                 .transport
                 .graphql(
                     "query { viewer { login } }",
+                    serde_json::json!({}),
+                    "metadata: read",
                     "ask GitHub whose token this is",
                 )
                 .await?;

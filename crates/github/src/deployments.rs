@@ -1,5 +1,6 @@
 //! GitHub Deployments: a preview's progress for eyes, and the records of what was tested and promoted.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::client::GitHub;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::text::{clipped, encoded};
 
 const READ: &str = "deployments: read";
@@ -28,6 +29,12 @@ impl fmt::Display for DeploymentId {
         self.0.fmt(f)
     }
 }
+
+/// GitHub's id of a deployment in GraphQL, where numbers have no more than 32 bits.
+/// <https://docs.github.com/en/graphql/guides/using-global-node-ids>
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(String);
 
 /// A deployment to be created.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +61,8 @@ pub struct DeploymentRequest {
 pub struct Deployment {
     /// Its id.
     pub id: DeploymentId,
+    /// Its other id.
+    pub node: NodeId,
     /// The commit that is deployed.
     pub reference: CommitSha,
     /// The environment's name.
@@ -134,6 +143,7 @@ pub struct DeploymentStatus {
 #[derive(Deserialize)]
 struct Wire {
     id: DeploymentId,
+    node_id: NodeId,
     sha: CommitSha,
     environment: String,
     task: String,
@@ -153,6 +163,7 @@ impl From<Wire> for Deployment {
     fn from(wire: Wire) -> Self {
         Self {
             id: wire.id,
+            node: wire.node_id,
             reference: wire.sha,
             environment: wire.environment,
             task: wire.task,
@@ -186,6 +197,61 @@ impl From<StatusWire> for DeploymentStatus {
             environment_url: wire.environment_url,
             created_at: wire.created_at,
         }
+    }
+}
+
+/// What GraphQL is asked: of REST's list of deployments, each would have to be asked for its statuses.
+/// <https://docs.github.com/en/graphql/reference/objects#deployment>
+const STATES: &str =
+    "query($owner: String!, $name: String!, $environment: String!, $after: String) {
+  repository(owner: $owner, name: $name) {
+    deployments(environments: [$environment], first: 100, after: $after) {
+      pageInfo { hasNextPage endCursor }
+      nodes { id latestStatus { state } }
+    }
+  }
+}";
+
+#[derive(Deserialize)]
+struct States {
+    repository: StatesOfRepository,
+}
+
+#[derive(Deserialize)]
+struct StatesOfRepository {
+    deployments: StatesPage,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StatesPage {
+    page_info: PageInfo,
+    nodes: Vec<StateNode>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    end_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StateNode {
+    id: NodeId,
+    latest_status: Option<LatestStatus>,
+}
+
+#[derive(Deserialize)]
+struct LatestStatus {
+    state: String,
+}
+
+impl StateNode {
+    fn is_inactive(&self) -> bool {
+        let newest = self.latest_status.as_ref();
+        newest.is_some_and(|newest| newest.state == "INACTIVE")
     }
 }
 
@@ -298,6 +364,40 @@ impl GitHub {
         let call = Call::get(path, format!("list the deployments of {}", self.slug), READ);
         let wires: Vec<Wire> = self.transport.pages(&call).await?;
         Ok(wires.into_iter().map(Deployment::from).collect())
+    }
+
+    /// Which deployments in `environment` are not inactive: their newest status is another one, or they have none. One
+    /// request for each hundred.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn active_deployments(&self, environment: &str) -> Result<BTreeSet<NodeId>, Error> {
+        let operation = format!(
+            "list which deployments in {environment:?} of {} are active",
+            self.slug
+        );
+        let mut active = BTreeSet::new();
+        let mut after: Option<String> = None;
+        loop {
+            let variables = json!({
+                "owner": self.slug.owner(), "name": self.slug.name(), "environment": environment, "after": after,
+            });
+            let asked = self.transport.graphql(STATES, variables, READ, &operation);
+            let answer: States = asked.await?;
+            let StatesPage { page_info, nodes } = answer.repository.deployments;
+            let found = nodes.into_iter().filter(|node| !node.is_inactive());
+            active.extend(found.map(|node| node.id));
+            if !page_info.has_next_page {
+                return Ok(active);
+            }
+            if page_info.end_cursor.is_none() || page_info.end_cursor == after {
+                let message = "its pages have no next one, and are said to go on".to_owned();
+                let passing = false;
+                let problem = Problem::Unreadable { message, passing };
+                return Err(Error::new(operation, problem));
+            }
+            after = page_info.end_cursor;
+        }
     }
 
     /// Says how a deployment goes. The statuses of other deployments stay: see [`Self::retire_deployments`].

@@ -33,7 +33,7 @@ pub use client::{GitHub, Settings};
 pub use comments::{COMMENT_BUDGET, Change, Comment, CommentOutcome};
 pub use deployments::{
     Deployment, DeploymentFilter, DeploymentId, DeploymentRequest, DeploymentState,
-    DeploymentStatus, NewDeploymentStatus,
+    DeploymentStatus, NewDeploymentStatus, NodeId,
 };
 pub use error::{Error, Problem};
 pub use labels::{ImageLabel, LabelChanges};

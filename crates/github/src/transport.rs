@@ -105,29 +105,38 @@ impl Transport {
         format!("{}/graphql", self.prefix.trim_end_matches("/v3"))
     }
 
-    /// Asks `query`, which must be a query: it is repeated like any read.
+    /// Asks `query`, which must be a query: it is repeated like any read. An answer with an error in it is none, even where
+    /// it has a part of what was asked for.
     pub(crate) async fn graphql<T: DeserializeOwned>(
         &self,
         query: &str,
+        variables: serde_json::Value,
+        needs: &'static str,
         operation: &str,
     ) -> Result<T, Error> {
         #[derive(serde::Deserialize)]
-        #[serde(bound = "T: DeserializeOwned")]
-        struct Reply<T> {
-            data: Option<T>,
+        struct Reply {
+            #[serde(default)]
+            data: serde_json::Value,
             #[serde(default)]
             errors: serde_json::Value,
         }
-        let call = Call::post("", operation, "metadata: read")
-            .with(&serde_json::json!({ "query": query }))?;
+        let call = Call::post("", operation, needs)
+            .with(&serde_json::json!({ "query": query, "variables": variables }))?;
         let path = self.graphql_path();
-        let reply: Reply<T> = self
+        let reply: Reply = self
             .repeated(|| async { self.once(&call, &path).await?.json(&call) })
             .await?;
-        reply.data.ok_or_else(|| {
-            call.fails(Problem::Refused {
+        if !reply.errors.is_null() {
+            return Err(call.fails(Problem::Refused {
                 status: 200,
                 message: format!("GraphQL says {}", self.redacted(&reply.errors.to_string())),
+            }));
+        }
+        serde_json::from_value(reply.data).map_err(|why| {
+            call.fails(Problem::Unreadable {
+                message: format!("another shape: {why}"),
+                passing: false,
             })
         })
     }

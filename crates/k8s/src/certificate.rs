@@ -1,11 +1,12 @@
 //! The certificate that previews share: read in its home, and its copies renewed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use preview_core::config::TlsSettings;
+use preview_core::names::NamespaceName;
 use preview_core::objects::{Kind, NamespaceFacts};
 use preview_core::ownership::Owner;
 use preview_core::tls::{
@@ -21,6 +22,7 @@ use x509_parser::extensions::GeneralName;
 use crate::call::Answer;
 use crate::cluster::Cluster;
 use crate::error::Error;
+use crate::kinds::resource;
 
 /// The type of a Secret with a certificate.
 /// <https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets>
@@ -39,6 +41,29 @@ impl Cluster {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), home.namespace.as_str());
         let secret = self.read(&operation, || api.get(&home.secret)).await?;
         Ok(secret.map_or(HomeSecret::Missing, found))
+    }
+
+    /// The namespaces in which the Secret `name`, with the labels of `selector`, holds something else than `data`, from one
+    /// list over all namespaces. It asks for that name alone, so an account may be held to it:
+    /// <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources>
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn with_other_certificates(
+        &self,
+        selector: &str,
+        name: &str,
+        data: &SecretData,
+    ) -> Result<BTreeSet<NamespaceName>, Error> {
+        let operation = self.operation(format!("list the Secrets {name} with {selector}"));
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource(Kind::Secret));
+        let params = ListParams::default()
+            .labels(selector)
+            .fields(&format!("metadata.name={name}"));
+        let list = self.list(&operation, || api.list(&params)).await?;
+        let others = list.iter().filter(|copy| !holds(copy, data));
+        let namespaces = others.filter_map(|copy| copy.metadata.namespace.as_ref()?.parse().ok());
+        Ok(namespaces.collect())
     }
 
     /// Renews the copy of the certificate in a preview's namespace, for whoever looks after previews between their
@@ -63,7 +88,7 @@ impl Cluster {
         let Some(copy) = self.read(&operation, || api.get(name)).await? else {
             return Ok(false);
         };
-        if !is_owned(&copy, owner) || copy.data["data"] == json!(data.exposed()) {
+        if !is_owned(&copy, owner) || holds(&copy, data) {
             return Ok(false);
         }
         owner.check(namespace)?;
@@ -92,6 +117,10 @@ impl Cluster {
             Answer::Conflict(_) | Answer::Absent(_) => false,
         })
     }
+}
+
+fn holds(copy: &DynamicObject, data: &SecretData) -> bool {
+    copy.data["data"] == json!(data.exposed())
 }
 
 fn is_owned(object: &DynamicObject, owner: &Owner) -> bool {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{DynamicObject, ResourceExt as _};
 use kube::runtime::watcher::Event;
+use preview_core::cleanup::RetainedVolumes;
 use preview_core::finalizers;
 use preview_core::names::{NamespaceName, Uid};
 use preview_core::objects::{Kind, NamespaceFacts, ObjectName};
@@ -15,6 +16,10 @@ use crate::contents::{is_for, why_kept};
 use crate::facts::{namespace_facts, uid};
 use crate::receipt::{Receipt, blocked, gone, kept};
 use crate::watch::Store;
+
+/// What is to be known of a volume that was deleted although its policy keeps it.
+const STORAGE_STAYS: &str =
+    "its reclaim policy was Retain, so the storage behind it stays with whoever provides it";
 
 /// The uids of claims that a teardown noted; none where none got that far.
 pub(crate) fn noted(namespace: &NamespaceFacts) -> Option<BTreeSet<Uid>> {
@@ -49,22 +54,26 @@ pub(crate) struct Remains {
     contents: Option<Store<DynamicObject>>,
     /// By which labels they are found.
     selector: String,
+    /// What becomes of volumes that their policy keeps.
+    retained: RetainedVolumes,
     /// Every claim there was, by its uid, with its name where somebody still saw it.
     pub(crate) claimed: BTreeMap<Uid, Option<String>>,
     /// Every pod that was seen.
     pub(crate) pods_seen: BTreeSet<String>,
     /// Every volume that was seen, by its name, with the uid of its claim.
     pub(crate) volumes_seen: BTreeMap<String, Uid>,
+    /// Those of them whose policy keeps them.
+    retained_seen: BTreeSet<String>,
     /// Every content for this Namespace that was seen, by its name, with its uid.
     contents_seen: BTreeMap<String, String>,
-    /// The versions of contents whose deletion was asked for.
+    /// The versions of contents and volumes whose deletion was asked for.
     asked: BTreeSet<String>,
     /// Why the watch is interrupted, while it is.
     pub(crate) hiccup: Option<String>,
 }
 
 impl Remains {
-    pub(crate) fn new(read: &NamespaceFacts, owner: &Owner) -> Self {
+    pub(crate) fn new(read: &NamespaceFacts, owner: &Owner, retained: RetainedVolumes) -> Self {
         let claimed = noted(read).into_iter().flatten();
         Self {
             namespace: read.name.clone(),
@@ -75,9 +84,11 @@ impl Remains {
             volumes: Store::default(),
             contents: None,
             selector: owner.selector(),
+            retained,
             claimed: claimed.map(|uid| (uid, None)).collect(),
             pods_seen: BTreeSet::new(),
             volumes_seen: BTreeMap::new(),
+            retained_seen: BTreeSet::new(),
             contents_seen: BTreeMap::new(),
             asked: BTreeSet::new(),
             hiccup: None,
@@ -130,6 +141,32 @@ impl Remains {
         found
     }
 
+    /// The volumes that go although their policy keeps them, in a version of which that was not asked yet: nobody has a
+    /// claim on them any more.
+    pub(crate) fn volumes_to_delete(&mut self) -> Vec<PersistentVolume> {
+        let claims: BTreeSet<&str> = self
+            .claims_left()
+            .map(|claim| uid(&claim.metadata))
+            .collect();
+        let mut found: Vec<_> = self
+            .volumes_left()
+            .filter(|volume| is_retained(volume) && !self.stays(volume))
+            .filter(|volume| volume.metadata.deletion_timestamp.is_none())
+            .filter(|volume| is_released(volume, &claims))
+            .cloned()
+            .collect();
+        found.retain(|volume| {
+            let version = volume.resource_version().unwrap_or_default();
+            self.asked.insert(version)
+        });
+        found
+    }
+
+    /// Whether the volume is one that is not waited for.
+    fn stays(&self, volume: &PersistentVolume) -> bool {
+        self.retained == RetainedVolumes::Stay && is_retained(volume)
+    }
+
     pub(crate) fn take(&mut self, seen: Seen) {
         match seen {
             Seen::Namespace(event) => self.namespaces.take(*event),
@@ -150,9 +187,12 @@ impl Remains {
                 self.claimed.insert(uid, Some(claim.name_any()));
             }
         }
-        let volumes =
-            ours(&self.volumes, &self.claimed).map(|(volume, uid)| (volume.name_any(), uid));
-        self.volumes_seen.extend(volumes);
+        for (volume, uid) in ours(&self.volumes, &self.claimed, &self.namespace) {
+            self.volumes_seen.insert(volume.name_any(), uid);
+            if is_retained(volume) {
+                self.retained_seen.insert(volume.name_any());
+            }
+        }
     }
 
     pub(crate) fn is_known(&self) -> bool {
@@ -180,7 +220,7 @@ impl Remains {
     }
 
     fn volumes_left(&self) -> impl Iterator<Item = &PersistentVolume> {
-        ours(&self.volumes, &self.claimed).map(|(volume, _)| volume)
+        ours(&self.volumes, &self.claimed, &self.namespace).map(|(volume, _)| volume)
     }
 
     /// The contents for this Namespace. Those for one that was made afresh under its name are that one's.
@@ -196,7 +236,7 @@ impl Remains {
     pub(crate) fn is_emptied(&self) -> bool {
         self.pods_left().next().is_none()
             && self.claims_left().next().is_none()
-            && self.volumes_left().all(is_retained)
+            && self.volumes_left().all(|volume| self.stays(volume))
             && self.contents_left().next().is_none()
     }
 
@@ -248,12 +288,17 @@ impl Remains {
         if !self.volumes.is_ready() {
             return vec![blocked("PersistentVolumes", self.unknown())];
         }
-        let mut items: Vec<_> = self.volumes_left().map(volume_item).collect();
+        let left = self.volumes_left();
+        let mut items: Vec<_> = left.map(|volume| self.volume_item(volume)).collect();
         let is_gone = |name: &String| self.volumes.get(name).is_none();
         let those_gone = self.volumes_seen.iter().filter(|(name, _)| is_gone(name));
         items.extend(those_gone.map(|(name, claim)| {
             let what = format!("PersistentVolume/{name}");
-            gone(what, format!("no volume is of claim {claim}"))
+            let proof = format!("no volume is of claim {claim}");
+            match self.retained_seen.contains(name) {
+                true => gone(what, format!("{proof}; {STORAGE_STAYS}")),
+                false => gone(what, proof),
+            }
         }));
         if items.is_empty() {
             let proof = "no volume is of one of the claims";
@@ -281,6 +326,22 @@ impl Remains {
         self.contents_seen.iter().filter_map(item).collect()
     }
 
+    fn volume_item(&self, volume: &PersistentVolume) -> ReceiptItem {
+        let what = format!("PersistentVolume/{}", volume.name_any());
+        if self.stays(volume) {
+            let reason =
+                "its reclaim policy is Retain; delete it when its data is not needed any more";
+            return kept(what, reason);
+        }
+        let status = volume.status.clone().unwrap_or_default();
+        let phase = status.phase.unwrap_or_else(|| "not reported".to_owned());
+        let blocker = match status.message.filter(|message| !message.is_empty()) {
+            Some(message) => format!("phase {phase}: {message}"),
+            None => format!("phase {phase}, {}", waits_or_held(volume.finalizers())),
+        };
+        blocked(what, blocker)
+    }
+
     fn unknown(&self) -> String {
         match &self.hiccup {
             Some(reason) => format!("not known: the watch was interrupted: {reason}"),
@@ -289,15 +350,18 @@ impl Remains {
     }
 }
 
-/// The volumes whose claim is one of those noted, with its uid.
+/// The volumes whose claim is one of those noted, with its uid. Whoever may write on the Namespace may have noted others'
+/// claims: a volume that was claimed in another namespace is none of its.
 fn ours<'a>(
     volumes: &'a Store<PersistentVolume>,
     claimed: &'a BTreeMap<Uid, Option<String>>,
+    namespace: &'a NamespaceName,
 ) -> impl Iterator<Item = (&'a PersistentVolume, Uid)> {
     volumes.values().filter_map(|volume| {
         let claim = volume.spec.as_ref()?.claim_ref.as_ref()?;
         let uid: Uid = claim.uid.as_deref()?.parse().ok()?;
-        claimed.contains_key(&uid).then_some((volume, uid))
+        let is_within = claim.namespace.as_deref() == Some(namespace.as_str());
+        (is_within && claimed.contains_key(&uid)).then_some((volume, uid))
     })
 }
 
@@ -307,6 +371,16 @@ fn is_retained(volume: &PersistentVolume) -> bool {
         .as_ref()
         .and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
     policy == Some("Retain")
+}
+
+/// Whether the volume's claim is gone: it is not one of `claims`, and the cluster says so itself.
+/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#phase>
+fn is_released(volume: &PersistentVolume, claims: &BTreeSet<&str>) -> bool {
+    let status = volume.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    let spec = volume.spec.as_ref();
+    let claim = spec.and_then(|spec| spec.claim_ref.as_ref()?.uid.as_deref());
+    phase == Some("Released") && claim.is_some_and(|claim| !claims.contains(claim))
 }
 
 /// Our finalizer, what the Namespace's conditions say (which may be some seconds old), and others' finalizers.
@@ -346,21 +420,6 @@ fn pod_item(pod: &Pod) -> ReceiptItem {
         (finalizers, _) => waits_or_held(finalizers),
     };
     blocked(format!("Pod/{}", pod.name_any()), blocker)
-}
-
-fn volume_item(volume: &PersistentVolume) -> ReceiptItem {
-    let what = format!("PersistentVolume/{}", volume.name_any());
-    if is_retained(volume) {
-        let reason = "its reclaim policy is Retain; delete it when its data is not needed any more";
-        return kept(what, reason);
-    }
-    let status = volume.status.clone().unwrap_or_default();
-    let phase = status.phase.unwrap_or_else(|| "not reported".to_owned());
-    let blocker = match status.message.filter(|message| !message.is_empty()) {
-        Some(message) => format!("phase {phase}: {message}"),
-        None => format!("phase {phase}, {}", waits_or_held(volume.finalizers())),
-    };
-    blocked(what, blocker)
 }
 
 fn content_name(name: &str) -> String {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use backon::BackoffBuilder as _;
 use futures::stream::{BoxStream, SelectAll, StreamExt as _};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{Api, DynamicObject, ListParams, ResourceExt as _};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ResourceExt as _};
 use kube::runtime::watcher::Config;
+use preview_core::cleanup::RetainedVolumes;
 use preview_core::finalizers;
 use preview_core::names::{Fence, NamespaceName, Uid};
 use preview_core::objects::{Kind, NamespaceFacts, ObjectName};
@@ -44,6 +45,9 @@ impl Cluster {
     /// with; a Namespace that is gone already has a receipt as well. Nothing is removed by force: what is still there at
     /// the deadline is on the receipt, with the object and finalizer that block it.
     ///
+    /// Volumes that their own policy keeps are named, and not waited for; where `retained` says so, they are deleted and
+    /// waited for as all others.
+    ///
     /// Where a content has another deletion policy than `Retain`, nothing is deleted, the Namespace neither: its
     /// VolumeSnapshot would go with it, and with that the golden snapshot at the storage.
     ///
@@ -53,10 +57,11 @@ impl Cluster {
         &self,
         owner: &Owner,
         read: &NamespaceFacts,
+        retained: RetainedVolumes,
         deadline: std::time::Instant,
     ) -> Result<TearDown, Error> {
         let operation = self.operation(format!("tear down Namespace/{}", read.name));
-        let mut remains = Remains::new(read, owner);
+        let mut remains = Remains::new(read, owner, retained);
         match self.condemn(&operation, owner, read, &mut remains).await? {
             Condemned::Yes => {}
             Condemned::Superseded(by) => return Ok(TearDown::Superseded { by }),
@@ -169,6 +174,7 @@ impl Cluster {
                 continue;
             }
             self.delete_contents(remains).await?;
+            self.delete_volumes(remains).await?;
             if !remains.is_emptied() {
                 continue;
             }
@@ -220,6 +226,19 @@ impl Cluster {
         for content in contents {
             let name = ObjectName::new(Kind::VolumeSnapshotContent, content.name_any());
             self.delete(&operation, namespace, &name, &content).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the deletion of the volumes that their policy keeps and we do not, as they were seen.
+    async fn delete_volumes(&self, remains: &mut Remains) -> Result<(), Error> {
+        let api = Api::<PersistentVolume>::all(self.client.clone());
+        for volume in remains.volumes_to_delete() {
+            let operation =
+                self.operation(format!("delete PersistentVolume/{}", volume.name_any()));
+            let how = DeleteParams::default();
+            self.delete_as_read(&operation, &api, &volume.metadata, how)
+                .await?;
         }
         Ok(())
     }

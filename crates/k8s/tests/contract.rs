@@ -7,6 +7,7 @@ mod suite;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use preview_core::cleanup::RetainedVolumes;
 use preview_core::names::PinnedImage;
 use preview_core::objects::Kind;
 use preview_core::rights::of_deploy;
@@ -114,7 +115,7 @@ async fn kinds_without_a_definition_are_missing_and_nothing_else_is() {
 async fn what_the_account_may_not_do_is_told_and_refused() {
     let (cluster, us, _folder) = bare().await;
     cluster.forbid("list", "daemonsets.apps");
-    let asked = us.may(of_deploy(&[])).await.unwrap();
+    let asked = us.may(of_deploy(&[], RetainedVolumes::Stay)).await.unwrap();
     let lacks: Vec<String> = asked
         .iter()
         .filter(|(_, may)| !may)

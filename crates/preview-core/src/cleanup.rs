@@ -21,6 +21,16 @@ pub enum Of<'a> {
     Commit,
 }
 
+/// What becomes of PersistentVolumes of a preview that their own policy, `Retain`, keeps when their claims are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetainedVolumes {
+    /// They stay, and are named: somebody may want what is on them.
+    #[default]
+    Stay,
+    /// They are deleted. The storage behind them stays with whoever provides it.
+    Go,
+}
+
 /// What a cleanup knows before it decides.
 #[derive(Clone, Debug)]
 pub struct Evidence<'a> {

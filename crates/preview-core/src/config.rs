@@ -12,6 +12,7 @@ use crate::paths::PathPatterns;
 
 mod alerts;
 mod checks;
+mod cleanup;
 mod database;
 mod error;
 mod fields;
@@ -30,6 +31,7 @@ mod template;
 
 pub use alerts::{AlertSettings, MailAddress, MailRoute};
 pub use checks::{Address, Check, ChecksSettings, Through};
+pub use cleanup::CleanupSettings;
 pub(crate) use database::DIRECTORY;
 pub use database::{Database, Seed};
 pub use error::ConfigError;
@@ -72,6 +74,8 @@ pub struct Config {
     pub queue: QueueSettings,
     /// What a sweep may do.
     pub sweep: SweepSettings,
+    /// What taking a preview down takes along.
+    pub cleanup: CleanupSettings,
     /// What becomes of previews that nobody touches any more.
     pub lifetime: LifetimeSettings,
     /// Who is told of what nobody is looking at.

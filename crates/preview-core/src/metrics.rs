@@ -88,7 +88,7 @@ impl Sweep<'_> {
         // A dry run has no metrics.
         let measures = Measure::ALL
             .into_iter()
-            .filter(|measure| *measure != Measure::WouldGo);
+            .filter(|measure| !matches!(measure, Measure::WouldGo | Measure::WouldRetire));
         let measures = measures.map(|measure| (measure.as_str(), count(self.swept, measure)));
         self.each(
             &mut out,
@@ -310,6 +310,7 @@ mod tests {
         preview_environments_swept{repository="acme/shop",measure="requeued"} 1
         preview_environments_swept{repository="acme/shop",measure="renewed"} 0
         preview_environments_swept{repository="acme/shop",measure="pruned"} 0
+        preview_environments_swept{repository="acme/shop",measure="retired"} 0
         preview_environments_swept{repository="acme/shop",measure="superseded"} 0
         preview_environments_swept{repository="acme/shop",measure="refused"} 0
         preview_environments_swept{repository="acme/shop",measure="failed"} 1

@@ -1,6 +1,7 @@
 //! What the programs do on a cluster, as the rights that their accounts need: verbs of resources.
 //! <https://kubernetes.io/docs/reference/access-authn-authz/rbac/>
 
+use crate::cleanup::RetainedVolumes;
 use crate::objects::Kind;
 
 /// One verb of one resource, in all namespaces.
@@ -22,7 +23,7 @@ const AROUND: [(&str, &[&str]); 8] = [
         "persistentvolumeclaims",
         &["get", "list", "watch", "delete"],
     ),
-    ("persistentvolumes", &["get", "list"]),
+    ("persistentvolumes", &["get", "list", "watch"]),
     ("pods", &["list", "watch", "delete"]),
     ("pods/log", &["get"]),
     ("events", &["list", "watch"]),
@@ -34,9 +35,10 @@ const AROUND: [(&str, &[&str]); 8] = [
 const APPLIED: [&str; 5] = ["get", "list", "create", "patch", "delete"];
 
 /// What `preview-deploy` has to be allowed in all namespaces, previews being made as they come; `custom` are the kinds that
-/// it makes besides and that Kubernetes itself does not have.
+/// it makes besides and that Kubernetes itself does not have. It takes down, too: a preview whose pull request was closed
+/// meanwhile, and one whose cleanup died.
 #[must_use]
-pub fn of_deploy(custom: &[Kind]) -> Vec<Right> {
+pub fn of_deploy(custom: &[Kind], retained: RetainedVolumes) -> Vec<Right> {
     let around = AROUND
         .iter()
         .flat_map(|(resource, verbs)| of(resource, verbs));
@@ -51,7 +53,12 @@ pub fn of_deploy(custom: &[Kind]) -> Vec<Right> {
         };
         of(kind.resource(), &APPLIED).chain(of(kind.resource(), watched))
     });
-    around.chain(applied).collect()
+    let volumes: &[&str] = match retained {
+        RetainedVolumes::Stay => &[],
+        RetainedVolumes::Go => &["delete"],
+    };
+    let volumes = of("persistentvolumes", volumes);
+    around.chain(applied).chain(volumes).collect()
 }
 
 fn of(resource: &'static str, verbs: &'static [&'static str]) -> impl Iterator<Item = Right> {
@@ -65,7 +72,7 @@ mod tests {
     #[test]
     fn a_deploy_needs_custom_kinds_only_where_it_makes_them() {
         let resources = |custom: &[Kind]| {
-            let rights = of_deploy(custom);
+            let rights = of_deploy(custom, RetainedVolumes::Stay);
             rights
                 .iter()
                 .any(|right| right.resource == "httproutes.gateway.networking.k8s.io")
@@ -75,8 +82,19 @@ mod tests {
     }
 
     #[test]
+    fn volumes_are_deleted_only_where_that_is_configured() {
+        let delete = Right {
+            resource: "persistentvolumes",
+            verb: "delete",
+        };
+        let may = |retained| of_deploy(&[], retained).contains(&delete);
+        assert!(!may(RetainedVolumes::Stay));
+        assert!(may(RetainedVolumes::Go));
+    }
+
+    #[test]
     fn no_right_is_asked_for_twice() {
-        let mut rights = of_deploy(&Kind::ALL);
+        let mut rights = of_deploy(&Kind::ALL, RetainedVolumes::Go);
         let all = rights.len();
         rights.sort();
         rights.dedup();

@@ -76,6 +76,10 @@ pub enum Measure {
     Renewed,
     /// It has no objects of an older run any more.
     Pruned,
+    /// It was gone before; what told of it on GitHub is put away now.
+    Retired,
+    /// That would have been put away.
+    WouldRetire,
     /// Another run has it by now.
     Superseded,
     /// A rule says that it stays.
@@ -86,7 +90,7 @@ pub enum Measure {
 
 impl Measure {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Destroyed,
         Self::WouldGo,
         Self::Left,
@@ -96,6 +100,8 @@ impl Measure {
         Self::Requeued,
         Self::Renewed,
         Self::Pruned,
+        Self::Retired,
+        Self::WouldRetire,
         Self::Superseded,
         Self::Refused,
         Self::Failed,
@@ -114,6 +120,8 @@ impl Measure {
             Self::Requeued => "requeued",
             Self::Renewed => "renewed",
             Self::Pruned => "pruned",
+            Self::Retired => "retired",
+            Self::WouldRetire => "would retire",
             Self::Superseded => "superseded",
             Self::Refused => "refused",
             Self::Failed => "failed",

@@ -80,9 +80,9 @@ async fn a_deletion_that_a_finalizer_blocks_is_told_by_slack_and_by_mail() {
     insta::assert_snapshot!(shop.without_uids(&ran.error()), @"error: destroy the preview of pull request #7: it is not gone after 4 s: Namespace/preview-pr-7: still there (it waits for its pods, claims, volumes and snapshot contents; Some resources are remaining: persistentvolumeclaims. has 1 resource instances Some content in the namespace has finalizers remaining: example.com/backup in 1 resource instances), pods: gone (0 seen, none left), PersistentVolumeClaim/data-database-0: still there (finalizer example.com/backup, which the controller of example.com takes off), PersistentVolume/pvc-[uid]: still there (phase Bound, finalizer kubernetes.io/pv-protection, which kube-controller-manager takes off once no claim is bound to the volume; finalizer kubernetes.io/pv-controller, which kube-controller-manager takes off once the storage is deleted); clear what blocks it, and run this again");
     insta::assert_snapshot!(ran.steps(), @r"
     ✓ tear down Namespace/preview-pr-7
-    ✓ retire deployments of pr-7
     ✓ remove labels of pr-7
     ✓ comment on #7: ⚠️ Not destroyed yet
+    ✓ retire deployments of pr-7
     ✓ alert Slack
     ✓ alert ops@example.com
     ");

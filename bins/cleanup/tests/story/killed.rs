@@ -32,7 +32,7 @@ async fn left_to_clean_up() -> (Shop, u64) {
 }
 
 /// Keeps what was tested, as a deploy does.
-async fn recorded(shop: &Shop, number: u64) {
+pub(crate) async fn recorded(shop: &Shop, number: u64) {
     let head = shop.repository.head_of(number);
     let built_from = shop.repository.merge_commit_of(number).unwrap();
     let record = Record {

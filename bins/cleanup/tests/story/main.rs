@@ -4,6 +4,7 @@
 
 mod alerts;
 mod approvals;
+mod certificates;
 mod metrics;
 #[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
@@ -12,7 +13,10 @@ mod images;
 mod killed;
 mod leftovers;
 mod lifetime;
+mod refused;
+mod retired;
 mod sweep;
+mod volumes;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -192,9 +196,9 @@ async fn a_closed_pull_request_leaves_nothing_and_has_a_receipt() {
     ");
     insta::assert_snapshot!(ran.steps(), @r"
     ✓ tear down Namespace/preview-pr-7
-    ✓ retire deployments of pr-7
     ✓ remove labels of pr-7
     ✓ comment on #7: 🗑️ Destroyed
+    ✓ retire deployments of pr-7
     ");
     assert!(
         ran.result["receipt"].as_array().unwrap().len() >= 4,
@@ -283,55 +287,6 @@ async fn the_run_of_a_workflow_on_the_closed_pull_request_will_do() {
     shop.repository.close(number);
     shop.on(CLEANUP, "workflow_run", &payload).await.exits(0);
     assert!(!is_there(&shop, number));
-    shop.close();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_volume_that_its_own_policy_keeps_is_named_and_holds_nothing_up() {
-    let shop = Shop::open().await;
-    let number = opened(&shop);
-    namespace(&shop, number, shop.repository.id());
-    shop.repository
-        .comment_as_bot(number, &format!("{MARKER}\nReady"));
-    shop.world.cluster.retain_volumes();
-    let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": { "name": "data-database-0", "namespace": "preview-pr-7" },
-        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
-    shop.world.cluster.create("preview-deploy", claim).unwrap();
-    let volumes = || shop.world.cluster.objects("PersistentVolume", "");
-    shop::soon("the volume is bound", || {
-        volumes()
-            .iter()
-            .any(|volume: &Value| volume["status"]["phase"] == "Bound")
-    })
-    .await;
-    shop.repository.close(number);
-    on_closed(&shop, number).await.exits(0);
-    assert_eq!(volumes().len(), 1);
-    insta::assert_snapshot!(told(&shop, number), @r"
-    <!-- preview-environments:comment -->
-    ## 🚀 Preview Environment
-
-    **Status**: 🗑️ Destroyed
-    **Last Updated**: [now]
-    **Commit**: [head]
-
-    ---
-
-    - ✅ `Namespace/preview-pr-7` gone: no Namespace has uid [uid]
-    - ✅ `pods` gone
-    - ✅ `PersistentVolumeClaim/data-database-0` gone: no claim has uid [uid]
-    - ⚠️ `PersistentVolume/pvc-[uid]` kept: its reclaim policy is Retain; delete it when its data is not needed any more
-
-    [The run and its log](https://github.com/acme/shop/actions/runs/100/attempts/1)
-
-    <details>
-    <summary>Deployment Details</summary>
-
-    - Nothing is deployed
-
-    </details>
-    ");
     shop.close();
 }
 
@@ -437,9 +392,9 @@ async fn whose_turn_it_is_is_started_when_a_slot_is_free() {
     let ran = on_closed(&shop, number).await.exits(0);
     insta::assert_snapshot!(ran.steps(), @r"
     ✓ tear down Namespace/preview-pr-7
-    ✓ retire deployments of pr-7
     ✓ remove labels of pr-7
     ✓ comment on #7: 🗑️ Destroyed
+    ✓ retire deployments of pr-7
     ✓ start preview-deploy.yml for pr-8
     ");
     let dispatches = shop.repository.dispatches();

@@ -28,10 +28,15 @@ pub(super) async fn findings(config: &Config, options: &Options) -> Vec<Finding>
     let answers = format!("{} answers, to {account}", cluster.server());
     let mut all = vec![Finding::good(what, answers)];
     let custom = custom_kinds(config);
-    all.extend(match cluster.may(of_deploy(&custom)).await {
-        Ok(asked) => rights(&account, &asked),
-        Err(error) => vec![Finding::unknown("rights", error)],
-    });
+    all.extend(
+        match cluster
+            .may(of_deploy(&custom, config.cleanup.retained_volumes))
+            .await
+        {
+            Ok(asked) => rights(&account, &asked),
+            Err(error) => vec![Finding::unknown("rights", error)],
+        },
+    );
     all.extend(or_unknown("kinds", kinds(&cluster, &custom).await));
     if config.gateway.is_none() {
         let found = ingress_class(&cluster, config).await;

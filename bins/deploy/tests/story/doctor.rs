@@ -49,7 +49,7 @@ async fn a_healthy_shop_lacks_nothing() {
     ✓ images of web: registry.test/acme/web can be read, and has no latest yet
     ✓ images of api: registry.test/acme/api can be read, and has no latest yet
     ✓ cluster: https://cluster.test answers, to sandbox
-    ✓ rights: sandbox has all 90 rights that it needs
+    ✓ rights: sandbox has all 91 rights that it needs
     ✓ kinds: all 15 that previews are made of are served
     ✓ default IngressClass: nginx
     ✓ default StorageClass: standard

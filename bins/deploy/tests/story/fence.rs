@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::{StreamExt as _, stream};
+use preview_core::cleanup::RetainedVolumes;
 use preview_core::comment::tells_of_destruction;
 use preview_core::names::RepositoryId;
 use preview_core::ownership::{Owner, keys};
@@ -340,7 +341,9 @@ async fn clean_up(shop: &Shop, number: u64) {
     let name = format!("preview-pr-{number}").parse().unwrap();
     if let Some(read) = cluster.namespace(&name).await.unwrap() {
         let deadline = Instant::now() + Duration::from_secs(60);
-        cluster.tear_down(&owner, &read, deadline).await.unwrap();
+        let retained = RetainedVolumes::Stay;
+        let torn_down = cluster.tear_down(&owner, &read, retained, deadline);
+        torn_down.await.unwrap();
     }
 }
 

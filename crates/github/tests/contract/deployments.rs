@@ -139,6 +139,40 @@ async fn deployments_are_listed_whole_and_by_what_is_asked_for() {
 }
 
 #[tokio::test]
+async fn those_that_are_not_inactive_are_told_from_the_others_in_a_request_for_each_hundred() {
+    let stage = Stage::new().await;
+    let number = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    let head = stage.pull(number).await.head;
+    let github = &stage.github;
+    let mut made = Vec::new();
+    for run in 0..101 {
+        let created = github.create_deployment(&progress(&head, run)).await;
+        made.push(created.unwrap());
+    }
+    let elsewhere = DeploymentRequest {
+        environment: "production".into(),
+        ..progress(&head, number)
+    };
+    github.create_deployment(&elsewhere).await.unwrap();
+    let success = status(DeploymentState::Success);
+    for deployment in [&made[0], &made[1]] {
+        let set = github.set_deployment_status(deployment.id, &success).await;
+        set.unwrap();
+    }
+    let over = [made[1].id, made[2].id, made[100].id];
+    github.retire_deployments(&over, "over").await.unwrap();
+
+    let active = github.active_deployments("preview").await.unwrap();
+    let expected = made.iter().filter(|one| !over.contains(&one.id));
+    assert_eq!(active, expected.map(|one| one.node.clone()).collect());
+    let asked = stage.server.traffic().exchanges().into_iter();
+    assert_eq!(asked.filter(|one| one.target == "/graphql").count(), 2);
+    stage.conforms();
+}
+
+#[tokio::test]
 async fn a_deployment_that_was_a_success_has_been_one_even_when_it_is_over() {
     let stage = Stage::new().await;
     let number = stage

@@ -3,6 +3,38 @@
 use crate::*;
 
 #[tokio::test]
+async fn states_that_graphql_gives_with_an_error_or_in_a_circle_are_no_list() {
+    let server = MockServer::start().await;
+    let page = |errors: Value| {
+        ok(
+            json!({ "errors": errors, "data": { "repository": { "deployments": {
+                "pageInfo": { "hasNextPage": true, "endCursor": "c1" },
+                "nodes": [{ "id": "DE_1", "latestStatus": null }],
+            } } } }),
+        )
+    };
+    let answers = vec![
+        page(json!([{ "message": "Something went wrong" }])),
+        ok(
+            json!({ "data": { "repository": null }, "errors": [{ "message": "Could not resolve to a Repository" }] }),
+        ),
+        page(Value::Null),
+    ];
+    serve_in_turn(&server, "POST", "/graphql", answers).await;
+    let github = client(&server);
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let error = github.active_deployments("preview").await.unwrap_err();
+        told.push(error.to_string());
+    }
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    cannot list which deployments in "preview" of acme/shop are active: GitHub refuses it (200: GraphQL says [{"message":"Something went wrong"}]); correct what it names and run this again
+    cannot list which deployments in "preview" of acme/shop are active: GitHub refuses it (200: GraphQL says [{"message":"Could not resolve to a Repository"}]); correct what it names and run this again
+    cannot list which deployments in "preview" of acme/shop are active: the answer is not what GitHub's API gives (its pages have no next one, and are said to go on); check GITHUB_API_URL and any proxy on the way, and run this again
+    "#);
+}
+
+#[tokio::test]
 async fn our_comment_is_found_among_three_hundred_and_never_taken_for_a_copy_of_it() {
     let server = MockServer::start().await;
     serve_viewer(&server).await;

@@ -100,7 +100,7 @@ fn pull_json(number: u64, head: char, repository: Value) -> Value {
 
 fn deployment_json(id: u64, payload: Value) -> Value {
     json!({
-        "id": id, "sha": "a".repeat(40), "environment": "preview", "task": "preview", "description": "PR 7",
+        "id": id, "node_id": format!("DE_{id}"), "sha": "a".repeat(40), "environment": "preview", "task": "preview", "description": "PR 7",
         "payload": payload, "creator": { "login": "github-actions[bot]" }, "created_at": "2026-11-24T08:00:00Z",
     })
 }

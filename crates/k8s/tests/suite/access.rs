@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use kube::api::{Api, DeleteParams, PostParams};
+use preview_core::cleanup::RetainedVolumes;
 use preview_core::doctor::Class;
 use preview_core::objects::Kind;
 use preview_core::rights::of_deploy;
@@ -11,7 +12,7 @@ use super::stage::{Behaviour, Stage, manifest};
 
 pub(crate) async fn an_account_is_told_who_it_is_and_what_it_may_do(stage: &Stage) {
     assert_ne!(stage.us.account().await.unwrap(), "");
-    let rights = of_deploy(&Kind::ALL);
+    let rights = of_deploy(&Kind::ALL, RetainedVolumes::Go);
     let asked = stage.us.may(rights.clone()).await.unwrap();
     assert!(asked.iter().all(|(_, may)| *may), "{asked:?}");
     let asked: Vec<_> = asked.into_iter().map(|(right, _)| right).collect();

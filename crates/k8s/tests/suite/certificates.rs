@@ -1,6 +1,6 @@
 //! The certificate that previews share: read where it is at home, and its copies renewed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -142,13 +142,21 @@ pub(crate) async fn a_copy_of_the_certificate_is_renewed(stage: &Stage) {
         let refreshed = stage.us.refresh_certificate(owner, &read, name, data);
         refreshed.await.unwrap()
     };
+    let others = async |data: &SecretData| {
+        let (us, ours) = (&stage.us, owner.selector());
+        let others = us.with_other_certificates(&ours, "wildcard", data).await;
+        others.unwrap()
+    };
     assert!(!refresh("wildcard", &new).await, "there is no copy yet");
     let secret = json!({ "type": "kubernetes.io/tls", "data": old.exposed() });
     stage
         .apply(vec![manifest(Kind::Secret, "wildcard", secret)])
         .await;
     assert!(!refresh("wildcard", &old).await, "it is the same");
+    assert_eq!(others(&old).await, BTreeSet::new());
+    assert_eq!(others(&new).await, BTreeSet::from([read.name.clone()]));
     assert!(refresh("wildcard", &new).await);
+    assert_eq!(others(&new).await, BTreeSet::new());
     assert_eq!(copy(stage).await, *new.exposed());
     let labels =
         stage.object(Kind::Secret, "wildcard").await.unwrap()["metadata"]["labels"].clone();

@@ -111,6 +111,7 @@ macro_rules! every_story {
             a_foreign_finalizer_blocks_and_is_named,
             a_volume_that_lingers_keeps_the_namespace,
             a_volume_that_its_policy_keeps_is_named_and_not_waited_for,
+            a_volume_that_its_policy_keeps_goes_where_that_is_configured,
             a_preview_that_a_newer_run_took_over_is_not_taken_down,
             a_preview_of_somebody_else_is_not_taken_down,
             production_runs_what_was_promoted_and_nothing_else_changes,

@@ -52,7 +52,8 @@ pub(crate) async fn a_volume_is_gone_when_it_is_said_to_be(stage: &Stage) {
         "{told}"
     );
 
-    let both = [keeper.clone(), claim.clone()];
+    // Its deletion was asked for: it is there for as long as the pod is.
+    let both = [claim.clone(), keeper.clone()];
     let removed = us.remove(&stage.claimant, namespace, &both, soon()).await;
     assert_eq!(removed.unwrap(), Fenced::Done(both.to_vec()));
     assert!(

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume};
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, ResourceExt as _};
+use preview_core::cleanup::RetainedVolumes;
 use preview_core::objects::{Kind, NamespaceFacts, ObjectName};
 use preview_core::ownership::keys;
 use preview_k8s::{Error, NamespaceChange, Receipt, TearDown, VolumeClaim};
@@ -20,9 +21,8 @@ impl Stage {
         within: Duration,
     ) -> preview_k8s::Result<TearDown> {
         let deadline = Instant::now() + within;
-        self.us
-            .tear_down(&self.claimant.owner, read, deadline)
-            .await
+        let (owner, retained) = (&self.claimant.owner, RetainedVolumes::Stay);
+        self.us.tear_down(owner, read, retained, deadline).await
     }
 
     pub(super) async fn tear_down(&self, read: &NamespaceFacts, within: Duration) -> Receipt {
@@ -51,6 +51,30 @@ impl Stage {
 
     fn volumes(&self) -> Api<PersistentVolume> {
         Api::all(self.person.clone())
+    }
+
+    /// Somebody has the volume kept when its claim is gone.
+    async fn retain(&self, volume: &str) {
+        let keep = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
+        let (params, keep) = (PatchParams::default(), Patch::Merge(keep));
+        let patched = self.volumes().patch(volume, &params, &keep).await;
+        patched.unwrap();
+    }
+
+    /// A volume, named as the story, that was claimed elsewhere by a claim of this uid which is gone.
+    fn volume_of(&self, claim: &str) -> PersistentVolume {
+        let volume = json!({
+            "metadata": { "name": self.namespace },
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "capacity": { "storage": "8Mi" },
+                "claimRef": { "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "default",
+                    "name": "data", "uid": claim },
+                "hostPath": { "path": "/nothing" },
+                "persistentVolumeReclaimPolicy": "Retain",
+            },
+        });
+        serde_json::from_value(volume).unwrap()
     }
 
     async fn volume_is_there(&self, claim: &VolumeClaim) -> bool {
@@ -207,13 +231,7 @@ pub(crate) async fn a_volume_that_its_policy_keeps_is_named_and_not_waited_for(s
     stage.create().await;
     let claim = stage.with_a_volume().await;
     let volume = claim.volume.as_deref().unwrap();
-    let keep = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
-    let params = PatchParams::default();
-    stage
-        .volumes()
-        .patch(volume, &params, &Patch::Merge(keep))
-        .await
-        .unwrap();
+    stage.retain(volume).await;
     let read = stage.read().await;
     let receipt = stage.tear_down(&read, PATIENT).await;
     let kept = stage.volume_is_there(&claim).await;
@@ -234,6 +252,41 @@ pub(crate) async fn a_volume_that_its_policy_keeps_is_named_and_not_waited_for(s
             "PersistentVolume/VOLUME: kept (its reclaim policy is Retain; delete it when its data is not needed any more)"
         ]
     );
+    assert_eq!(stage.us.namespace(&stage.namespace).await.unwrap(), None);
+}
+
+pub(crate) async fn a_volume_that_its_policy_keeps_goes_where_that_is_configured(stage: &Stage) {
+    stage.create().await;
+    let claim = stage.with_a_volume().await;
+    stage.retain(claim.volume.as_deref().unwrap()).await;
+    // Somebody has noted a claim of another namespace on this one.
+    let foreign = stage.volume_of("00000000-0000-4000-8000-000000000000");
+    let volumes = stage.volumes();
+    let foreign = volumes.create(&PostParams::default(), &foreign).await;
+    let foreign = foreign.unwrap().name_any();
+    let note = "00000000-0000-4000-8000-000000000000".to_owned();
+    let note = NamespaceChange::annotate([(keys::CLAIM_UIDS.to_owned(), note)]);
+    let noted = stage.us.change_namespace(&stage.read().await, &note).await;
+    let read = noted.unwrap().unwrap();
+
+    let (owner, retained) = (&stage.claimant.owner, RetainedVolumes::Go);
+    let deadline = Instant::now() + PATIENT;
+    let torn_down = stage.us.tear_down(owner, &read, retained, deadline).await;
+    let foreign_is_there = volumes.get_opt(&foreign).await.unwrap().is_some();
+    let removed = volumes.delete(&foreign, &DeleteParams::default()).await;
+    removed.unwrap();
+    assert!(foreign_is_there, "it is nobody's here");
+    let TearDown::Done(receipt) = torn_down.unwrap() else {
+        panic!("nobody took it over");
+    };
+    assert!(receipt.finished(), "{receipt}");
+    let told = stage.receipt(&receipt, &read, Some(&claim));
+    let told: Vec<_> = told
+        .lines()
+        .filter(|line| line.starts_with("PersistentVolume/"))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @"PersistentVolume/VOLUME: gone (no volume is of claim CLAIM; its reclaim policy was Retain, so the storage behind it stays with whoever provides it)");
+    assert!(!stage.volume_is_there(&claim).await);
     assert_eq!(stage.us.namespace(&stage.namespace).await.unwrap(), None);
 }
 
@@ -300,10 +353,9 @@ pub(crate) async fn a_preview_of_somebody_else_is_not_taken_down(stage: &Stage) 
     let read = stage.create().await;
     let mut other = stage.claimant.owner.clone();
     other.subject = "pr-4711".parse().unwrap();
-    let outcome = stage
-        .us
-        .tear_down(&other, &read, Instant::now() + PATIENT)
-        .await;
+    let deadline = Instant::now() + PATIENT;
+    let retained = RetainedVolumes::Stay;
+    let outcome = stage.us.tear_down(&other, &read, retained, deadline).await;
     assert!(matches!(outcome, Err(Error::Foreign(_))), "{outcome:?}");
     assert!(!stage.read().await.terminating);
 }

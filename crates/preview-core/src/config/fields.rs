@@ -2,7 +2,7 @@
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use super::{alerts, database, file, isolation, lifetime, promote, pulls, slots};
+use super::{alerts, cleanup, database, file, isolation, lifetime, promote, pulls, slots};
 
 /// A table of the file: its path, with `*` for a name and `[]` for an element, and its keys.
 pub(super) struct Level {
@@ -39,6 +39,7 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Amounts>(&["quota", "limits"]),
         level::<slots::QueueFile>(&["queue"]),
         level::<slots::SweepFile>(&["sweep"]),
+        level::<cleanup::CleanupFile>(&["cleanup"]),
         level::<alerts::AlertsFile>(&["alerts"]),
         level::<isolation::TlsFile>(&["tls"]),
         level::<isolation::NetworkFile>(&["network"]),

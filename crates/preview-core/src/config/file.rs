@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::alerts::AlertsFile;
 use super::checks::Through;
+use super::cleanup::CleanupFile;
 use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
 use super::lifetime::LifetimeFile;
@@ -61,6 +62,9 @@ pub(super) struct File {
     /// What `preview-cleanup sweep` may do.
     #[serde(default)]
     pub(super) sweep: SweepFile,
+    /// What taking a preview down takes along.
+    #[serde(default)]
+    pub(super) cleanup: CleanupFile,
     /// What becomes of previews that nobody touches any more.
     #[serde(default)]
     pub(super) lifetime: LifetimeFile,

@@ -37,6 +37,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         quota: quota(&source, written.quota)?,
         queue: slots::queue(&source, written.queue)?,
         sweep: slots::sweep(written.sweep),
+        cleanup: super::cleanup::cleanup(&written.cleanup),
         lifetime: lifetime::lifetime(&source, written.lifetime)?,
         alerts: alerts::alerts(&source, written.alerts)?,
         registry: registry(&source, written.registry)?,

@@ -43,7 +43,7 @@ fn shown(state: &State, deployment: &Deployment) -> Value {
         .last()
         .map_or(deployment.created_at, |status| status.at);
     json!({
-        "id": deployment.id, "ref": deployment.reference, "sha": deployment.sha,
+        "id": deployment.id, "node_id": deployment.node_id(), "ref": deployment.reference, "sha": deployment.sha,
         "task": deployment.task, "payload": deployment.payload,
         "environment": deployment.environment, "original_environment": deployment.environment,
         "description": deployment.description,

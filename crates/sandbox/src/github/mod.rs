@@ -5,7 +5,7 @@
 //! ([`Judge`]); what was wrong is answered with status 599 or, where GitHub has an answer of its own, with that, and
 //! kept in [`GitHub::violations`], which a test asserts to be empty at its end.
 //!
-//! Modelled: the operations in [`OPERATIONS`] and GraphQL's `viewer { login }`; git commits, trees and three-way
+//! Modelled: the operations in [`OPERATIONS`] and of GraphQL what `graphql` has; git commits, trees and three-way
 //! merges of whole files; forks, also deleted ones; labels, comments, reactions, deployments, commit statuses,
 //! environments, workflow runs and dispatches, container packages, permissions, tokens and rate limits.
 //!
@@ -22,6 +22,7 @@ mod commits;
 mod deployments;
 mod environments;
 mod git;
+mod graphql;
 mod issues;
 mod judge;
 mod labels;

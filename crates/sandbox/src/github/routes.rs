@@ -15,7 +15,8 @@ use super::call::{Answer, Body, Call, Headers, encode};
 use super::judge::{Found, Judge, query_pairs};
 use super::state::{State, Token, TokenKind};
 use super::{
-    accounts, comments, commits, deployments, environments, issues, labels, pulls, runs, statuses,
+    accounts, comments, commits, deployments, environments, graphql, issues, labels, pulls, runs,
+    statuses,
 };
 
 const IN_REPOSITORY: &str = "/repos/{owner}/{repo}";
@@ -94,8 +95,10 @@ fn reply(shared: &Shared, parts: &Parts, bytes: &Bytes) -> Response {
     let answer = if parts.headers.contains_key("user-agent") {
         match authenticate(&mut state, &parts.headers, &mut headers) {
             Err(refusal) => refused(shared, &mut state, &asked, refusal),
-            Ok(token) if asked.path == "/graphql" => graphql(&token, asked.body.as_ref())
-                .unwrap_or_else(|| not_modelled(&mut state, &asked)),
+            Ok(token) if asked.path == "/graphql" => {
+                graphql::answer(&state, &token, asked.body.as_ref())
+                    .unwrap_or_else(|| not_modelled(&mut state, &asked))
+            }
             Ok(token) => rest(shared, &mut state, &asked, &token),
         }
     } else {
@@ -155,13 +158,6 @@ fn judged_wrong(state: &mut State, violations: Vec<String>) -> Answer {
     let message = format!("the sandbox's judge refuses: {}", violations.join("; "));
     state.violations.extend(violations);
     Answer::json(JUDGED_WRONG, json!({ "message": message }))
-}
-
-/// GraphQL answers one question: who am I.
-fn graphql(token: &Token, body: Option<&Value>) -> Option<Answer> {
-    let query: String = body?["query"].as_str()?.split_whitespace().collect();
-    let known = query.trim_start_matches("query") == "{viewer{login}}";
-    known.then(|| Answer::ok(json!({ "data": { "viewer": { "login": token.login } } })))
 }
 
 fn rest(shared: &Shared, state: &mut State, asked: &Asked<'_>, token: &Token) -> Answer {

@@ -171,6 +171,10 @@ pub(super) struct Deployment {
 }
 
 impl Deployment {
+    pub(super) fn node_id(&self) -> String {
+        format!("DE_{}", self.id)
+    }
+
     pub(super) fn state(&self) -> &str {
         self.statuses
             .last()
