@@ -9,7 +9,7 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::config::TargetWorkload;
 use preview_core::names::{CommitSha, Digest, PinnedImage};
 use preview_core::objects::ObjectName;
-use preview_core::promote::{Evidence, Found, ImageFacts, Lineage, Target, Workload};
+use preview_core::promote::{Attestations, Evidence, Found, ImageFacts, Lineage, Target, Workload};
 use preview_core::pulls::{Commit, PullRequest};
 use preview_core::record::{Record, RecordRefused, Trust};
 use preview_k8s::TargetFacts;
@@ -32,6 +32,7 @@ pub(crate) struct Merged {
     pub(crate) pulls: Vec<PullRequest>,
     pub(crate) records: Vec<Result<Record, RecordRefused>>,
     pub(crate) images: BTreeMap<PinnedImage, Inspection>,
+    pub(crate) attestations: Option<Attestations>,
 }
 
 impl Merged {
@@ -69,17 +70,20 @@ impl World<'_> {
             .flatten()
             .flat_map(|record| record.components.values().map(|recorded| &recorded.image))
             .collect();
-        let images = images.into_iter().map(|image| async move {
+        let inspected = images.iter().copied().map(|image| async move {
             let inspection = self.registry.inspect(image).await.outside()?;
             Ok::<_, Failed>((image.clone(), inspection))
         });
-        let images = try_join_all(images).await?.into_iter().collect();
+        let attestations = self.attestations(images.iter().copied());
+        let (inspected, attestations) = try_join(try_join_all(inspected), attestations).await?;
+        let images = inspected.into_iter().collect();
         Ok(Merged {
             commit,
             on_default_branch,
             pulls,
             records,
             images,
+            attestations,
         })
     }
 
@@ -151,6 +155,7 @@ impl Promotion<'_> {
             images: images
                 .map(|(image, found)| (image.clone(), image_facts(found)))
                 .collect(),
+            attestations: self.merged.attestations.clone(),
             target: Target {
                 name: self.target.name.to_string(),
                 namespace: self.target.namespace.clone(),

@@ -6,6 +6,7 @@
 //! ([`story`]).
 
 mod arguments;
+mod attestation;
 mod evidence;
 mod promotable;
 mod rollout;

@@ -8,6 +8,8 @@ use preview_github::GitHub;
 use preview_k8s::Cluster;
 use preview_registry::Registry;
 
+use crate::attestation::{self, Verifier};
+
 /// Everything outside, connected.
 pub(crate) struct World<'a> {
     pub(crate) runner: &'a Runner,
@@ -17,6 +19,8 @@ pub(crate) struct World<'a> {
     pub(crate) cluster: Cluster,
     pub(crate) repository: Repository,
     pub(crate) key: Option<RecordKey>,
+    /// Where the configuration asks who built the images.
+    pub(crate) verifier: Option<Verifier>,
 }
 
 impl<'a> World<'a> {
@@ -29,6 +33,8 @@ impl<'a> World<'a> {
         let environment = runner.environment();
         let settings = environment.github()?;
         let key = environment.record_key()?;
+        let demanded = config.promote.require_attestation.as_ref();
+        let verifier = attestation::verifier(options, demanded)?;
         let login = environment
             .registry(&config.registries())?
             .map(RegistryLogin::into_parts);
@@ -58,6 +64,7 @@ impl<'a> World<'a> {
             cluster,
             repository,
             key,
+            verifier,
         })
     }
 }

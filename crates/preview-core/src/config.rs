@@ -13,6 +13,7 @@ use crate::paths::PathPatterns;
 use crate::record::{RecordKey, Trust};
 
 mod alerts;
+mod attestation;
 mod checks;
 mod database;
 mod error;
@@ -30,6 +31,7 @@ mod slots;
 mod template;
 
 pub use alerts::{AlertSettings, MailAddress, MailRoute};
+pub use attestation::{AttestationSettings, WorkflowFile, WorkflowRef};
 pub use checks::{Address, Check, ChecksSettings, Through};
 pub(crate) use database::DIRECTORY;
 pub use database::{Database, Seed};
@@ -254,6 +256,8 @@ pub struct IngressSettings {
 pub struct Promote {
     /// Whether a record without a signature is believed.
     pub unsigned_records: bool,
+    /// Which workflow must have built the images, where one must.
+    pub require_attestation: Option<AttestationSettings>,
     /// The targets, in the order in which they are promoted to.
     pub targets: Vec<Target>,
 }

@@ -12,6 +12,7 @@ mod running;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::attestation::{Attestation, Demand, Unattested, attested};
 use crate::names::{
     CommitSha, ComponentName, Digest, NamespaceName, PinnedImage, PrNumber, RepositoryId,
     RepositorySlug, Subject,
@@ -44,8 +45,29 @@ pub struct Evidence {
     pub records: Vec<Result<Record, RecordRefused>>,
     /// What the registry says of the images that the records name.
     pub images: BTreeMap<PinnedImage, ImageFacts>,
+    /// What is known of who built those images; none where the configuration does not ask.
+    pub attestations: Option<Attestations>,
     /// The target.
     pub target: Target,
+}
+
+/// Who must have built the images, and what GitHub keeps of who did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attestations {
+    /// Who must have.
+    pub demand: Demand,
+    /// By image, those that GitHub keeps for its digest, believed or not.
+    pub found: BTreeMap<PinnedImage, Vec<Attestation>>,
+}
+
+impl Attestations {
+    /// Whether the image is attested as it has to be.
+    fn judge(&self, recorded: &Recorded) -> Result<(), Unattested> {
+        // An image that nobody asked GitHub about has none.
+        let found = self.found.get(&recorded.image);
+        let found = found.map_or(&[][..], Vec::as_slice);
+        attested(&self.demand, recorded.into(), found)
+    }
 }
 
 /// What the registry says of an image.
@@ -256,6 +278,15 @@ impl Evidence {
             refusals.push(Refusal::BuiltByContributor {
                 component: component.clone(),
                 image: image.clone(),
+            });
+        }
+        let attestations = self.attestations.as_ref();
+        if let Some((demanded, Err(why))) = attestations.map(|a| (a, a.judge(recorded))) {
+            refusals.push(Refusal::NotAttested {
+                component: component.clone(),
+                image: image.clone(),
+                signer: demanded.demand.signer.clone(),
+                why,
             });
         }
         // An image that nobody asked the registry about is not there.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attestation;
 mod commits;
 mod promotable;
 #[path = "../../../deploy/tests/story/shop.rs"]

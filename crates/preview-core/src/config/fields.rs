@@ -2,7 +2,7 @@
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use super::{alerts, database, file, isolation, pulls, slots};
+use super::{alerts, attestation, database, file, isolation, pulls, slots};
 
 /// A table of the file: its path, with `*` for a name and `[]` for an element, and its keys.
 pub(super) struct Level {
@@ -49,6 +49,7 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Registry>(&["registry"]),
         level::<file::Access>(&["access"]),
         level::<file::Promote>(&["promote"]),
+        level::<attestation::AttestationFile>(&["promote", "require_attestation"]),
         level::<file::Target>(&["promote", "targets", "[]"]),
         level::<file::Workload>(&["promote", "targets", "[]", "workloads", "[]"]),
     ]

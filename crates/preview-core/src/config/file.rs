@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::alerts::AlertsFile;
+use super::attestation::AttestationFile;
 use super::checks::Through;
 use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
@@ -335,6 +336,8 @@ pub(super) struct Promote {
     /// Whether a record without a signature is believed. Anybody who can start a workflow could have written it.
     #[serde(default)]
     pub(super) unsigned_records: bool,
+    /// Which workflow must have built the images, by GitHub's attestation; none unless told.
+    pub(super) require_attestation: Option<AttestationFile>,
     /// The places that run what was merged, in the order in which they are promoted to.
     #[serde(default)]
     pub(super) targets: Vec<Target>,

@@ -10,8 +10,8 @@ use super::patterns::patterns;
 use super::quantity::{Cpu, Memory};
 use super::{
     Amounts, Component, Config, EnvValue, Promote, Quota, RegistrySettings, Resources, Target,
-    TargetWorkload, Variable, alerts, checks, database, file, isolation, lifetime, pulls, routes,
-    slots,
+    TargetWorkload, Variable, alerts, attestation, checks, database, file, isolation, lifetime,
+    pulls, routes, slots,
 };
 use crate::manifests;
 use crate::names::{ComponentName, ImageName, is_dns_label};
@@ -423,6 +423,10 @@ fn promote(
     }
     Ok(Promote {
         unsigned_records: written.unsigned_records,
+        require_attestation: written
+            .require_attestation
+            .map(|written| attestation::attestation(source, written))
+            .transpose()?,
         targets,
     })
 }

@@ -1,7 +1,11 @@
 //! The chain of evidence link by link, for eyes: what has to agree, what was found, and whether it does.
 
-use super::{Evidence, Found, ImageFacts, Lineage, Workload};
+use super::{Attestations, Evidence, Found, ImageFacts, Lineage, Workload};
+use crate::attestation::Unattested;
 use crate::record::{BuiltBy, Record, Recorded};
+
+/// The link that is there only where the configuration asks who built the images.
+const ATTESTED: &str = "attested by";
 
 /// Whether a link holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,10 +137,11 @@ fn component_links(
     recorded: Option<Option<&Recorded>>,
 ) -> Vec<Link> {
     let name = |what: &str| format!("{component}: {what}");
-    let (in_record, rest) = (
-        name("in the record"),
-        ["built by", "in the registry", "complete", "revision"],
-    );
+    let in_record = name("in the record");
+    let mut rest = vec!["built by", "in the registry", "complete", "revision"];
+    if evidence.attestations.is_some() {
+        rest.insert(1, ATTESTED);
+    }
     let unknown = |rest: &[&str]| {
         rest.iter()
             .map(|what| Link::unknown(name(what)))
@@ -163,18 +168,34 @@ fn component_links(
             "trusted or branch",
             recorded.built_by.to_string(),
         ),
-        Link::new(
-            name("in the registry"),
-            facts.is_some(),
-            digest,
-            if facts.is_some() { digest } else { "not there" },
-        ),
     ];
+    let attestations = evidence.attestations.as_ref();
+    links.extend(attestations.map(|found| attested_link(found, recorded, name(ATTESTED))));
+    links.push(Link::new(
+        name("in the registry"),
+        facts.is_some(),
+        digest,
+        if facts.is_some() { digest } else { "not there" },
+    ));
     match facts {
-        None => links.extend(unknown(&rest[2..])),
+        None => links.extend(unknown(&["complete", "revision"])),
         Some(facts) => links.extend(registry_links(facts, recorded, &name)),
     }
     links
+}
+
+fn attested_link(attestations: &Attestations, recorded: &Recorded, name: String) -> Link {
+    let signer = &attestations.demand.signer;
+    match attestations.judge(recorded) {
+        Ok(()) => Link::new(name, true, signer, signer),
+        Err(why) => {
+            let wanted = match &why {
+                Unattested::Differs { what, wanted, .. } => format!("{what} {wanted}"),
+                Unattested::Missing | Unattested::Invalid(_) => signer.clone(),
+            };
+            Link::new(name, false, wanted, why.to_string())
+        }
+    }
 }
 
 fn in_the_record(recorded: &Recorded) -> String {

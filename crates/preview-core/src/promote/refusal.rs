@@ -1,5 +1,6 @@
 //! Why a promotion does nothing, or is refused: both values that disagree, and the next step.
 
+use crate::attestation::Unattested;
 use crate::names::{
     CommitSha, ComponentName, NamespaceName, PinnedImage, PrNumber, Subject, TreeSha,
 };
@@ -107,6 +108,18 @@ pub enum Refusal {
         component: ComponentName,
         /// The image.
         image: PinnedImage,
+    },
+    /// The workflow that must have built it does not say so.
+    #[error("the image of {component}, {image}, {}", unattested(signer, why))]
+    NotAttested {
+        /// The component.
+        component: ComponentName,
+        /// The image.
+        image: PinnedImage,
+        /// The workflow with its ref.
+        signer: String,
+        /// Why it does not count as attested.
+        why: Unattested,
     },
     /// The registry lost the image.
     #[error(
@@ -250,6 +263,35 @@ fn tested_of(pulls: &[PrNumber]) -> String {
     }
     let pulls: Vec<String> = pulls.iter().map(|number| format!("#{number}")).collect();
     format!("of the pull request it merged, {}", pulls.join(", "))
+}
+
+fn unattested(signer: &str, why: &Unattested) -> String {
+    match why {
+        Unattested::Missing => format!(
+            "has no attestation of who built it, and must have been built by {signer}; let that workflow build and attest \
+             it, and deploy the preview again; if it did, grant this job `attestations: read`"
+        ),
+        Unattested::Invalid(reasons) => format!(
+            "has no attestation that can be believed, and must have been built by {signer}: {}; if the authorities that \
+             are trusted here are out of date, name newer ones in promote.require_attestation.trust_root; else find out \
+             who wrote it",
+            reasons.join("; ")
+        ),
+        Unattested::Differs {
+            what,
+            wanted,
+            found,
+        } => {
+            let by = match wanted == signer {
+                true => "that one",
+                false => signer,
+            };
+            format!(
+                "is attested with {what} {found}, and must be with {wanted}; let {by} build and attest the image, and \
+                 deploy the preview again"
+            )
+        }
+    }
 }
 
 /// The way on where a merge left what no preview has shown.

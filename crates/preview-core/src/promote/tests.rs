@@ -1,4 +1,5 @@
 use super::*;
+use crate::attestation::{ISSUER, PREDICATE, Provenance};
 use crate::names::{Fence, TreeSha};
 use crate::pulls::tests::pull;
 use crate::record::VERSION;
@@ -67,6 +68,29 @@ fn facts() -> ImageFacts {
     }
 }
 
+fn demand() -> Demand {
+    let ci = "acme/ci".parse().unwrap();
+    Demand {
+        signer: Demand::signer(&ci, ".github/workflows/build.yml", "refs/heads/main"),
+        self_hosted: false,
+        repository: RepositoryId(42),
+        default_ref: "refs/heads/main".into(),
+    }
+}
+
+/// What the workflow says that has to build the images, in a run for pull request 7.
+fn provenance() -> Provenance {
+    Provenance {
+        predicate: PREDICATE.into(),
+        issuer: ISSUER.into(),
+        signer: demand().signer,
+        repository: "42".into(),
+        commit: sha('b').to_string(),
+        reference: "refs/pull/7/merge".into(),
+        runner: "github-hosted".into(),
+    }
+}
+
 fn runs(image: &str, commit: Option<(CommitSha, Lineage)>) -> Found {
     Found::Runs {
         image: image.to_owned(),
@@ -98,6 +122,12 @@ fn evidence() -> Evidence {
         pulls: vec![merged_pull(7)],
         records: vec![Ok(record())],
         images: [(image("api"), facts()), (image("web"), facts())].into(),
+        attestations: Some(Attestations {
+            demand: demand(),
+            found: [image("api"), image("web")]
+                .map(|image| (image, vec![Attestation::Verified(provenance())]))
+                .into(),
+        }),
         target: Target {
             name: "production".into(),
             namespace: "shop".parse().unwrap(),
@@ -116,6 +146,7 @@ enum Break {
     Tree,
     InRecord,
     BuiltBy,
+    Attested,
     Present,
     Complete,
     Revision,
@@ -124,7 +155,7 @@ enum Break {
     Lineage,
 }
 
-const BREAKS: [Break; 13] = [
+const BREAKS: [Break; 14] = [
     Break::Merged,
     Break::Recorded,
     Break::Signature,
@@ -132,6 +163,7 @@ const BREAKS: [Break; 13] = [
     Break::Tree,
     Break::InRecord,
     Break::BuiltBy,
+    Break::Attested,
     Break::Present,
     Break::Complete,
     Break::Revision,
@@ -142,6 +174,15 @@ const BREAKS: [Break; 13] = [
 
 fn web(evidence: &mut Evidence) -> &mut ImageFacts {
     evidence.images.get_mut(&image("web")).unwrap()
+}
+
+/// Lets the attestation of `web` say something else.
+fn attest_web(evidence: &mut Evidence, change: impl Fn(&mut Provenance)) {
+    let mut said = provenance();
+    change(&mut said);
+    let attestations = evidence.attestations.as_mut().unwrap();
+    let said = vec![Attestation::Verified(said)];
+    attestations.found.insert(image("web"), said);
 }
 
 fn of_web(evidence: &mut Evidence) -> &mut Found {
@@ -170,6 +211,12 @@ fn break_link(link: Break, evidence: &mut Evidence) {
                 .unwrap()
                 .built_by = BuiltBy::Contributor;
         }),
+        Break::Attested => {
+            let by_another = |said: &mut Provenance| {
+                said.signer = said.signer.replace("acme/ci", "acme/shop");
+            };
+            attest_web(evidence, by_another);
+        }
         Break::Present => web(evidence).present = false,
         Break::Complete => web(evidence).missing = vec!["layer sha256:2".into()],
         Break::Revision => web(evidence).revision = Ok(None),
@@ -210,6 +257,7 @@ fn named(refusal: &Refusal) -> Break {
         Refusal::Skew { .. } => Break::Tree,
         Refusal::ComponentNotInRecord { .. } => Break::InRecord,
         Refusal::BuiltByContributor { .. } => Break::BuiltBy,
+        Refusal::NotAttested { .. } => Break::Attested,
         Refusal::DigestMissing { .. } => Break::Present,
         Refusal::IndexIncomplete { .. } => Break::Complete,
         Refusal::RevisionDisagrees { .. } => Break::Revision,
@@ -230,7 +278,9 @@ fn visible(broken: &[Break]) -> Vec<Break> {
         Break::Merged | Break::Recorded | Break::Workload => false,
         Break::Signature => has(Break::Recorded),
         Break::Repository => has(Break::Recorded) || has(Break::Signature),
-        Break::Tree | Break::InRecord | Break::BuiltBy | Break::Present => no_record,
+        Break::Tree | Break::InRecord | Break::BuiltBy | Break::Attested | Break::Present => {
+            no_record
+        }
         Break::Complete | Break::Revision => no_record || has(Break::Present),
         Break::Container => has(Break::Workload),
         Break::Lineage => has(Break::Workload) || has(Break::Container),
@@ -297,6 +347,7 @@ fn each_refusal_tells_both_values_and_the_next_step() {
     what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: main moved on from eeeeeee between the test and the merge; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     Deployment/api runs the component api, which the preview of pr-7 did not have; add it to preview.toml's components, or take it out of the target
     the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built by a contributor's own workflow, which proves nothing about what is in it; let a workflow of the default branch build it and deploy the preview again
+    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is attested with the workflow https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main, and must be with https://github.com/acme/ci/.github/workflows/build.yml@refs/heads/main; let that one build and attest the image, and deploy the preview again
     the registry does not have the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111; find out what deleted it, then run CI for it and deploy the preview again
     the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is incomplete: the registry lacks layer sha256:2; find out what deleted them, then run CI for it and deploy the preview again
     the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, says it was built from nothing at all, and the record says bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb; deploy the preview again to record what its images say
@@ -318,11 +369,13 @@ fn a_whole_chain_as_it_is_shown() {
     | ✅ | tree | 7777777777777777777777777777777777777777 | 7777777777777777777777777777777777777777 |
     | ✅ | api: in the record | an image | ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: built by | trusted or branch | branch |
+    | ✅ | api: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
     | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: complete | all pieces | all pieces |
     | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
     | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: built by | trusted or branch | branch |
+    | ✅ | web: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
     | ✅ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: complete | all pieces | all pieces |
     | ✅ | web: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
@@ -349,11 +402,13 @@ fn a_broken_chain_as_it_is_shown() {
     | ❌ | tree | 8888888888888888888888888888888888888888 | 7777777777777777777777777777777777777777 |
     | ✅ | api: in the record | an image | ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: built by | trusted or branch | branch |
+    | ✅ | api: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
     | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: complete | all pieces | all pieces |
     | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
     | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: built by | trusted or branch | branch |
+    | ✅ | web: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
     | ❌ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not there |
     | ➖ | web: complete |  |  |
     | ➖ | web: revision |  |  |
@@ -370,7 +425,41 @@ fn without_a_record_what_hangs_on_it_is_unknown() {
     break_link(Break::Recorded, &mut evidence);
     let unknown = chain(&evidence);
     let unknown = unknown.iter().filter(|link| link.holds == Mark::Unknown);
-    assert_eq!(unknown.count(), 1 + 2 * 5);
+    assert_eq!(unknown.count(), 1 + 2 * 6);
+}
+
+#[test]
+fn who_built_the_images_is_a_link_only_where_it_is_asked() {
+    let mut evidence = evidence();
+    let asked = chain(&evidence).len();
+    evidence.attestations = None;
+    assert_eq!(chain(&evidence).len(), asked - 2);
+    promotes(&evidence);
+}
+
+#[test]
+fn each_way_of_not_being_attested_has_its_next_step() {
+    let mut evidence = evidence();
+    let mut told = Vec::new();
+    let found = |evidence: &mut Evidence, found: Vec<Attestation>| {
+        let attestations = evidence.attestations.as_mut().unwrap();
+        attestations.found.insert(image("web"), found);
+    };
+    found(&mut evidence, vec![]);
+    told.extend(refused(&evidence));
+    let invalid = Attestation::Invalid("its signature is not its certificate's".into());
+    found(&mut evidence, vec![invalid]);
+    told.extend(refused(&evidence));
+    attest_web(&mut evidence, |said| said.commit = sha('c').to_string());
+    told.extend(refused(&evidence));
+    // Nobody asked for this image.
+    evidence.attestations.as_mut().unwrap().found.clear();
+    assert_eq!(refused(&evidence).len(), 2);
+    insta::assert_snapshot!(told.join("\n"), @r"
+    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, has no attestation of who built it, and must have been built by https://github.com/acme/ci/.github/workflows/build.yml@refs/heads/main; let that workflow build and attest it, and deploy the preview again; if it did, grant this job `attestations: read`
+    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, has no attestation that can be believed, and must have been built by https://github.com/acme/ci/.github/workflows/build.yml@refs/heads/main: its signature is not its certificate's; if the authorities that are trusted here are out of date, name newer ones in promote.require_attestation.trust_root; else find out who wrote it
+    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is attested with the commit cccccccccccccccccccccccccccccccccccccccc, and must be with bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb; let https://github.com/acme/ci/.github/workflows/build.yml@refs/heads/main build and attest the image, and deploy the preview again
+    ");
 }
 
 fn refused(evidence: &Evidence) -> Vec<String> {
