@@ -131,6 +131,9 @@ impl Verifier {
     }
 
     fn verified(&self, image: &Digest, bundle: &Value) -> Result<Provenance, String> {
+        if bundle.is_null() {
+            return Err("its bundle is left out of what GitHub answers".to_owned());
+        }
         let bundle = Bundle::from_json(&bundle.to_string())
             .map_err(|why| format!("it is no bundle of Sigstore: {why}"))?;
         let digest = Sha256Hash::from_hex(image.hex()).map_err(|why| why.to_string())?;

@@ -94,6 +94,7 @@ fn what_was_changed_afterwards_does_not_hold() {
         it["verificationMaterial"]["tlogEntries"] = Value::Array(vec![]);
     });
     change("no bundle", &|it| *it = Value::Null);
+    change("something else", &|it| *it = Value::Bool(true));
     let told: Vec<String> = told
         .into_iter()
         .map(|(what, why)| format!("{what}: {why}"))
@@ -103,6 +104,7 @@ fn what_was_changed_afterwards_does_not_hold() {
     another statement: by https://fulcio.sigstore.dev: invalid signature: DSSE signature verification failed: Verification error: ECDSA_P256_SHA256 signature invalid; by fulcio.githubapp.com: invalid inclusion promise: No log key valid at integrated time 2024-05-24T19:14:24Z for log ID wNI9atQGlz+VWfO6LRygH4QUfY/8W4RFwiT5i5WRgB0=
     another certificate: by https://fulcio.sigstore.dev: certificate chain is invalid: certificate chain validation failed: CertExpired { time: UnixTime(1716578064), not_after: UnixTime(1713807806) }; by fulcio.githubapp.com: invalid inclusion promise: No log key valid at integrated time 2024-05-24T19:14:24Z for log ID wNI9atQGlz+VWfO6LRygH4QUfY/8W4RFwiT5i5WRgB0=
     not in the log: by https://fulcio.sigstore.dev: Bundle error: application/vnd.dev.sigstore.bundle.v0.3+json bundle must have an inclusion proof; by fulcio.githubapp.com: Bundle error: bundle must have at least one tlog entry or timestamp verification data
-    no bundle: it is no bundle of Sigstore: JSON error: invalid type: null, expected struct BundleHelper at line 1 column 4
+    no bundle: its bundle is left out of what GitHub answers
+    something else: it is no bundle of Sigstore: JSON error: invalid type: boolean `true`, expected struct BundleHelper at line 1 column 4
     ");
 }

@@ -166,9 +166,10 @@ fn first_difference(
     let repository = demand.repository.to_string();
     // A run of the default branch's workflow that builds what was approved is of the default branch's commit, whatever it
     // builds; then B is the workflow's word, in the image's label. Any other run is of what it builds.
+    let of_another = said.commit != built.from.as_str();
     let source = match built.by {
-        BuiltBy::Trusted => ("the ref", demand.default_ref.as_str(), &said.reference),
-        BuiltBy::Branch | BuiltBy::Contributor => ("the commit", built.from.as_str(), &said.commit),
+        BuiltBy::Trusted if of_another => ("the ref", demand.default_ref.as_str(), &said.reference),
+        _ => ("the commit", built.from.as_str(), &said.commit),
     };
     let runner = match demand.self_hosted {
         true => said.runner.as_str(),
@@ -306,8 +307,9 @@ mod tests {
             said.reference = "refs/heads/main".to_owned();
         };
         judge(with(approved)).unwrap();
-        let of_a_pull_request = judge(with(|_| {})).unwrap_err();
-        assert_eq!(of_a_pull_request.to_string(), "the ref refs/pull/7/merge");
+        judge(with(|_| {})).unwrap();
+        let of_another = judge(with(|said| said.commit = "c".repeat(40))).unwrap_err();
+        assert_eq!(of_another.to_string(), "the ref refs/pull/7/merge");
     }
 
     #[test]
