@@ -104,6 +104,12 @@ fn lints(shell: &Shell) -> anyhow::Result<Option<String>> {
                 "cargo clippy --package {name} --all-targets --locked -- --deny warnings"
             ))
             .run()?;
+            // Tests switch on what a release has.
+            plain(cmd!(
+                shell,
+                "cargo clippy --package {name} --lib --bins --locked -- --deny warnings"
+            ))
+            .run()?;
         }
     }
     Ok(None)

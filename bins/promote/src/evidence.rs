@@ -10,7 +10,9 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::config::TargetWorkload;
 use preview_core::names::{CommitSha, Digest, PinnedImage, Subject, TreeSha};
 use preview_core::objects::ObjectName;
-use preview_core::promote::{Evidence, Found, Gained, ImageFacts, Lineage, Target, Workload};
+use preview_core::promote::{
+    Attestations, Evidence, Found, Gained, ImageFacts, Lineage, Target, Workload,
+};
 use preview_core::pulls::{Commit, PullRequest};
 use preview_core::record::{Record, RecordRefused, Trust};
 use preview_k8s::TargetFacts;
@@ -37,6 +39,7 @@ pub(crate) struct Merged {
     pub(crate) images: BTreeMap<PinnedImage, Inspection>,
     alike: BTreeMap<TreeSha, Vec<String>>,
     gained: BTreeMap<CommitSha, Gained>,
+    pub(crate) attestations: Option<Attestations>,
 }
 
 impl Merged {
@@ -75,11 +78,13 @@ impl World<'_> {
             .flatten()
             .flat_map(|record| record.components.values().map(|recorded| &recorded.image))
             .collect();
-        let images = images.into_iter().map(|image| async move {
+        let inspected = images.iter().copied().map(|image| async move {
             let inspection = self.registry.inspect(image).await.outside()?;
             Ok::<_, Failed>((image.clone(), inspection))
         });
-        let images = try_join_all(images).await?.into_iter().collect();
+        let attestations = self.attestations(images.iter().copied());
+        let (inspected, attestations) = try_join(try_join_all(inspected), attestations).await?;
+        let images = inspected.into_iter().collect();
         Ok(Merged {
             commit,
             on_default_branch,
@@ -88,6 +93,7 @@ impl World<'_> {
             images,
             alike,
             gained,
+            attestations,
         })
     }
 
@@ -257,6 +263,7 @@ impl Promotion<'_> {
             images: images
                 .map(|(image, found)| (image.clone(), image_facts(found)))
                 .collect(),
+            attestations: self.merged.attestations.clone(),
             target: Target {
                 name: self.target.name.to_string(),
                 namespace: self.target.namespace.clone(),

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod arguments;
+mod attestation;
 mod back;
 mod errands;
 mod evidence;

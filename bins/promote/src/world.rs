@@ -16,6 +16,8 @@ use tokio::sync::Mutex;
 
 use crate::alerts;
 
+use crate::attestation::{self, Verifier};
+
 /// Everything outside, connected.
 pub(crate) struct World<'a> {
     pub(crate) runner: &'a Runner,
@@ -28,6 +30,8 @@ pub(crate) struct World<'a> {
     pub(crate) channels: Vec<Channel>,
     /// How commits stand to each other: the one that runs, then M.
     pub(crate) lineages: Mutex<BTreeMap<(CommitSha, CommitSha), Lineage>>,
+    /// Where the configuration asks who built the images.
+    pub(crate) verifier: Option<Verifier>,
 }
 
 impl<'a> World<'a> {
@@ -40,6 +44,8 @@ impl<'a> World<'a> {
         let environment = runner.environment();
         let settings = environment.github()?;
         let key = environment.record_key()?;
+        let demanded = config.promote.require_attestation.as_ref();
+        let verifier = attestation::verifier(options, demanded)?;
         let login = environment
             .registry(&config.registries())?
             .map(RegistryLogin::into_parts);
@@ -71,6 +77,7 @@ impl<'a> World<'a> {
             key,
             channels: alerts::channels(runner, config),
             lineages: Mutex::default(),
+            verifier,
         })
     }
 }

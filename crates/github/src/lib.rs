@@ -10,6 +10,7 @@
 //! [octocrab]: https://docs.rs/octocrab
 
 mod answer;
+mod attestations;
 mod call;
 mod client;
 mod comments;

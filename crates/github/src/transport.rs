@@ -183,7 +183,18 @@ impl Transport {
         &self,
         call: &Call,
     ) -> Result<Option<Vec<T>>, Error> {
-        found(self.pages(call).await)
+        self.pages_of_if_found::<Vec<T>>(call).await
+    }
+
+    /// As [`Self::pages_of`]; none where there is no such list.
+    pub(crate) async fn pages_of_if_found<P>(
+        &self,
+        call: &Call,
+    ) -> Result<Option<Vec<P::Item>>, Error>
+    where
+        P: DeserializeOwned + IntoIterator,
+    {
+        found(self.pages_of::<P>(call).await)
     }
 
     /// All items of a list whose pages are `P`, over all of them.

@@ -11,6 +11,7 @@ use crate::names::{ComponentName, ImageName, TargetName};
 use crate::paths::PathPatterns;
 
 mod alerts;
+mod attestation;
 mod checks;
 mod cleanup;
 mod database;
@@ -30,6 +31,7 @@ mod slots;
 mod template;
 
 pub use alerts::{AlertSettings, MailAddress, MailRoute};
+pub use attestation::{AttestationSettings, WorkflowFile, WorkflowRef};
 pub use checks::{Address, Check, ChecksSettings, Through};
 pub use cleanup::CleanupSettings;
 pub(crate) use database::DIRECTORY;

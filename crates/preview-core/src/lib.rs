@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod approvals;
+pub mod attestation;
 pub mod branches;
 pub mod causes;
 pub mod checks;

@@ -14,6 +14,7 @@ mod running;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::attestation::{Attestation, Demand, Unattested, attested};
 use crate::names::{
     CommitSha, ComponentName, Digest, NamespaceName, PinnedImage, PrNumber, RepositoryId,
     RepositorySlug, Subject, TreeSha,
@@ -48,6 +49,8 @@ pub struct Evidence {
     pub records: Vec<Result<Record, RecordRefused>>,
     /// What the registry says of the images that the records name.
     pub images: BTreeMap<PinnedImage, ImageFacts>,
+    /// What is known of who built those images; none where the configuration does not ask.
+    pub attestations: Option<Attestations>,
     /// Trees of records that differ from M's in nothing but paths that the configuration ignores, with those paths.
     pub alike: BTreeMap<TreeSha, Vec<String>>,
     /// By the commit of the default branch that was tested on: what that branch had gained when M was merged to it.
@@ -67,6 +70,25 @@ pub enum Intent {
     Adopt,
     /// To go back to it, from whatever runs and whether or not the target is frozen.
     RollBack,
+}
+
+/// Who must have built the images, and what GitHub keeps of who did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attestations {
+    /// Who must have.
+    pub demand: Demand,
+    /// By image, those that GitHub keeps for its digest, believed or not.
+    pub found: BTreeMap<PinnedImage, Vec<Attestation>>,
+}
+
+impl Attestations {
+    /// Whether the image is attested as it has to be.
+    fn judge(&self, recorded: &Recorded) -> Result<(), Unattested> {
+        // An image that nobody asked GitHub about has none.
+        let found = self.found.get(&recorded.image);
+        let found = found.map_or(&[][..], Vec::as_slice);
+        attested(&self.demand, recorded.into(), found)
+    }
 }
 
 /// What the registry says of an image.
@@ -293,6 +315,15 @@ impl Evidence {
                 component: component.clone(),
                 image: image.clone(),
                 commit: self.commit.sha.clone(),
+            });
+        }
+        let attestations = self.attestations.as_ref();
+        if let Some((demanded, Err(why))) = attestations.map(|a| (a, a.judge(recorded))) {
+            refusals.push(Refusal::NotAttested {
+                component: component.clone(),
+                image: image.clone(),
+                signer: demanded.demand.signer.clone(),
+                why,
             });
         }
         // An image that nobody asked the registry about is not there.

@@ -11,6 +11,7 @@ mod gate;
 pub mod github;
 pub mod registry;
 mod server;
+pub mod sigstore;
 mod world;
 
 pub use gate::Gate;

@@ -49,6 +49,8 @@ impl Programs {
             ])
             // All packages have a say in which features the dependencies get, as in `cargo test --workspace`.
             .arg("--workspace")
+            // As released.
+            .arg("--features=preview-promote/attestation")
             .args(ALL.map(|program| format!("--bin={program}")))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::null())

@@ -17,6 +17,7 @@ use sandbox::github::{ACTIONS_TOKEN, MergeStyle, RateLimit, Repository, TokenKin
 use secrecy::SecretString;
 use serde_json::json;
 
+mod attestations;
 mod comment;
 mod deployments;
 mod files;

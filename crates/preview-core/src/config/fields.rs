@@ -2,7 +2,9 @@
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use super::{alerts, cleanup, database, file, isolation, lifetime, promote, pulls, slots};
+use super::{
+    alerts, attestation, cleanup, database, file, isolation, lifetime, promote, pulls, slots,
+};
 
 /// A table of the file: its path, with `*` for a name and `[]` for an element, and its keys.
 pub(super) struct Level {
@@ -51,6 +53,7 @@ pub(super) fn levels() -> Vec<Level> {
         level::<file::Access>(&["access"]),
         level::<lifetime::LifetimeFile>(&["lifetime"]),
         level::<promote::PromoteFile>(&["promote"]),
+        level::<attestation::AttestationFile>(&["promote", "require_attestation"]),
         level::<promote::TargetFile>(&["promote", "targets", "[]"]),
         level::<promote::WorkloadFile>(&["promote", "targets", "[]", "workloads", "[]"]),
         level::<promote::CommandFile>(&["promote", "targets", "[]", "migrate"]),

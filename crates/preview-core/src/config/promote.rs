@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::attestation::{self, AttestationFile, AttestationSettings};
 use super::error::{ConfigError, Source};
 use super::patterns::patterns;
 use super::read::{check, duration, value};
@@ -29,6 +30,8 @@ const LONGEST_VERIFICATION: Duration = Duration::from_secs(3600);
 pub struct Promote {
     /// Whether a record without a signature is believed.
     pub unsigned_records: bool,
+    /// Which workflow must have built the images, where one must.
+    pub require_attestation: Option<AttestationSettings>,
     /// Files that need not be as they were tested.
     pub ignore: PathPatterns,
     /// The targets, in the order in which they are promoted to.
@@ -135,6 +138,8 @@ pub(super) struct PromoteFile {
     /// Whether a record without a signature is believed. Anybody who can start a workflow could have written it.
     #[serde(default)]
     unsigned_records: bool,
+    /// Which workflow must have built the images, by GitHub's attestation; none unless told.
+    require_attestation: Option<AttestationFile>,
     /// Patterns of paths that need not be as they were tested, such as `docs/**`: what was merged is promoted although they
     /// differ. None unless told. What an image is built from must not be among them.
     ignore: Option<Vec<String>>,
@@ -233,6 +238,10 @@ pub(super) fn promote(
     }
     Ok(Promote {
         unsigned_records: written.unsigned_records,
+        require_attestation: written
+            .require_attestation
+            .map(|written| attestation::attestation(source, written))
+            .transpose()?,
         ignore: patterns(source, &["promote", "ignore"], written.ignore)?,
         targets,
     })

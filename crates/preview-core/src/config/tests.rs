@@ -1,6 +1,7 @@
 use super::*;
 
 mod alerts;
+mod attestation;
 mod checks;
 mod manifests;
 mod promote;
@@ -223,6 +224,7 @@ fn everything_has_a_default_but_names_images_and_hosts() {
         access_hint: None,
         promote: Promote {
             unsigned_records: false,
+            require_attestation: None,
             ignore: PathPatterns(
                 [],
             ),

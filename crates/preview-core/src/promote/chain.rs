@@ -4,9 +4,15 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, Found, ImageFacts, Intent, Lineage, Running, Workload, compare_running};
+use super::{
+    Attestations, Evidence, Found, ImageFacts, Intent, Lineage, Running, Workload, compare_running,
+};
+use crate::attestation::Unattested;
 use crate::ownership::keys;
 use crate::record::{BuiltBy, Record, Recorded};
+
+/// The link that is there only where the configuration asks who built the images.
+pub(super) const ATTESTED: &str = "attested by";
 
 /// Whether a link holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -199,16 +205,17 @@ fn component_links(
     recorded: Option<(&Record, Option<&Recorded>)>,
 ) -> Vec<Link> {
     let name = |what: &str| format!("{component}: {what}");
-    let (in_record, rest) = (
-        name("in the record"),
-        [
-            "built by",
-            "in the registry",
-            "complete",
-            "revision",
-            "ran in the preview",
-        ],
-    );
+    let in_record = name("in the record");
+    let mut rest = vec![
+        "built by",
+        "in the registry",
+        "complete",
+        "revision",
+        "ran in the preview",
+    ];
+    if evidence.attestations.is_some() {
+        rest.insert(1, ATTESTED);
+    }
     let unknown = |rest: &[&str]| {
         rest.iter()
             .map(|what| Link::unknown(name(what)))
@@ -235,20 +242,27 @@ fn component_links(
             "trusted or branch",
             recorded.built_by.to_string(),
         ),
-        Link::new(
-            name("in the registry"),
-            facts.is_some(),
-            digest,
-            if facts.is_some() { digest } else { "not there" },
-        ),
     ];
+    let attestations = evidence.attestations.as_ref();
+    links.extend(attestations.map(|found| attested_link(found, recorded, name(ATTESTED))));
+    links.push(Link::new(
+        name("in the registry"),
+        facts.is_some(),
+        digest,
+        if facts.is_some() { digest } else { "not there" },
+    ));
     match facts {
-        None => links.extend(unknown(&rest[2..])),
+        None => links.extend(unknown(&["complete", "revision", "ran in the preview"])),
         Some(facts) => {
             links.extend(registry_links(facts, recorded, &name));
             let ids = record.pods.iter().find(|(of, _)| of.as_str() == component);
             let ids = ids.map_or(&[][..], |(_, ids)| ids);
-            links.push(preview_link(name(rest[4]), facts, recorded, ids));
+            links.push(preview_link(
+                name("ran in the preview"),
+                facts,
+                recorded,
+                ids,
+            ));
         }
     }
     links
@@ -267,6 +281,20 @@ fn preview_link(name: String, facts: &ImageFacts, recorded: &Recorded, ids: &[St
         holds,
         wanted: digest.to_string(),
         found,
+    }
+}
+
+fn attested_link(attestations: &Attestations, recorded: &Recorded, name: String) -> Link {
+    let signer = &attestations.demand.signer;
+    match attestations.judge(recorded) {
+        Ok(()) => Link::new(name, true, signer, signer),
+        Err(why) => {
+            let wanted = match &why {
+                Unattested::Differs { what, wanted, .. } => format!("{what} {wanted}"),
+                Unattested::Missing | Unattested::Invalid(_) => signer.clone(),
+            };
+            Link::new(name, false, wanted, why.to_string())
+        }
     }
 }
 

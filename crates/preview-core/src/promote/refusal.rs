@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::chain::ATTESTED;
+use crate::attestation::Unattested;
 use crate::markdown::printable;
 use crate::names::{
     CommitSha, ComponentName, NamespaceName, PinnedImage, PrNumber, Subject, TreeSha,
@@ -116,6 +118,18 @@ pub enum Refusal {
         image: PinnedImage,
         /// The commit M.
         commit: CommitSha,
+    },
+    /// The workflow that must have built it does not say so.
+    #[error("the image of {component}, {image}, {}", unattested(signer, why))]
+    NotAttested {
+        /// The component.
+        component: ComponentName,
+        /// The image.
+        image: PinnedImage,
+        /// The workflow with its ref.
+        signer: String,
+        /// Why it does not count as attested.
+        why: Unattested,
     },
     /// The registry lost the image.
     #[error(
@@ -264,6 +278,7 @@ impl Refusal {
             Self::Skew { .. } => "tree".to_owned(),
             Self::ComponentNotInRecord { component, .. } => format!("{component}: in the record"),
             Self::BuiltByContributor { component, .. } => format!("{component}: built by"),
+            Self::NotAttested { component, .. } => format!("{component}: {ATTESTED}"),
             Self::DigestMissing { component, .. } => format!("{component}: in the registry"),
             Self::IndexIncomplete { component, .. } => format!("{component}: complete"),
             Self::RevisionDisagrees { component, .. } => format!("{component}: revision"),
@@ -288,6 +303,7 @@ impl Refusal {
             | Self::Skew { .. }
             | Self::ComponentNotInRecord { .. }
             | Self::BuiltByContributor { .. }
+            | Self::NotAttested { .. }
             | Self::DigestMissing { .. }
             | Self::IndexIncomplete { .. }
             | Self::RevisionDisagrees { .. } => true,
@@ -309,6 +325,7 @@ impl Refusal {
             Self::NeverTested { .. }
             | Self::Skew { .. }
             | Self::BuiltByContributor { .. }
+            | Self::NotAttested { .. }
             | Self::DigestMissing { .. }
             | Self::IndexIncomplete { .. }
             | Self::RevisionDisagrees { .. } => true,
@@ -410,6 +427,35 @@ fn tested_of(pulls: &[PrNumber]) -> String {
     }
     let pulls: Vec<String> = pulls.iter().map(|number| format!("#{number}")).collect();
     format!("of the pull request it merged, {}", pulls.join(", "))
+}
+
+fn unattested(signer: &str, why: &Unattested) -> String {
+    match why {
+        Unattested::Missing => format!(
+            "has no attestation of who built it, and must have been built by {signer}; let that workflow build and attest \
+             it, and deploy the preview again; if it did, grant this job `attestations: read`"
+        ),
+        Unattested::Invalid(reasons) => format!(
+            "has no attestation that can be believed, and must have been built by {signer}: {}; if the authorities that \
+             are trusted here are out of date, name newer ones in promote.require_attestation.trust_root; else find out \
+             who wrote it",
+            reasons.join("; ")
+        ),
+        Unattested::Differs {
+            what,
+            wanted,
+            found,
+        } => {
+            let by = match wanted == signer {
+                true => "that one",
+                false => signer,
+            };
+            format!(
+                "is attested with {what} {found}, and must be with {wanted}; let {by} build and attest the image, and \
+                 deploy the preview again"
+            )
+        }
+    }
 }
 
 /// The way on where a merge left what no preview has shown.

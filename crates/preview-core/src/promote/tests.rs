@@ -1,7 +1,10 @@
 use super::*;
+use crate::attestation::{ISSUER, PREDICATE, Provenance};
 use crate::names::Fence;
 use crate::pulls::tests::pull;
 use crate::record::VERSION;
+
+mod attestation;
 
 fn sha(digit: char) -> CommitSha {
     digit.to_string().repeat(40).parse().unwrap()
@@ -68,6 +71,29 @@ fn facts() -> ImageFacts {
     }
 }
 
+fn demand() -> Demand {
+    let ci = "acme/ci".parse().unwrap();
+    Demand {
+        signer: Demand::signer(&ci, ".github/workflows/build.yml", "refs/heads/main"),
+        self_hosted: false,
+        repository: RepositoryId(42),
+        default_ref: "refs/heads/main".into(),
+    }
+}
+
+/// What the workflow says that has to build the images, in a run for pull request 7.
+fn provenance() -> Provenance {
+    Provenance {
+        predicate: PREDICATE.into(),
+        issuer: ISSUER.into(),
+        signer: demand().signer,
+        repository: "42".into(),
+        commit: sha('b').to_string(),
+        reference: "refs/pull/7/merge".into(),
+        runner: "github-hosted".into(),
+    }
+}
+
 fn runs(image: &str, commit: Option<(CommitSha, Lineage)>) -> Found {
     Found::Runs {
         image: image.to_owned(),
@@ -99,6 +125,12 @@ fn evidence() -> Evidence {
         pulls: vec![merged_pull(7)],
         records: vec![Ok(record())],
         images: [(image("api"), facts()), (image("web"), facts())].into(),
+        attestations: Some(Attestations {
+            demand: demand(),
+            found: [image("api"), image("web")]
+                .map(|image| (image, vec![Attestation::Verified(provenance())]))
+                .into(),
+        }),
         alike: BTreeMap::new(),
         gained: BTreeMap::new(),
         intent: Intent::Promote,
@@ -121,6 +153,7 @@ enum Break {
     Tree,
     InRecord,
     BuiltBy,
+    Attested,
     Present,
     Complete,
     Revision,
@@ -130,7 +163,7 @@ enum Break {
     Frozen,
 }
 
-const BREAKS: [Break; 14] = [
+const BREAKS: [Break; 15] = [
     Break::Merged,
     Break::Recorded,
     Break::Signature,
@@ -138,6 +171,7 @@ const BREAKS: [Break; 14] = [
     Break::Tree,
     Break::InRecord,
     Break::BuiltBy,
+    Break::Attested,
     Break::Present,
     Break::Complete,
     Break::Revision,
@@ -149,6 +183,15 @@ const BREAKS: [Break; 14] = [
 
 fn web(evidence: &mut Evidence) -> &mut ImageFacts {
     evidence.images.get_mut(&image("web")).unwrap()
+}
+
+/// Lets the attestation of `web` say something else.
+fn attest_web(evidence: &mut Evidence, change: impl Fn(&mut Provenance)) {
+    let mut said = provenance();
+    change(&mut said);
+    let attestations = evidence.attestations.as_mut().unwrap();
+    let said = vec![Attestation::Verified(said)];
+    attestations.found.insert(image("web"), said);
 }
 
 fn of_web(evidence: &mut Evidence) -> &mut Found {
@@ -177,6 +220,12 @@ fn break_link(link: Break, evidence: &mut Evidence) {
                 .unwrap()
                 .built_by = BuiltBy::Contributor;
         }),
+        Break::Attested => {
+            let by_another = |said: &mut Provenance| {
+                said.signer = said.signer.replace("acme/ci", "acme/shop");
+            };
+            attest_web(evidence, by_another);
+        }
         Break::Present => web(evidence).present = false,
         Break::Complete => web(evidence).missing = vec!["layer sha256:2".into()],
         Break::Revision => web(evidence).revision = Ok(None),
@@ -218,6 +267,7 @@ fn named(refusal: &Refusal) -> Break {
         Refusal::Skew { .. } => Break::Tree,
         Refusal::ComponentNotInRecord { .. } => Break::InRecord,
         Refusal::BuiltByContributor { .. } => Break::BuiltBy,
+        Refusal::NotAttested { .. } => Break::Attested,
         Refusal::DigestMissing { .. } => Break::Present,
         Refusal::IndexIncomplete { .. } => Break::Complete,
         Refusal::RevisionDisagrees { .. } => Break::Revision,
@@ -241,7 +291,9 @@ fn visible(broken: &[Break]) -> Vec<Break> {
         Break::Merged | Break::Recorded | Break::Workload | Break::Frozen => false,
         Break::Signature => has(Break::Recorded),
         Break::Repository => has(Break::Recorded) || has(Break::Signature),
-        Break::Tree | Break::InRecord | Break::BuiltBy | Break::Present => no_record,
+        Break::Tree | Break::InRecord | Break::BuiltBy | Break::Attested | Break::Present => {
+            no_record
+        }
         Break::Complete | Break::Revision => no_record || has(Break::Present),
         Break::Container => has(Break::Workload),
         Break::Lineage => has(Break::Workload) || has(Break::Container),
@@ -309,6 +361,7 @@ fn each_refusal_tells_both_values_and_the_next_step() {
     what was tested is not what was merged: the preview of pr-7 at aaaaaaa tested the tree 7777777777777777777777777777777777777777, and ddddddd has the tree 8888888888888888888888888888888888888888: main moved on from eeeeeee between the test and the merge; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     Deployment/api runs the component api, which the preview of pr-7 did not have; add it to preview.toml's components, or take it out of the target
     the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, was built by a contributor's own workflow, which proves nothing about what is in it; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
+    the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is attested with the workflow https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main, and must be with https://github.com/acme/ci/.github/workflows/build.yml@refs/heads/main; let that one build and attest the image, and deploy the preview again
     the registry does not have the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111; find out what deleted it; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is incomplete: the registry lacks layer sha256:2; find out what deleted them; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, says it was built from nothing at all, and the record says bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
@@ -331,12 +384,14 @@ fn a_whole_chain_as_it_is_shown() {
     | ✅ | tree | 7777777777777777777777777777777777777777 | 7777777777777777777777777777777777777777 |
     | ✅ | api: in the record | an image | ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: built by | trusted or branch | branch |
+    | ✅ | api: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
     | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: complete | all pieces | all pieces |
     | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
     | ➖ | api: ran in the preview | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not verified: no pod reports an image |
     | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: built by | trusted or branch | branch |
+    | ✅ | web: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
     | ✅ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: complete | all pieces | all pieces |
     | ✅ | web: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
@@ -365,12 +420,14 @@ fn a_broken_chain_as_it_is_shown() {
     | ❌ | tree | 8888888888888888888888888888888888888888 | 7777777777777777777777777777777777777777 |
     | ✅ | api: in the record | an image | ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: built by | trusted or branch | branch |
+    | ✅ | api: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
     | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: complete | all pieces | all pieces |
     | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
     | ➖ | api: ran in the preview | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not verified: no pod reports an image |
     | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: built by | trusted or branch | branch |
+    | ✅ | web: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
     | ❌ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not there |
     | ➖ | web: complete |  |  |
     | ➖ | web: revision |  |  |
@@ -389,7 +446,7 @@ fn without_a_record_what_hangs_on_it_is_unknown() {
     break_link(Break::Recorded, &mut evidence);
     let unknown = chain(&evidence);
     let unknown = unknown.iter().filter(|link| link.holds == Mark::Unknown);
-    assert_eq!(unknown.count(), 1 + 2 * 6);
+    assert_eq!(unknown.count(), 1 + 2 * 7);
 }
 
 fn refused(evidence: &Evidence) -> Vec<String> {
@@ -598,7 +655,7 @@ fn what_a_preview_of_the_commit_itself_would_mend_is_known() {
         }
     };
     let by_a_test: Vec<Break> = BREAKS.into_iter().filter(|link| mended(*link)).collect();
-    insta::assert_snapshot!(format!("{by_a_test:?}"), @"[Recorded, Signature, Repository, Tree, BuiltBy, Present, Complete, Revision]");
+    insta::assert_snapshot!(format!("{by_a_test:?}"), @"[Recorded, Signature, Repository, Tree, BuiltBy, Attested, Present, Complete, Revision]");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //!
 //! Modelled: the operations in [`OPERATIONS`] and of GraphQL what `graphql` has; git commits, trees and three-way
 //! merges of whole files; forks, also deleted ones; labels, comments, reactions, deployments, commit statuses,
-//! environments, workflow runs and dispatches, container packages, permissions, tokens and rate limits.
+//! environments, workflow runs and dispatches, container packages, attestations, permissions, tokens and rate limits.
 //!
 //! Not modelled, and answered with 501: every other operation. Not modelled and silent: conditional requests,
 //! teams, merge queues, the visibility of private repositories, issues that are no pull
@@ -15,6 +15,7 @@
 
 mod access;
 mod accounts;
+mod attestations;
 mod call;
 mod changes;
 mod comments;

@@ -79,6 +79,7 @@ pub(super) fn add_repo(
         runs: BTreeMap::new(),
         dispatches: Vec::new(),
         collaborators: BTreeMap::new(),
+        attestations: Vec::new(),
         commit_pulls_lag: 0,
         created_at,
     };

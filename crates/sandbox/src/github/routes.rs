@@ -15,8 +15,8 @@ use super::call::{Answer, Body, Call, Headers, encode};
 use super::judge::{Found, Judge, query_pairs};
 use super::state::{State, Token, TokenKind};
 use super::{
-    accounts, comments, commits, deployments, environments, graphql, issues, labels, pulls, runs,
-    statuses,
+    accounts, attestations, comments, commits, deployments, environments, graphql, issues, labels,
+    pulls, runs, statuses,
 };
 
 const IN_REPOSITORY: &str = "/repos/{owner}/{repo}";
@@ -221,6 +221,7 @@ fn dispatch(state: &mut State, call: &Call, token: &Token, template: &str) -> Op
         statuses::route,
         environments::route,
         runs::route,
+        attestations::route,
     ];
     routes
         .into_iter()

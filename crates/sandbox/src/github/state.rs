@@ -341,9 +341,21 @@ pub(super) struct Repo {
     pub(super) runs: BTreeMap<u64, Run>,
     pub(super) dispatches: Vec<Dispatch>,
     pub(super) collaborators: BTreeMap<String, Permission>,
+    /// Oldest first.
+    pub(super) attestations: Vec<Attestation>,
     /// So many answers about a commit's pull requests are still empty.
     pub(super) commit_pulls_lag: u32,
     pub(super) created_at: Timestamp,
+}
+
+/// What a workflow run stated about an artifact.
+#[derive(Clone, Debug)]
+pub(super) struct Attestation {
+    pub(super) digest: String,
+    /// The type of the statement.
+    pub(super) predicate: String,
+    /// Sigstore's.
+    pub(super) bundle: Value,
 }
 
 impl Repo {

@@ -47,6 +47,10 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
         &["post"],
     ),
     (
+        "/repos/{owner}/{repo}/attestations/{subject_digest}",
+        &["get"],
+    ),
+    (
         "/repos/{owner}/{repo}/collaborators/{username}/permission",
         &["get"],
     ),
