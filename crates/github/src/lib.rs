@@ -37,7 +37,7 @@ pub use deployments::{
     DeploymentStatus, NewDeploymentStatus, NodeId,
 };
 pub use error::{Error, Problem};
-pub use labels::{ImageLabel, LabelChanges};
+pub use labels::LabelChanges;
 pub use packages::{Package, PackageVersion};
 pub use statuses::{CommitState, CommitStatus};
 pub use workflows::Cancelling;
