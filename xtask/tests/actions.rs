@@ -1,6 +1,10 @@
 //! What a step of our actions does, with a `cargo`, a `curl` and a program that say what they are told.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "bash is where the environment has it"
+)]
 
 use std::{
     fs,
