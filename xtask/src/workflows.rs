@@ -271,3 +271,62 @@ fn root() -> &'static Path {
         .parent()
         .unwrap_or(Path::new("."))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The other people's actions that `text` names, as name, tag and commit; ours are not among them.
+    fn pinned_actions(text: &str) -> Vec<[String; 3]> {
+        let lines = text
+            .lines()
+            .map(|line| line.trim_start().trim_start_matches("- "));
+        let uses = lines.filter_map(|line| line.strip_prefix("uses: "));
+        let outside = uses.filter(|action| !action.contains("/.github/actions/"));
+        outside
+            .map(|action| {
+                let (name, rest) = action.split_once('@').unwrap();
+                let (commit, tag) = rest.split_once(" # ").unwrap();
+                [name, tag, commit].map(str::to_owned)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_action_of_others_is_in_the_table_to_compare() {
+        let listed = fs::read_to_string(root().join("docs/adopting.md")).unwrap();
+        let rows: BTreeSet<_> = listed
+            .lines()
+            .filter(|line| line.starts_with("| ["))
+            .collect();
+        let mut used = BTreeSet::new();
+        for file in [workflows().unwrap(), actions().unwrap()].concat() {
+            let text = fs::read_to_string(file).unwrap();
+            used.extend(
+                pinned_actions(&text)
+                    .into_iter()
+                    .map(|[name, tag, commit]| {
+                        format!("| [{name}](https://github.com/{name}) | {tag} | `{commit}` |")
+                    }),
+            );
+        }
+        assert_eq!(rows, used.iter().map(String::as_str).collect());
+    }
+
+    #[test]
+    fn every_linter_has_a_mistake_of_its_own_to_find() {
+        for linter in LINTERS {
+            let Mistake {
+                file, right, wrong, ..
+            } = linter.mistake;
+            let text = fs::read_to_string(root().join(file)).unwrap();
+            assert!(
+                text.contains(right) && !text.contains(wrong),
+                "{}",
+                linter.name
+            );
+        }
+    }
+}
