@@ -30,6 +30,8 @@ mod stage;
 mod unchanged;
 
 #[cfg(test)]
+mod inputs;
+#[cfg(test)]
 mod interrupted;
 #[cfg(test)]
 mod story;
