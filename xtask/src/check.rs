@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::{cargo, openapi, schema, suites};
+use crate::{cargo, openapi, schema, suites, workflows};
 
 /// The version of cargo-deny that CI installs. Where there is none, its installation is told.
 const DENY: &str = include_str!("../../.ci/cargo-deny").trim_ascii();
@@ -27,6 +27,7 @@ const CHECKS: &[Check] = &[
     ("example", example),
     ("dependencies: bans, licences, sources", dependencies),
     ("dependencies: advisories", advisories),
+    ("workflows and actions", workflows_and_actions),
     ("copy of GitHub's OpenAPI description", description),
     ("schema of preview.toml", schema),
     ("snapshots", snapshots),
@@ -194,6 +195,10 @@ fn advisories(shell: &Shell) -> anyhow::Result<Option<String>> {
         )),
         false => bail!("{}", said.trim()),
     }
+}
+
+fn workflows_and_actions(shell: &Shell) -> anyhow::Result<Option<String>> {
+    workflows::check(shell).map(|()| None)
 }
 
 fn description(_: &Shell) -> anyhow::Result<Option<String>> {

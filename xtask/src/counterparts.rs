@@ -187,6 +187,15 @@ pub(crate) fn cyclonus() -> anyhow::Result<PathBuf> {
     build::build_one(&build::CYCLONUS)
 }
 
+/// The program that reads workflows, built where the cache lacks it. It takes no more than Go.
+///
+/// # Errors
+/// When it cannot be built.
+pub(crate) fn actionlint() -> anyhow::Result<PathBuf> {
+    let _lock = state::lock()?;
+    build::build_one(&build::ACTIONLINT).context("needs Go 1.26")
+}
+
 /// Ends the counterparts and clears whatever is left of them, in whatever state they are.
 ///
 /// # Errors

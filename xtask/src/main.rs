@@ -22,6 +22,7 @@ mod openapi;
 mod reachability;
 mod schema;
 mod suites;
+mod workflows;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Everything a developer does here")]
@@ -32,8 +33,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Checks format, lints, documentation, dependencies, and that what is generated is current.
+    /// Checks format, lints, documentation, dependencies, workflows, and that what is generated is current.
     Check,
+    /// Has GitHub's parser, actionlint and zizmor read all workflows and actions; part of `check`.
+    Workflows,
     /// The real Kubernetes node and registry that tests run against.
     Counterparts(counterparts::Arguments),
     /// Measures how fast we are, beside somebody else in the same run.
@@ -57,6 +60,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Check => check::run(),
+        Verb::Workflows => workflows::run(),
         Verb::Counterparts(arguments) => counterparts::run(arguments),
         Verb::Bench => bench::run(),
         Verb::Demo(arguments) => demo::run(arguments),

@@ -156,6 +156,15 @@ pub(super) const CYCLONUS: Binary = Binary {
     ..PLAIN
 };
 
+/// What reads workflows: it is no part of the node.
+pub(super) const ACTIONLINT: Binary = Binary {
+    name: "actionlint",
+    tool: "actionlint",
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    module: "github.com/rhysd/actionlint",
+    ..PLAIN
+};
+
 /// Without it the API server calls itself v0.0.0, and clients that look at its version misbehave.
 fn kubernetes_version(version: &str) -> String {
     let package = "k8s.io/component-base/version";
@@ -337,7 +346,7 @@ mod tests {
 
     #[test]
     fn every_binary_has_a_version_pinned_in_its_go_mod() {
-        let all = BINARIES.iter().chain([&CYCLONUS]);
+        let all = BINARIES.iter().chain([&CYCLONUS, &ACTIONLINT]);
         for binary in all.filter(|binary| !binary.module.is_empty()) {
             let version = binary.version().unwrap();
             assert!(version.starts_with('v'), "{}: {version}", binary.name);

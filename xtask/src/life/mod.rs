@@ -22,12 +22,15 @@ mod promotion;
 mod queue;
 mod quota;
 mod repository;
+mod rights;
 mod routes;
 mod sight;
 mod sleep;
 mod stage;
 mod unchanged;
 
+#[cfg(test)]
+mod inputs;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
@@ -48,7 +51,7 @@ pub(crate) use programs::{Like, Programs};
 pub(crate) use progress::Progress;
 pub(crate) use stage::Stage;
 
-/// A play for real servers. On the sandbox each is a plain test besides, see `story`.
+/// A play for real servers. On the sandbox each but `rights` is a plain test besides, see `story`.
 #[derive(Clone, Copy)]
 pub(crate) struct Play {
     name: &'static str,
@@ -87,6 +90,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),
     play!("wrong", broken::everything_goes_wrong),
+    play!("rights", rights::suffice_and_reach_no_further),
 ];
 
 /// Plays for real servers that begin only where they are asked for by name: they take long there.

@@ -75,6 +75,12 @@ impl Programs {
         }
         Ok(Self(places))
     }
+
+    /// Where one of them is.
+    #[cfg(test)]
+    pub(super) fn place(&self, program: Program) -> &Path {
+        &self.0[&program]
+    }
 }
 
 /// The executables among cargo's messages, by the name of their target.

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Built once for all tests of this process.
-fn programs() -> Programs {
+pub(super) fn programs() -> Programs {
     static BUILT: OnceLock<Programs> = OnceLock::new();
     BUILT
         .get_or_init(|| Programs::build(Like::Tests).unwrap())
