@@ -22,6 +22,7 @@ mod files;
 mod labels;
 mod merges;
 mod packages;
+mod people;
 mod pulls;
 mod records;
 mod settings;
@@ -39,5 +40,6 @@ pub use deployments::{
 pub use error::{Error, Problem};
 pub use labels::LabelChanges;
 pub use packages::{Package, PackageVersion};
+pub use people::Reaction;
 pub use statuses::{CommitState, CommitStatus};
 pub use workflows::Cancelling;
