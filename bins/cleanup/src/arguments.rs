@@ -6,12 +6,13 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
 use preview_core::names::{CommitSha, NamespaceName, PrNumber, RepositorySlug, Subject};
-use preview_github::event::Event;
+use preview_github::event::{Account, Dispatch, Event};
 
 /// Destroys the preview of a pull request that was closed, or of a commit, and proves that it is gone
 ///
 /// Started by `pull_request: closed`, by `workflow_run` of a workflow that runs on it, or by a push to the default branch,
-/// which cleans up after the pull request that was merged; on a schedule it sweeps; by hand it takes --pr or --commit.
+/// which cleans up after the pull request that was merged; on a schedule it sweeps; by `workflow_dispatch` it takes the inputs
+/// `pr` and `force`, or `commit`; by hand it takes --pr or --commit.
 /// Whether the pull request is closed is read live.
 ///
 /// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY and the rest of GITHUB_* as Actions sets them; KUBECONFIG;
@@ -105,6 +106,15 @@ pub(crate) enum Asked {
     },
     /// That of the pull request that brought this commit to the default branch.
     Merged(CommitSha),
+    /// This one's, as somebody has started the workflow.
+    Dispatched {
+        /// Whose preview it is.
+        subject: Subject,
+        /// Whether it goes although its pull request is open.
+        force: bool,
+        /// Who started it.
+        by: Account,
+    },
     /// Whatever was left behind.
     All,
     /// Nobody's: the event says so.
@@ -143,6 +153,45 @@ pub(crate) fn asked(runner: &Runner, arguments: &Arguments) -> Result<Asked, Fai
             "{} is not the default branch, {}",
             push.reference, push.repository.default_branch
         ))),
+        Event::Dispatch(dispatch) => Ok(dispatched(dispatch)?),
+        Event::IssueComment(_) | Event::MergeGroup(_) => Ok(Asked::Nothing(format!(
+            "the event {:?} ends no preview",
+            event.name
+        ))),
         Event::Schedule => Ok(Asked::All),
     }
+}
+
+/// What the inputs of the workflow name.
+fn dispatched(dispatch: Dispatch) -> Result<Asked, UsageError> {
+    let Dispatch { inputs, sender, .. } = dispatch;
+    let wrong = |name: &str, why: String| {
+        UsageError(format!("the input {name}: {why}; start the workflow again"))
+    };
+    let number = inputs.get("pr").map(|text| text.parse::<PrNumber>());
+    let number = number
+        .transpose()
+        .map_err(|why| wrong("pr", why.to_string()))?;
+    let commit = inputs.get("commit").map(|text| text.parse::<CommitSha>());
+    let commit = commit
+        .transpose()
+        .map_err(|why| wrong("commit", why.to_string()))?;
+    let force = inputs.get("force").map(|text| text.parse::<bool>());
+    let force = force
+        .transpose()
+        .map_err(|why| wrong("force", why.to_string()))?;
+    let subject = match (number, commit) {
+        (Some(number), None) => Subject::Pr(number),
+        (None, Some(commit)) => Subject::Commit(commit),
+        _ => {
+            let usage = "the workflow takes the input pr, and force for one that is open, or the input commit; start it again \
+                         with one of these";
+            return Err(UsageError(usage.to_owned()));
+        }
+    };
+    Ok(Asked::Dispatched {
+        subject,
+        force: force.unwrap_or(false),
+        by: sender,
+    })
 }

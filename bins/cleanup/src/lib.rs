@@ -62,8 +62,14 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     }
     let world = World::connect(&runner, &config, &arguments).await?;
 
+    let (mut is_forced, mut by_hand) = (arguments.force, arguments.pr.is_some());
     let subject = match asked {
         Asked::Of(subject) => subject,
+        Asked::Dispatched { subject, force, by } => {
+            world.may_ask(&by).await?;
+            (is_forced, by_hand) = (force, true);
+            subject
+        }
         Asked::All => return sweep::run(&world, false, None).await,
         Asked::Nothing(why) => return Ok(Conclusion::done("nothing", why)),
         Asked::Merged(commit) => match world.merged_pull(&commit).await? {
@@ -85,8 +91,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
             }
         },
     };
-    let by_hand = arguments.pr.is_some();
-    let mut cleanup = Cleanup::observe(&world, subject, arguments.force).await?;
+    let mut cleanup = Cleanup::observe(&world, subject, is_forced).await?;
     if cleanup.is_open() {
         let login = runner.environment().actor().map(str::to_owned);
         cleanup = cleanup.with_note(Note::DestroyedBy { login });

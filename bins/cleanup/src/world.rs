@@ -7,6 +7,7 @@ use preview_alerts::Channel;
 use preview_core::config::Config;
 use preview_core::pulls::Repository;
 use preview_core::record::{RecordKey, Trust};
+use preview_github::event::Account;
 use preview_github::{Deployment, GitHub};
 use preview_k8s::Cluster;
 use preview_registry::Registry;
@@ -78,6 +79,18 @@ impl<'a> World<'a> {
             promoted: OnceCell::new(),
             deployments: OnceCell::new(),
         })
+    }
+
+    /// Refuses what somebody has started who may not write to the repository any more. Whoever starts a workflow may as
+    /// that happens; it can be run again later. A bot has proven its right by the start.
+    pub(crate) async fn may_ask(&self, by: &Account) -> Result<(), Failed> {
+        if by.is_bot || self.github.may_write(&by.login).await.outside()? {
+            return Ok(());
+        }
+        Err(Failed::refused(format!(
+            "{} started this and may not write to {}; let somebody start it who may",
+            by.login, self.repository.slug
+        )))
     }
 
     /// Which records are believed.

@@ -1,16 +1,21 @@
 //! What `preview-deploy` is told.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
 use preview_core::deploy::{CiRun, Request};
 use preview_core::names::{CommitSha, PrNumber, Subject};
-use preview_github::event::Event;
+use preview_github::event::{Account, Event};
 
 /// Makes or updates the preview of a pull request, or of a commit
 ///
-/// Started by `workflow_run` it finds the pull request by the CI run's head; by hand it takes --pr and --sha, or --commit.
+/// Started by `workflow_run` it finds the pull request by the CI run's head; by `workflow_dispatch` it takes the inputs `pr`
+/// and `sha`, or `commit`, and `reset_database`; by `merge_group` it is of the group's head; by hand it takes --pr and --sha,
+/// or --commit.
 ///
 /// Environment: GITHUB_TOKEN, GITHUB_REPOSITORY, GITHUB_RUN_ID and the rest of GITHUB_* as Actions sets them;
 /// KUBECONFIG; PREVIEW_RECORD_KEY signs the record (without it the record is unsigned); PREVIEW_REGISTRY_USER and
@@ -53,6 +58,9 @@ pub enum Command {
     Plan,
     /// Wake the preview that sleeps, of --pr or --commit: what was deployed last runs again, with its database as it was
     Wake,
+    /// Answer a comment that says `/preview deploy` or another command, of somebody who may write to the repository: on the event
+    /// issue_comment
+    Answer,
     /// Look whether everything is there that a deploy needs, and how to mend what is not; exit code 1 where something is missing
     Doctor,
 }
@@ -64,6 +72,18 @@ pub(crate) enum Requested {
     Deploy(Request),
     /// Whatever was deployed of it last.
     Wake(Subject),
+    /// Nothing, for this reason.
+    Nothing(String),
+}
+
+/// What is asked for, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) what: Requested,
+    /// Whether the database is to be made afresh.
+    pub(crate) reset_database: bool,
+    /// Who started the workflow, where it was started by hand.
+    pub(crate) by: Option<Account>,
 }
 
 impl Requested {
@@ -71,13 +91,23 @@ impl Requested {
     pub(crate) fn head(&self) -> Option<&CommitSha> {
         match self {
             Self::Deploy(request) => Some(request.head()),
-            Self::Wake(_) => None,
+            Self::Wake(_) | Self::Nothing(_) => None,
+        }
+    }
+}
+
+impl Asked {
+    fn of_event(what: Requested) -> Self {
+        Self {
+            what,
+            reset_database: false,
+            by: None,
         }
     }
 }
 
 /// What is asked for: by hand, or by the event.
-pub(crate) fn requested(runner: &Runner, arguments: &Arguments) -> Result<Requested, Failed> {
+pub(crate) fn requested(runner: &Runner, arguments: &Arguments) -> Result<Asked, Failed> {
     let wakes = arguments.command == Some(Command::Wake);
     let by_hand = match (arguments.pr, arguments.sha.clone(), &arguments.commit) {
         (Some(number), None, _) if wakes => Some(Requested::Wake(Subject::Pr(number))),
@@ -99,28 +129,77 @@ pub(crate) fn requested(runner: &Runner, arguments: &Arguments) -> Result<Reques
         (None, _, None) => None,
     };
     match by_hand {
-        Some(requested) => Ok(requested),
-        None => by_event(runner).map(Requested::Deploy),
+        Some(what) => Ok(Asked {
+            what,
+            reset_database: arguments.reset_database,
+            by: None,
+        }),
+        None => {
+            let asked = by_event(runner)?;
+            let reset_database = asked.reset_database || arguments.reset_database;
+            Ok(Asked {
+                reset_database,
+                ..asked
+            })
+        }
     }
 }
 
-fn by_event(runner: &Runner) -> Result<Request, Failed> {
+fn by_event(runner: &Runner) -> Result<Asked, Failed> {
     let event = runner
         .environment()
         .event("give --pr and --sha, or --commit")?;
     let path = event.path.display().to_string();
     match Event::parse(&event.name, &path, &event.payload).misused()? {
-        Event::WorkflowRun(run) => Ok(Request::Run(CiRun {
+        Event::WorkflowRun(run) => Ok(Asked::of_event(Requested::Deploy(Request::of_run(CiRun {
             event: run.event,
             conclusion: run.conclusion,
             head: run.head_sha,
             branch: run.head_branch,
             repository: run.head_repository.map(|repository| repository.slug),
-        })),
-        Event::PullRequest(_) | Event::Push(_) | Event::Schedule => Err(UsageError(format!(
+        })))),
+        Event::MergeGroup(group) if group.action == "checks_requested" => Ok(Asked::of_event(
+            Requested::Deploy(Request::Commit(group.head_sha)),
+        )),
+        Event::MergeGroup(group) => {
+            let why = format!("the group of the merge queue was {}", group.action);
+            Ok(Asked::of_event(Requested::Nothing(why)))
+        }
+        Event::Dispatch(dispatch) => Ok(Asked {
+            what: Requested::Deploy(dispatched(&dispatch.inputs)?),
+            reset_database: input(&dispatch.inputs, "reset_database")?.unwrap_or(false),
+            by: Some(dispatch.sender),
+        }),
+        Event::PullRequest(_) | Event::Push(_) | Event::IssueComment(_) | Event::Schedule => Err(UsageError(format!(
             "the event {:?} says nothing of images; start this on workflow_run of CI, or give --pr and --sha, or --commit",
             event.name
         ))
         .into()),
     }
+}
+
+/// What the inputs of the workflow name.
+fn dispatched(inputs: &BTreeMap<String, String>) -> Result<Request, UsageError> {
+    match (input(inputs, "pr")?, input(inputs, "sha")?, input(inputs, "commit")?) {
+        (Some(number), Some(head), None) => Ok(Request::Pull { number, head }),
+        (None, None, Some(commit)) => Ok(Request::Commit(commit)),
+        _ => Err(UsageError(
+            "the workflow takes the inputs pr and sha, for a pull request at the head that was looked at, or commit alone; start \
+             it again with these"
+                .to_owned(),
+        )),
+    }
+}
+
+/// The input `name`; none where it was not given.
+fn input<T: FromStr<Err: fmt::Display>>(
+    inputs: &BTreeMap<String, String>,
+    name: &str,
+) -> Result<Option<T>, UsageError> {
+    let text = inputs.get(name);
+    let read = text.map(|text| {
+        let read = text.parse();
+        read.map_err(|why| UsageError(format!("the input {name}: {why}; start the workflow again")))
+    });
+    read.transpose()
 }

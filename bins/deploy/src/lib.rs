@@ -3,8 +3,9 @@
 //! observe → decide → act → report: which pull request or commit is meant, and which images are its own ([`observe`]);
 //! whether they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
 //! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
-//! [`plan`] says what would come of it, and stops; [`doctor`] looks whether all is there that any deploy needs.
+//! [`plan`] says what would come of it, and stops; [`answer`] answers a command in a comment; [`doctor`] looks whether all is there that any deploy needs.
 
+mod answer;
 mod arguments;
 mod budget;
 mod checks;
@@ -56,10 +57,19 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         return doctor::run(&runner, &arguments).await;
     }
     let config = runner.configuration(&arguments.options)?;
-    let requested = arguments::requested(&runner, &arguments)?;
-    runner.know(|result| result.commit = requested.head().cloned());
+    if arguments.command == Some(Command::Answer) {
+        return answer::run(&runner, &arguments, &config).await;
+    }
+    let asked = arguments::requested(&runner, &arguments)?;
+    runner.know(|result| result.commit = asked.what.head().cloned());
+    let arguments = Arguments {
+        reset_database: asked.reset_database,
+        ..arguments
+    };
     let world = World::connect(&runner, &config, &arguments).await?;
-    let request = match requested {
+    world.may_ask(asked.by.as_ref()).await?;
+    let request = match asked.what {
+        Requested::Nothing(why) => return Ok(Conclusion::done("nothing", why)),
         Requested::Deploy(request) => request,
         Requested::Wake(subject) => match world.to_wake(&subject).await? {
             ToWake::Deploy(request) => request,

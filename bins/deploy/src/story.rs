@@ -19,7 +19,7 @@ use preview_core::quota::Table;
 use preview_core::slots::Waiting;
 use preview_github::{
     Change, CommitState, CommitStatus, DeploymentFilter, DeploymentId, DeploymentRequest,
-    DeploymentState, ImageLabel, NewDeploymentStatus,
+    DeploymentState, NewDeploymentStatus,
 };
 use preview_k8s::Receipt;
 
@@ -399,13 +399,7 @@ impl<'a> Story<'a> {
         let Some(number) = self.previewed.number() else {
             return Ok(());
         };
-        let wanted: Vec<ImageLabel> = image_labels(images)
-            .into_iter()
-            .map(|label| ImageLabel {
-                name: label.name,
-                description: label.description,
-            })
-            .collect();
+        let wanted = image_labels(images);
         let github = &self.world.github;
         let set = github.set_image_labels(number, &wanted, labels::PREFIX);
         let runner = self.world.runner;

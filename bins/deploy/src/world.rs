@@ -6,6 +6,7 @@ use preview_core::manifests::PullCredential;
 use preview_core::names::RepositorySlug;
 use preview_core::record::RecordKey;
 use preview_github::GitHub;
+use preview_github::event::Account;
 use preview_k8s::Cluster;
 use preview_registry::{Registry, Settings};
 
@@ -27,7 +28,7 @@ pub(crate) struct World<'a> {
 
 impl<'a> World<'a> {
     /// Checks everything that can be checked without asking anybody: the first that is asked is GitHub, for the pull
-    /// request. A plan does without a cluster where no kubeconfig names one.
+    /// request. A plan, and most commands in comments, do without a cluster where no kubeconfig names one.
     pub(crate) async fn connect(
         runner: &'a Runner,
         config: &'a Config,
@@ -52,7 +53,7 @@ impl<'a> World<'a> {
             ..preview_k8s::Settings::inferred("preview-deploy")
         };
         let cluster = match arguments.command {
-            Some(Command::Plan) => Cluster::connect_if_known(settings).await,
+            Some(Command::Plan | Command::Answer) => Cluster::connect_if_known(settings).await,
             _ => Cluster::connect(settings).await,
         };
         let cluster = cluster.misused()?;
@@ -70,6 +71,25 @@ impl<'a> World<'a> {
                 password: login.password,
             }),
         })
+    }
+
+    /// Refuses what somebody has started who may not write to the repository any more. Whoever starts a workflow may as
+    /// that happens; a run waits for approval for days, and can be run again later. A bot has proven its right by the start.
+    pub(crate) async fn may_ask(&self, by: Option<&Account>) -> Result<(), Failed> {
+        let Some(Account {
+            login,
+            is_bot: false,
+        }) = by
+        else {
+            return Ok(());
+        };
+        match self.github.may_write(login).await.outside()? {
+            true => Ok(()),
+            false => Err(Failed::refused(format!(
+                "{login} started this and may not write to {}; let somebody start it who may",
+                self.slug
+            ))),
+        }
     }
 }
 

@@ -134,7 +134,11 @@ pub(crate) fn asked(
             push.reference, push.repository.default_branch
         ))),
         Event::Schedule => Ok(Ok(Asked::Head)),
-        Event::WorkflowRun(_) | Event::PullRequest(_) => Err(UsageError(format!(
+        Event::WorkflowRun(_)
+        | Event::PullRequest(_)
+        | Event::IssueComment(_)
+        | Event::Dispatch(_)
+        | Event::MergeGroup(_) => Err(UsageError(format!(
             "the event {:?} does not say what was merged; start this on push to the default branch or on a schedule, or \
              give --pr or --commit",
             event.name

@@ -8,7 +8,8 @@ use futures::try_join;
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::config::TargetWorkload;
-use preview_core::names::{CommitSha, Digest, PinnedImage, Subject, TreeSha};
+use preview_core::deploy::{Unwanted, depends_on_files, touches, wanted};
+use preview_core::names::{CommitSha, Digest, PinnedImage, PrNumber, Subject, TreeSha};
 use preview_core::objects::ObjectName;
 use preview_core::promote::{
     Attestations, Evidence, Found, Gained, ImageFacts, Lineage, Target, Workload,
@@ -37,6 +38,7 @@ pub(crate) struct Merged {
     pub(crate) pulls: Vec<PullRequest>,
     pub(crate) records: Vec<Result<Record, RecordRefused>>,
     pub(crate) images: BTreeMap<PinnedImage, Inspection>,
+    unwanted: Option<(PrNumber, Unwanted)>,
     alike: BTreeMap<TreeSha, Vec<String>>,
     gained: BTreeMap<CommitSha, Gained>,
     pub(crate) attestations: Option<Attestations>,
@@ -73,6 +75,10 @@ impl World<'_> {
             self.gained(&commit, &pulls, &records),
         )
         .await?;
+        let unwanted = match records.is_empty() {
+            true => self.unwanted(&pulls).await?,
+            false => None,
+        };
         let images: BTreeSet<&PinnedImage> = records
             .iter()
             .flatten()
@@ -91,6 +97,7 @@ impl World<'_> {
             pulls,
             records,
             images,
+            unwanted,
             alike,
             gained,
             attestations,
@@ -122,6 +129,27 @@ impl World<'_> {
             tokio::time::sleep(pause.min(left)).await;
             pause = longest.min(pause * 2);
         }
+    }
+
+    /// The first of these pull requests, and the rule by which it was to have no preview; none where one of them was to.
+    async fn unwanted(
+        &self,
+        pulls: &[PullRequest],
+    ) -> Result<Option<(PrNumber, Unwanted)>, Failed> {
+        let rules = &self.config.pull_requests;
+        let mut first = None;
+        for pull in pulls {
+            let mut is_wanted = wanted(rules, pull);
+            if is_wanted.is_ok() && depends_on_files(rules) {
+                let changed = self.github.changed_files(pull.number).await;
+                is_wanted = touches(rules, &changed.outside()?);
+            }
+            match is_wanted {
+                Ok(()) => return Ok(None),
+                Err(why) => first = first.or(Some((pull.number, why))),
+            }
+        }
+        Ok(first)
     }
 
     /// Records that are believed, of other trees than M's; none where there is one of M's.
@@ -202,7 +230,11 @@ impl World<'_> {
     }
 
     /// How the commit that runs stands to M. Commits do not change, so it is asked for once.
-    async fn lineage(&self, running: &CommitSha, merged: &CommitSha) -> Result<Lineage, Failed> {
+    pub(crate) async fn lineage(
+        &self,
+        running: &CommitSha,
+        merged: &CommitSha,
+    ) -> Result<Lineage, Failed> {
         if running == merged {
             return Ok(Lineage::Same);
         }
@@ -270,6 +302,7 @@ impl Promotion<'_> {
                 frozen: lease.and_then(|lease| lease.frozen),
                 workloads,
             },
+            unwanted: self.merged.unwanted.clone(),
             alike: self.merged.alike.clone(),
             gained: self.merged.gained.clone(),
             intent: self.intent,

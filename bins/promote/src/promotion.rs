@@ -6,12 +6,15 @@ use std::fmt;
 use preview_actions::{Failed, Outside as _, Runner};
 use preview_core::config::Target;
 use preview_core::names::{CommitSha, ComponentName, PinnedImage};
-use preview_core::promote::{Intent, Nothing, Refusal, Verdict, chain, decide, lines};
+use preview_core::promote::{Intent, Lineage, Nothing, Refusal, Verdict, chain, decide, lines};
 use preview_core::record::Record;
-use preview_k8s::{HeldLease, Take};
+use preview_k8s::{Bid, HeldLease, Take};
 
 use crate::evidence::Merged;
 use crate::world::World;
+
+/// How often the holder of a Lease may be another one when it is asked for.
+const ROUNDS: usize = 5;
 
 /// One commit on its way to one target.
 #[derive(Clone, Copy)]
@@ -141,6 +144,7 @@ impl Promotion<'_> {
             Decided::Refused(refusals) => return Ok(Ended::Refused(refusals)),
         };
         self.know(&proven);
+        self.repair_labels(&proven).await;
         let migration = match self.migrated(lease, &proven).await? {
             Ok(migration) => migration,
             Err(why) => return Ok(Ended::GaveWay(why)),
@@ -149,8 +153,10 @@ impl Promotion<'_> {
             Ok(before) => before,
             Err(why) => return Ok(Ended::GaveWay(why)),
         };
-        self.announce(&proven, &before).await?;
-        Ok(Ended::Promoted(self.runs_there()))
+        Ok(match self.announce(lease, &proven, &before).await? {
+            None => Ended::Promoted(self.runs_there()),
+            Some(why) => Ended::GaveWay(why),
+        })
     }
 
     /// How it ends before it begins; none where the images may be brought to the target, or are there.
@@ -235,26 +241,63 @@ impl Promotion<'_> {
         })
     }
 
-    /// The target's Lease; how the promotion ends where it is not to be had.
+    /// The target's Lease; how the promotion ends where it is not to be had. It is taken from a run that promotes what ours
+    /// contains, whichever began first; left to one that promotes what contains ours; and between others the newer run has
+    /// it.
     async fn take_lease(&self, freeze: Option<&str>) -> Result<Result<HeldLease, Ended>, Failed> {
         let fence = self.runner.environment().fence()?;
+        let mut over = None;
+        for _ in 0..ROUNDS {
+            let bid = Bid {
+                fence,
+                commit: self.commit(),
+                over,
+                freeze,
+            };
+            let (held_by, commit) = match self.bid(&bid).await? {
+                Take::Taken(lease) => return Ok(Ok(lease)),
+                Take::HeldBy { fence, commit } => (fence, commit),
+                Take::Frozen { reason } => {
+                    return Ok(Err(Ended::Refused(vec![Refusal::Frozen {
+                        target: self.target.name.to_string(),
+                        reason,
+                    }])));
+                }
+            };
+            let lineage = match &commit {
+                Some(theirs) if !self.goes_back() => {
+                    self.world.lineage(theirs, self.commit()).await?
+                }
+                _ => Lineage::Unrelated,
+            };
+            let is_ours = match lineage {
+                Lineage::Ancestor => true,
+                Lineage::Descendant => false,
+                Lineage::Same | Lineage::Unrelated => held_by < fence,
+            };
+            if !is_ours {
+                let theirs =
+                    commit.map_or_else(|| "another commit".to_owned(), |c| c.short().to_owned());
+                return Ok(Err(Ended::GaveWay(format!(
+                    "run {held_by} promotes {theirs} to {}",
+                    self.target.name
+                ))));
+            }
+            over = Some(held_by);
+        }
+        Err(Failed::cluster(format!(
+            "take the Lease of {}: it had another holder each of {ROUNDS} times; run this again",
+            self.target.name
+        )))
+    }
+
+    async fn bid(&self, bid: &Bid<'_>) -> Result<Take, Failed> {
         let target = self.target.name.as_str();
-        let namespace = &self.target.namespace;
         let take = self
             .world
             .cluster
-            .take_lease(namespace, target, fence, self.commit(), freeze);
+            .take_lease(&self.target.namespace, target, bid);
         let taken = self.runner.step("take", format!("Lease of {target}"), take);
-        Ok(match taken.await.outside()? {
-            Take::Taken(lease) => Ok(lease),
-            Take::HeldBy { fence, commit } => Err(Ended::GaveWay(format!(
-                "run {fence} promotes {} to {target}",
-                commit.map_or_else(|| "another commit".to_owned(), |c| c.short().to_owned())
-            ))),
-            Take::Frozen { reason } => Err(Ended::Refused(vec![Refusal::Frozen {
-                target: target.to_owned(),
-                reason,
-            }])),
-        })
+        taken.await.outside()
     }
 }

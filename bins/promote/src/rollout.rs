@@ -9,7 +9,7 @@ use preview_core::health::{Failure, Rollout};
 use preview_core::names::{Digest, Fence, PinnedImage};
 use preview_core::objects::ObjectName;
 use preview_core::ownership::{images_annotation, keys};
-use preview_core::promote::{Running, compare_running};
+use preview_core::promote::{Link, Running, compare_running, reported};
 use preview_k8s::{HeldLease, TargetFacts, Written};
 
 use crate::alerts::Occasion;
@@ -115,6 +115,7 @@ impl Promotion<'_> {
                 .outside()?;
             match written {
                 Written::Done(_) => {
+                    self.tell_former_owners(&read, &images);
                     // A run that died may have set them before: what ran before that one is what there is to go back to.
                     before.push(read.before(self.commit()).unwrap_or(read));
                     return Ok(());
@@ -124,6 +125,19 @@ impl Promotion<'_> {
             }
         }
         Err(kept_changing("set images", workload).into())
+    }
+
+    /// Names who had set what was just set by force: whatever it is, it may set it back.
+    fn tell_former_owners(&self, read: &TargetFacts, images: &[(String, PinnedImage)]) {
+        for (container, _) in images {
+            if let Some(owner) = read.owners.get(container) {
+                let line = format!(
+                    "  the image of {}, container {container}, was set by {owner} before",
+                    read.workload
+                );
+                self.runner.console().line(&line);
+            }
+        }
     }
 
     /// The images of the containers of one workload.
@@ -193,8 +207,13 @@ impl Promotion<'_> {
                     .filter(|container| container.name == name)
                     .map(|container| container.image_id.clone())
                     .collect();
-                let belongs = self.merged.belongs_to(&image);
+                let belongs = self.belong_to(&image, &ids).await;
                 let running = compare_running(&ids, &image.digest, &belongs, &others);
+                self.runner.know(|result| {
+                    result
+                        .chain
+                        .push(Link::runs(&workload, &name, &image.digest, &ids, &running));
+                });
                 let line = format!("{workload}, container {name}: {running}");
                 match running {
                     Running::Verified => self.runner.console().line(&format!("  {line}")),
@@ -215,6 +234,32 @@ impl Promotion<'_> {
             self.alert(Occasion::NotVerified, doubts).await;
         }
         Ok(())
+    }
+
+    /// The digests that a node may report in place of the image's own: of what it consists of, and those of `ids` that name
+    /// another index over one of its manifests, as the registry has it.
+    async fn belong_to(&self, image: &PinnedImage, ids: &[String]) -> BTreeSet<Digest> {
+        let mut belongs = self.merged.belongs_to(image);
+        let strangers = reported(ids).into_iter();
+        let strangers: Vec<Digest> = strangers
+            .filter(|digest| *digest != image.digest && !belongs.contains(digest))
+            .collect();
+        for digest in strangers {
+            let other = PinnedImage {
+                name: image.name.clone(),
+                digest,
+            };
+            // What the registry does not tell stays unknown.
+            if let Ok(inspection) = self.world.registry.inspect(&other).await
+                && inspection
+                    .platforms
+                    .iter()
+                    .any(|it| belongs.contains(&it.manifest))
+            {
+                belongs.insert(other.digest);
+            }
+        }
+        belongs
     }
 
     /// Sets back what ran before, and looks that it runs; says how that went.

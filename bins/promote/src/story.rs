@@ -1,5 +1,7 @@
 //! What people see of a promotion: the deployment, the tags, the comment on the pull request.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::comment::{Comment, MARKER, State, tells_of, tells_of_destruction};
@@ -7,38 +9,68 @@ use preview_core::deployments::{
     ENDED, ENVIRONMENT, FAILED_PROMOTION, PROGRESS, PROMOTION, RECORD, subject_of,
 };
 use preview_core::labels;
-use preview_core::names::{PrNumber, Subject};
+use preview_core::markdown::inline;
+use preview_core::names::{ComponentName, PinnedImage, PrNumber, Subject};
 use preview_core::promote::{Outcome, Promotion as Told, Refusal};
 use preview_core::pulls::PullRequest;
 use preview_github::{
     DeploymentFilter, DeploymentId, DeploymentRequest, DeploymentState, NewDeploymentStatus,
 };
-use preview_k8s::TargetFacts;
+use preview_k8s::{HeldLease, TargetFacts};
 
 use crate::evidence::Merged;
 use crate::promotion::{Promotion, Proven, reasons};
 use crate::world::World;
 
+/// Why a run that has lost the target stops telling of it.
+const TAKEN_OVER: &str = "another run has taken the target over";
+
 impl Promotion<'_> {
     /// Tells that the target runs what was merged. The deployment's success comes last: by it the next run sees that all was
-    /// told.
+    /// told. The reason where another run has taken the target over meanwhile: what that one tells must not be hidden.
     pub(crate) async fn announce(
         &self,
+        lease: &HeldLease,
         proven: &Proven,
         before: &[TargetFacts],
-    ) -> Result<(), Failed> {
+    ) -> Result<Option<String>, Failed> {
         self.runner.enters("announcing");
-        self.move_tags(proven).await?;
-        if self.goes_back() {
-            return self.deploys(proven, before, None).await;
+        if self.is_lost(lease).await? {
+            return Ok(Some(TAKEN_OVER.to_owned()));
         }
+        self.move_tags(&proven.images).await?;
+        self.follow().await?;
         let state = State::Promoted {
             target: self.target.name.to_string(),
             commit: self.commit().clone(),
             images: proven.images.clone(),
         };
-        self.tell(&state).await?;
-        self.deploys(proven, before, Some(&state)).await
+        let state = (!self.goes_back()).then_some(state);
+        if let Some(state) = &state {
+            self.tell(state).await?;
+        }
+        self.deploys(lease, proven, before, state.as_ref()).await
+    }
+
+    async fn is_lost(&self, lease: &HeldLease) -> Result<bool, Failed> {
+        Ok(!self.world.cluster.holds(lease).await.outside()?)
+    }
+
+    /// The registry takes a tag from whoever comes last. Where that was us and another run has set the target since, the
+    /// tags go where its images went.
+    async fn follow(&self) -> Result<(), Failed> {
+        let Some(first) = self.target.workloads.first() else {
+            return Ok(());
+        };
+        let Some(facts) = self.read(&first.workload).await? else {
+            return Ok(());
+        };
+        if facts.commit().as_ref() == Some(self.commit()) {
+            return Ok(());
+        }
+        let images = facts.images().unwrap_or_default().into_iter();
+        let images = images.filter_map(|(component, image)| Some((component.parse().ok()?, image)));
+        self.move_tags(&images.collect()).await
     }
 
     /// Whether the newest deployment of the target tells already that it runs M.
@@ -103,10 +135,11 @@ impl Promotion<'_> {
 
     async fn deploys(
         &self,
+        lease: &HeldLease,
         proven: &Proven,
         before: &[TargetFacts],
         state: Option<&State>,
-    ) -> Result<(), Failed> {
+    ) -> Result<Option<String>, Failed> {
         let outcome = match self.goes_back() {
             true => Outcome::RolledBack,
             false => Outcome::Promoted,
@@ -120,16 +153,27 @@ impl Promotion<'_> {
         if let Some(state) = state {
             self.tell_again(state).await?;
         }
-        let succeeds = async {
+        if !self.is_lost(lease).await? {
             let runs = self.status(DeploymentState::Success, "It runs, by digest");
-            github.set_deployment_status(deployment.id, &runs).await?;
-            let all = github.deployments(&self.promotions(PROMOTION)).await?;
-            let others = all.iter().map(|other| other.id);
-            let others: Vec<DeploymentId> = others.filter(|id| *id != deployment.id).collect();
-            let why = format!("{} runs now", self.commit().short());
-            github.retire_deployments(&others, &why).await
+            let set = github.set_deployment_status(deployment.id, &runs).await;
+            set.outside()?;
+        }
+        let (retired, why, taken_over) = match self.is_lost(lease).await? {
+            true => (
+                vec![deployment.id],
+                "Another run has the target",
+                Some(TAKEN_OVER.to_owned()),
+            ),
+            false => {
+                let all = github.deployments(&self.promotions(PROMOTION)).await;
+                let others = all.outside()?.into_iter().map(|other| other.id);
+                let others = others.filter(|id| *id != deployment.id).collect();
+                (others, "Another commit runs now", None)
+            }
         };
-        succeeds.await.outside().map(drop)
+        let retire = github.retire_deployments(&retired, why).await;
+        retire.outside()?;
+        Ok(taken_over)
     }
 
     fn status(&self, state: DeploymentState, description: &str) -> NewDeploymentStatus {
@@ -161,10 +205,43 @@ impl Promotion<'_> {
         }
     }
 
+    /// Labels show what was tested, to people. Where somebody has made them show something else, they are set right, and
+    /// that is told; whether that works decides nothing.
+    pub(crate) async fn repair_labels(&self, proven: &Proven) {
+        let recorded = proven.record.components.iter();
+        let images = recorded.map(|(component, it)| (component.clone(), it.image.clone()));
+        let wanted = labels::image_labels(&images.collect());
+        let of_record = |pull: &&PullRequest| proven.record.subject == Subject::Pr(pull.number);
+        let Some(pull) = self.merged.pulls.iter().find(of_record) else {
+            return;
+        };
+        let ours = |label: &&String| label.starts_with(labels::PREFIX);
+        let shown: BTreeSet<&String> = pull.labels.iter().filter(ours).collect();
+        let right: BTreeSet<&String> = wanted.iter().map(|label| &label.name).collect();
+        // Those of a pull request that was promoted before are gone.
+        if shown.is_empty() || shown == right {
+            return;
+        }
+        let wrong: Vec<String> = shown.difference(&right).map(ToString::to_string).collect();
+        let told = format!(
+            "the labels of #{} did not show what was tested ({}); the record decides, and they are set right",
+            pull.number,
+            wrong.join(", ")
+        );
+        self.runner.console().warning(&told);
+        self.runner.know(|result| result.notes.push(inline(&told)));
+        let github = &self.world.github;
+        let repair = github.set_image_labels(pull.number, &wanted, labels::PREFIX);
+        let object = format!("labels of #{}", pull.number);
+        if let Err(error) = self.runner.step("repair", object, repair).await {
+            self.runner.console().warning(&error.to_string());
+        }
+    }
+
     /// Points `latest` and the default branch's name to the very images that run.
-    async fn move_tags(&self, proven: &Proven) -> Result<(), Failed> {
+    async fn move_tags(&self, images: &BTreeMap<ComponentName, PinnedImage>) -> Result<(), Failed> {
         let branch = tag_of(&self.world.repository.default_branch);
-        for image in proven.images.values() {
+        for image in images.values() {
             for tag in ["latest", branch.as_str()] {
                 let put = self.world.registry.tag(image, tag);
                 let object = format!("{}:{tag}", image.name);

@@ -3,6 +3,7 @@
 //! A payload is a snapshot: it says what to look at, and what is true is read live. Every field we use must be there
 //! and be what it should be; anything else is an error that names the file and the field.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,6 +19,12 @@ pub enum Event {
     PullRequest(PullRequestChange),
     /// `push`.
     Push(Push),
+    /// `issue_comment`.
+    IssueComment(IssueComment),
+    /// `workflow_dispatch`.
+    Dispatch(Dispatch),
+    /// `merge_group`.
+    MergeGroup(MergeGroup),
     /// `schedule`: its payload says no more than when.
     Schedule,
 }
@@ -91,6 +98,56 @@ pub struct Push {
     pub repository: EventRepository,
 }
 
+/// Something that happened to a comment of an issue or of a pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssueComment {
+    /// What happened, such as `created`.
+    pub action: String,
+    /// The comment's id.
+    pub id: u64,
+    /// Its Markdown, written by anybody.
+    pub body: String,
+    /// Who wrote it; none where the account was deleted.
+    pub author: Option<Account>,
+    /// The number of the issue, or of the pull request.
+    pub number: PrNumber,
+    /// Whether it is a pull request's.
+    pub is_on_pull: bool,
+    /// The repository.
+    pub repository: EventRepository,
+}
+
+/// Somebody with an account on GitHub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Their login.
+    pub login: String,
+    /// Whether GitHub marks it as a bot.
+    pub is_bot: bool,
+}
+
+/// A workflow that was started by hand, or by another workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The inputs that were given, by name, each as text; one that is empty was not given.
+    pub inputs: BTreeMap<String, String>,
+    /// Who started it.
+    pub sender: Account,
+    /// The repository.
+    pub repository: EventRepository,
+}
+
+/// Something that happened to a group in the merge queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeGroup {
+    /// What happened: `checks_requested` or `destroyed`.
+    pub action: String,
+    /// The group's head: what its merge would leave on the branch.
+    pub head_sha: CommitSha,
+    /// The repository.
+    pub repository: EventRepository,
+}
+
 impl Push {
     /// Whether this was a push of commits to the default branch.
     #[must_use]
@@ -129,11 +186,14 @@ impl Event {
             "workflow_run" => payload.workflow_run().map(Self::WorkflowRun),
             "pull_request" | "pull_request_target" => payload.pull_request().map(Self::PullRequest),
             "push" => payload.push().map(Self::Push),
+            "issue_comment" => payload.issue_comment().map(Self::IssueComment),
+            "workflow_dispatch" => payload.dispatch().map(Self::Dispatch),
+            "merge_group" => payload.merge_group().map(Self::MergeGroup),
             "schedule" => Ok(Self::Schedule),
             _ => {
                 return Err(fails(
-                    "this program reads workflow_run, pull_request, push and schedule only; start it on one of these, or \
-                     name the pull request or commit on the command line"
+                    "this program reads workflow_run, workflow_dispatch, pull_request, issue_comment, merge_group, push and \
+                     schedule only; start it on one of these, or name the pull request or commit on the command line"
                         .to_owned(),
                 ));
             }
@@ -197,6 +257,62 @@ impl<'a> Payload<'a> {
             },
             repository: self.repository()?,
         })
+    }
+
+    fn issue_comment(&self) -> Result<IssueComment, String> {
+        let number = self.number("issue.number")?;
+        let issue = self.field("issue")?;
+        Ok(IssueComment {
+            action: self.text("action")?.to_owned(),
+            id: self.number("comment.id")?,
+            body: self.text("comment.body")?.to_owned(),
+            author: self.nullable("comment.user", Self::account)?,
+            number: PrNumber::new(number)
+                .ok_or("the field issue.number is 0, which is no pull request")?,
+            is_on_pull: issue.get("pull_request").is_some_and(Value::is_object),
+            repository: self.repository()?,
+        })
+    }
+
+    fn dispatch(&self) -> Result<Dispatch, String> {
+        Ok(Dispatch {
+            // A workflow without inputs has none at all.
+            inputs: self.nullable("inputs", Self::texts)?.unwrap_or_default(),
+            sender: self.account("sender")?,
+            repository: self.repository()?,
+        })
+    }
+
+    fn merge_group(&self) -> Result<MergeGroup, String> {
+        Ok(MergeGroup {
+            action: self.text("action")?.to_owned(),
+            head_sha: self.value("merge_group.head_sha")?,
+            repository: self.repository()?,
+        })
+    }
+
+    fn account(&self, path: &str) -> Result<Account, String> {
+        Ok(Account {
+            login: self.text(&format!("{path}.login"))?.to_owned(),
+            is_bot: self.text(&format!("{path}.type"))? == "Bot",
+        })
+    }
+
+    /// Names with texts, flags or numbers; what is empty is left out.
+    fn texts(&self, path: &str) -> Result<BTreeMap<String, String>, String> {
+        let all = self.field(path)?.as_object();
+        let all = all.ok_or_else(|| format!("the field {path} is no object"))?;
+        let texts = all.iter().map(|(name, value)| match value {
+            Value::String(text) => Ok((name.clone(), text.clone())),
+            Value::Bool(_) | Value::Number(_) => Ok((name.clone(), value.to_string())),
+            Value::Null => Ok((name.clone(), String::new())),
+            _ => Err(format!("the field {path}.{name} is no text")),
+        });
+        let texts: BTreeMap<String, String> = texts.collect::<Result<_, _>>()?;
+        Ok(texts
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .collect())
     }
 
     fn repository(&self) -> Result<EventRepository, String> {
@@ -343,6 +459,71 @@ mod tests {
         );
     }
 
+    fn comment() -> Value {
+        json!({
+            "action": "created",
+            "comment": { "id": 5, "body": "/preview deploy", "user": { "login": "alice", "type": "User" } },
+            "issue": { "number": 7, "pull_request": {} },
+            "repository": repository(),
+        })
+    }
+
+    #[test]
+    fn a_comment_says_who_wrote_it_and_whether_it_stands_on_a_pull_request() {
+        let read = |payload: &Value| match parsed("issue_comment", payload) {
+            Ok(Event::IssueComment(comment)) => (
+                comment.author.map(|author| (author.login, author.is_bot)),
+                comment.is_on_pull,
+            ),
+            other => panic!("{other:?}"),
+        };
+        let mut payload = comment();
+        assert_eq!(read(&payload), (Some(("alice".to_owned(), false)), true));
+        payload["comment"]["user"]["type"] = json!("Bot");
+        payload["issue"] = json!({ "number": 7 });
+        assert_eq!(read(&payload), (Some(("alice".to_owned(), true)), false));
+        payload["comment"]["user"] = Value::Null;
+        payload["issue"]["pull_request"] = Value::Null;
+        assert_eq!(read(&payload), (None, false));
+    }
+
+    #[test]
+    fn the_inputs_of_a_dispatch_are_texts_and_empty_ones_were_not_given() {
+        let read = |inputs: Value| {
+            let sender = json!({ "login": "alice", "type": "User" });
+            let payload = json!({ "inputs": inputs, "sender": sender, "repository": repository() });
+            match parsed("workflow_dispatch", &payload) {
+                Ok(Event::Dispatch(dispatch)) => format!("{:?}", dispatch.inputs),
+                Err(error) => error.to_string(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let told = [
+            read(json!({ "pr": "7", "sha": "", "reset_database": true, "commit": null })),
+            read(Value::Null),
+            read(json!({ "pr": ["7"] })),
+            read(json!("7")),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        {"pr": "7", "reset_database": "true"}
+        {}
+        cannot read the payload of the event "workflow_dispatch" in event.json: the field inputs.pr is no text; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+        cannot read the payload of the event "workflow_dispatch" in event.json: the field inputs is no object; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
+        "#);
+    }
+
+    #[test]
+    fn a_group_in_the_merge_queue_is_its_head() {
+        let payload = json!({
+            "action": "checks_requested", "merge_group": { "head_sha": "a".repeat(40) },
+            "repository": repository(),
+        });
+        let Ok(Event::MergeGroup(group)) = parsed("merge_group", &payload) else {
+            panic!()
+        };
+        assert_eq!(group.head_sha.to_string(), "a".repeat(40));
+    }
+
     #[test]
     fn a_malformed_payload_is_refused_by_file_and_field() {
         let without = |field: &str| {
@@ -374,7 +555,7 @@ mod tests {
         cannot read the payload of the event "workflow_run" in event.json: the field workflow_run.head_sha: "main" is not a commit SHA of 40 lower-case hex digits; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
         cannot read the payload of the event "workflow_run" in event.json: the field repository.id is no whole number; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
         cannot read the payload of the event "push" in event.json: the field deleted is missing; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
-        cannot read the payload of the event "issues" in event.json: this program reads workflow_run, pull_request, push and schedule only; start it on one of these, or name the pull request or commit on the command line
+        cannot read the payload of the event "issues" in event.json: this program reads workflow_run, workflow_dispatch, pull_request, issue_comment, merge_group, push and schedule only; start it on one of these, or name the pull request or commit on the command line
         cannot read the payload of the event "push" in event.json: it is no JSON (EOF while parsing a value at line 1 column 8); give it the file at GITHUB_EVENT_PATH as GitHub wrote it
         "#);
     }

@@ -3,6 +3,7 @@
 //! A label is an object of the whole repository that pull requests refer to. Two pull requests with the same image
 //! share one, so it may go only when nothing refers to it any more.
 
+use preview_core::labels::ImageLabel;
 use preview_core::names::PrNumber;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,15 +25,6 @@ const COLOUR: &str = "1d76db";
 
 const READ: &str = "pull-requests: read";
 const WRITE: &str = "pull-requests: write";
-
-/// A label that a pull request shall carry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageLabel {
-    /// At most 50 characters, without a comma.
-    pub name: String,
-    /// At most 100 characters.
-    pub description: String,
-}
 
 /// What was done to the labels; names in the order in which they were dealt with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

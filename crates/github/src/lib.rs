@@ -22,6 +22,7 @@ mod files;
 mod labels;
 mod merges;
 mod packages;
+mod people;
 mod pulls;
 mod records;
 mod settings;
@@ -37,7 +38,8 @@ pub use deployments::{
     DeploymentStatus, NewDeploymentStatus, NodeId,
 };
 pub use error::{Error, Problem};
-pub use labels::{ImageLabel, LabelChanges};
+pub use labels::LabelChanges;
 pub use packages::{Package, PackageVersion};
+pub use people::Reaction;
 pub use statuses::{CommitState, CommitStatus};
 pub use workflows::Cancelling;

@@ -37,12 +37,25 @@ pub struct HeldLease {
     pub(crate) fence: Fence,
 }
 
+/// What a run asks for a Lease with.
+#[derive(Clone, Copy, Debug)]
+pub struct Bid<'a> {
+    /// The run.
+    pub fence: Fence,
+    /// The commit that it promotes.
+    pub commit: &'a CommitSha,
+    /// The run that it may take the Lease from, where that holds it.
+    pub over: Option<Fence>,
+    /// The reason for which it freezes the target, where it does.
+    pub freeze: Option<&'a str>,
+}
+
 /// What came of asking for a Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Take {
-    /// It is ours, until a newer run takes it.
+    /// It is ours, until another run takes it over.
     Taken(HeldLease),
-    /// A newer run holds it: give way.
+    /// Another run holds it.
     HeldBy {
         /// The run.
         fence: Fence,
@@ -77,9 +90,9 @@ impl Cluster {
         Ok(found.as_ref().map(lease_facts))
     }
 
-    /// Takes the target's Lease for the run `fence`, which promotes `commit`, by compare-and-set. A newer run's is
-    /// left alone; an older run's is taken, and that run cannot write to the target any more. A frozen one is left alone,
-    /// unless this run itself freezes the target, for the reason `freeze`.
+    /// Takes the target's Lease for a run, by compare-and-set. One that another run holds is left alone, unless that is the
+    /// one that this run may take over from; that run cannot write to the target any more then. A frozen one is left alone,
+    /// unless this run itself freezes the target.
     ///
     /// # Errors
     /// When the cluster cannot be asked, or refuses.
@@ -87,20 +100,18 @@ impl Cluster {
         &self,
         namespace: &NamespaceName,
         target: &str,
-        fence: Fence,
-        commit: &CommitSha,
-        freeze: Option<&str>,
+        bid: &Bid<'_>,
     ) -> Result<Take, Error> {
         let name = lease_name(target);
         let operation = self.operation(format!("take Lease/{name} in {namespace}"));
         let held = HeldLease {
             namespace: namespace.clone(),
             name,
-            fence,
+            fence: bid.fence,
         };
         let mut pauses = pauses().build();
         for attempt in 1.. {
-            if let Some(taken) = self.take_round(&operation, &held, commit, freeze).await? {
+            if let Some(taken) = self.take_round(&operation, &held, bid).await? {
                 return Ok(taken);
             }
             let pause = pauses.next().unwrap_or_default();
@@ -117,23 +128,23 @@ impl Cluster {
         &self,
         operation: &Operation,
         held: &HeldLease,
-        commit: &CommitSha,
-        freeze: Option<&str>,
+        bid: &Bid<'_>,
     ) -> Result<Option<Take>, Error> {
         let api = self.lease_api(&held.namespace);
         let existing = self.read(operation, || api.get(&held.name)).await?;
         let facts = existing.as_ref().map(lease_facts).unwrap_or_default();
-        if let Some(reason) = facts.frozen.filter(|_| freeze.is_none()) {
+        if let Some(reason) = facts.frozen.filter(|_| bid.freeze.is_none()) {
             return Ok(Some(Take::Frozen { reason }));
         }
-        if let Some(fence) = facts.holder.filter(|holder| *holder > held.fence) {
+        let gives_way = |holder: &Fence| *holder != held.fence && Some(*holder) != bid.over;
+        if let Some(fence) = facts.holder.filter(gives_way) {
             let commit = facts.commit;
             return Ok(Some(Take::HeldBy { fence, commit }));
         }
         let change = Change {
             holder: Some(held.fence),
-            commit: Some(commit),
-            freeze,
+            commit: Some(bid.commit),
+            freeze: bid.freeze,
         };
         let written = self.write_lease(operation, held, existing.as_ref(), change);
         Ok(written.await?.then(|| Take::Taken(held.clone())))
@@ -210,6 +221,15 @@ impl Cluster {
             }
         }
         unreachable!("rounds are not limited by their number")
+    }
+
+    /// Whether this run has the Lease still.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn holds(&self, held: &HeldLease) -> Result<bool, Error> {
+        let operation = self.operation(format!("read Lease/{} in {}", held.name, held.namespace));
+        Ok(self.lost_to(&operation, held).await?.is_none())
     }
 
     /// The run that holds the Lease now, if it is not ours any more.

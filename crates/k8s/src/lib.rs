@@ -49,7 +49,7 @@ pub use dry_run::DryRun;
 pub use error::Error;
 pub use fence::Fenced;
 pub use in_use::{InUse, PodInUse};
-pub use lease::{HeldLease, LeaseFacts, Take};
+pub use lease::{Bid, HeldLease, LeaseFacts, Take};
 pub use namespaces::NamespaceChange;
 pub use objects::VolumeClaim;
 pub use page::Page;

@@ -58,6 +58,8 @@ pub struct TargetFacts {
     pub annotations: BTreeMap<String, String>,
     /// The tool that reconciles the workload from git, and how that is known: what we write it would write back.
     pub reconciler: Option<String>,
+    /// By container, the field manager that set its image last, where that is not ours: who it is taken from.
+    pub owners: BTreeMap<String, String>,
     /// Containers whose image we set before. An apply that leaves one out would take its image away.
     ours: BTreeSet<String>,
 }
@@ -308,8 +310,22 @@ impl Cluster {
             containers: containers(&spec),
             annotations,
             reconciler: reconciler(object),
+            owners: self.owners(object, pointer),
             ours: self.ours(object, pointer),
         })
+    }
+
+    /// Who else has set the images of containers, by container.
+    fn owners(&self, object: &DynamicObject, pointer: &str) -> BTreeMap<String, String> {
+        let entries = object.metadata.managed_fields.iter().flatten();
+        let theirs = entries.filter_map(|entry| Some((entry.manager.clone()?, entry)));
+        theirs
+            .filter(|(manager, _)| manager != self.manager)
+            .flat_map(|(manager, entry)| {
+                let images = images_in(entry, pointer).into_iter();
+                images.map(move |container| (container, manager.clone()))
+            })
+            .collect()
     }
 
     /// The containers whose image this manager applied.

@@ -14,12 +14,16 @@ use crate::outcome::ReceiptItem;
 use crate::quota::Table;
 use crate::slots::Waiting;
 
+mod answer;
 mod note;
 
+pub use answer::with_answer;
 pub use note::Note;
 
 /// The hidden text by which the comment is found again (together with its author: others can copy it).
 pub const MARKER: &str = "<!-- preview-environments:comment -->";
+
+const HEADING: &str = "## 🚀 Preview Environment";
 
 /// The line that says, under another status, that the preview is gone.
 const PREVIEW_GONE: &str = "**Preview**: 🗑️ Destroyed";
@@ -315,7 +319,7 @@ impl Comment {
     /// The comment's Markdown, its marker included.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut out = format!("{MARKER}\n## 🚀 Preview Environment\n\n");
+        let mut out = format!("{MARKER}\n{HEADING}\n\n");
         self.head(&mut out);
         out.push_str("\n---\n\n");
         let story = self.story();

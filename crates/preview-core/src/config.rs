@@ -14,6 +14,7 @@ mod alerts;
 mod attestation;
 mod checks;
 mod cleanup;
+mod commands;
 mod database;
 mod error;
 mod fields;
@@ -34,11 +35,13 @@ pub use alerts::{AlertSettings, MailAddress, MailRoute};
 pub use attestation::{AttestationSettings, WorkflowFile, WorkflowRef};
 pub use checks::{Address, Check, ChecksSettings, Through};
 pub use cleanup::CleanupSettings;
+pub use commands::CommandSettings;
 pub(crate) use database::DIRECTORY;
 pub use database::{Database, Seed};
 pub use error::ConfigError;
 pub use isolation::{Cidr, NetworkSettings, Peer, TlsSettings};
 pub use lifetime::LifetimeSettings;
+pub(crate) use lifetime::days;
 pub use promote::{
     AfterMigration, Promote, Target, TargetCommand, TargetPage, TargetWorkload, Verification,
 };
@@ -80,6 +83,8 @@ pub struct Config {
     pub cleanup: CleanupSettings,
     /// What becomes of previews that nobody touches any more.
     pub lifetime: LifetimeSettings,
+    /// Which commands in comments are heard.
+    pub commands: CommandSettings,
     /// Who is told of what nobody is looking at.
     pub alerts: AlertSettings,
     /// How images are read.

@@ -17,6 +17,9 @@ pub use previewed::{CommitFacts, Of, Previewed, choose_commit};
 pub use unchanged::{MustBeBuilt, Past, Shown, Unchanged, nearest, unchanged};
 pub use wanted::{Uncounted, Unwanted, depends_on_files, touches, wanted};
 
+/// The event of a group in the merge queue.
+const GROUP: &str = "merge_group";
+
 /// What a deploy run was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -36,7 +39,7 @@ pub enum Request {
 /// A CI run that ended, as the event tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CiRun {
-    /// The event that had started it; only `pull_request` builds what a preview shows.
+    /// The event that had started it; only `pull_request` and `merge_group` build what a preview shows.
     pub event: String,
     /// How it ended; none while it runs.
     pub conclusion: Option<String>,
@@ -58,13 +61,22 @@ impl Request {
         }
     }
 
+    /// What a CI run asks for: a group in the merge queue is no pull request, and is previewed as the commit that it is.
+    #[must_use]
+    pub fn of_run(run: CiRun) -> Self {
+        match (run.event.as_str(), run.conclusion.as_deref()) {
+            (GROUP, Some("success")) => Self::Commit(run.head),
+            _ => Self::Run(run),
+        }
+    }
+
     /// Says what is clear before GitHub is asked for pull requests or commits.
     ///
     /// # Errors
     /// When nothing is deployed, whatever GitHub would answer.
     pub fn screen(&self, repository: &RepositorySlug) -> Result<(), Instead> {
         let Self::Run(run) = self else { return Ok(()) };
-        if run.event != "pull_request" {
+        if !["pull_request", GROUP].contains(&run.event.as_str()) {
             let event = run.event.clone();
             return Err(Nothing::OtherEvent { event }.into());
         }
@@ -428,6 +440,24 @@ mod tests {
             ..pull(9)
         };
         assert_eq!(by_run(run(), &[fork, other_branch, pull(7)]), deploys);
+    }
+
+    #[test]
+    fn a_run_for_a_group_of_the_merge_queue_is_of_the_commit_that_it_is() {
+        let group = CiRun {
+            event: "merge_group".into(),
+            ..run()
+        };
+        assert_eq!(Request::of_run(group.clone()), Request::Commit(sha('a')));
+        let failed = CiRun {
+            conclusion: Some("cancelled".into()),
+            ..group
+        };
+        let Err(instead) = Request::of_run(failed).screen(&slug("acme/shop")) else {
+            panic!()
+        };
+        insta::assert_snapshot!(instead, @r#"the CI run ended with "cancelled", so there are no images to deploy"#);
+        assert_eq!(Request::of_run(run()), Request::Run(run()));
     }
 
     #[test]

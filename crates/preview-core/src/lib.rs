@@ -10,6 +10,7 @@ pub mod branches;
 pub mod causes;
 pub mod checks;
 pub mod cleanup;
+pub mod commands;
 pub mod comment;
 pub mod commits;
 pub mod config;

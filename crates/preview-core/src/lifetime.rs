@@ -48,6 +48,9 @@ impl Due {
             return Self::Nothing;
         }
         let warned = preview.expires();
+        if preview.kept_until().is_some_and(|until| now < until) {
+            return Self::Nothing;
+        }
         if is_kept {
             return match warned {
                 Some(_) => Self::Reprieve,
@@ -96,6 +99,12 @@ impl NamespaceFacts {
         self.annotations.get(keys::EXPIRES)?.parse().ok()
     }
 
+    /// Until when it is neither put to sleep nor destroyed, where somebody asked for that.
+    #[must_use]
+    pub fn kept_until(&self) -> Option<Timestamp> {
+        self.annotations.get(keys::KEPT)?.parse().ok()
+    }
+
     /// Since when it sleeps, or is being put to sleep.
     #[must_use]
     pub fn asleep_since(&self) -> Option<Timestamp> {
@@ -130,6 +139,8 @@ pub enum Warning<'a> {
         /// The label that keeps it.
         keep_label: &'a str,
     },
+    /// It will not for a while: somebody asked for that.
+    KeptUntil(Timestamp),
 }
 
 /// Markdown, its marker included.
@@ -154,6 +165,11 @@ impl fmt::Display for Warning<'_> {
                 f,
                 "⏳ The preview of this pull request is kept: it has the label {}.",
                 code(keep_label)
+            ),
+            Self::KeptUntil(until) => writeln!(
+                f,
+                "⏳ The preview of this pull request is kept until {}: somebody asked for it.",
+                until.strftime(MINUTE)
             ),
         }
     }
@@ -210,6 +226,7 @@ mod tests {
         let end = 48 + 240;
         let asleep = (keys::CLAIM, "asleep".to_owned());
         let warned = |hours| (keys::EXPIRES, at(hours).to_string());
+        let kept = |hours| (keys::KEPT, at(hours).to_string());
         for (annotations, hours, due) in [
             (vec![], 59, Due::Nothing),
             (vec![], 60, Due::Sleep),
@@ -227,6 +244,15 @@ mod tests {
             (vec![asleep, warned(end)], end, Due::End),
             (vec![warned(end + 29)], end + 28, Due::Sleep),
             (vec![warned(end + 29)], end + 29, Due::End),
+            // Kept for a while, and warned afresh after it.
+            (vec![kept(80)], 79, Due::Nothing),
+            (vec![kept(80)], 80, Due::Sleep),
+            (vec![kept(end + 9)], end + 8, Due::Nothing),
+            (
+                vec![kept(end + 9)],
+                end + 9,
+                Due::Warning { ends: at(end + 33) },
+            ),
         ] {
             let preview = preview("pr-7", &annotations);
             let found = Due::of(&preview, false, &settings(), at(hours));

@@ -41,6 +41,8 @@ pub mod keys {
     pub const ACTIVE: &str = "preview-environments/active";
     /// Annotation: when it will be destroyed, once its pull request was told so.
     pub const EXPIRES: &str = "preview-environments/expires";
+    /// Annotation: until when it is neither put to sleep nor destroyed, because somebody asked for that.
+    pub const KEPT: &str = "preview-environments/kept";
     /// Annotation: since when it sleeps, or is being put to sleep; it goes once all that slept is awake.
     pub const ASLEEP_SINCE: &str = "preview-environments/asleep-since";
     /// Annotation on a workload that sleeps: how many of it ran, or whether it was suspended.

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::attestation::{Attestation, Demand, Unattested, attested};
+use crate::deploy::Unwanted;
 use crate::names::{
     CommitSha, ComponentName, Digest, NamespaceName, PinnedImage, PrNumber, RepositoryId,
     RepositorySlug, Subject, TreeSha,
@@ -28,7 +29,7 @@ pub use history::{Outcome, Promotion, Told, markdown, table};
 pub use job::{Command, Errand};
 pub use promotable::{CONTEXT, Merging, Promotable, TestMerge, promotable};
 pub use refusal::{Gained, Moved, Nothing, Refusal, Titled};
-pub use running::{Running, compare_running};
+pub use running::{Running, compare_running, reported};
 
 /// Everything that is known before a promotion to one target is decided.
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ pub struct Evidence {
     pub gained: BTreeMap<CommitSha, Gained>,
     /// The target.
     pub target: Target,
+    /// The merged pull request that was to have no preview, and the rule by which; only where it has no record.
+    pub unwanted: Option<(PrNumber, Unwanted)>,
     /// What it is all for.
     pub intent: Intent,
 }
@@ -343,7 +346,7 @@ impl Evidence {
                 commit: self.commit.sha.clone(),
             });
         }
-        if facts.revision != Ok(Some(recorded.built_from.clone())) {
+        if facts.tells_its_revision() && facts.revision != Ok(Some(recorded.built_from.clone())) {
             refusals.push(Refusal::RevisionDisagrees {
                 component,
                 image,
@@ -462,6 +465,11 @@ impl Evidence {
 }
 
 impl ImageFacts {
+    /// Whether a label that is not there is none: it may be in what the registry lost.
+    fn tells_its_revision(&self) -> bool {
+        self.missing.is_empty() || self.revision != Ok(None)
+    }
+
     /// What the revision label says, for messages.
     fn said(&self) -> String {
         match &self.revision {
@@ -479,6 +487,16 @@ impl ImageFacts {
 pub fn decide(evidence: &Evidence) -> Verdict {
     if let Some(newer) = evidence.newer() {
         return Verdict::Nothing(newer);
+    }
+    if let Some((pull, why)) = &evidence.unwanted
+        && evidence.records.is_empty()
+        && evidence.intent != Intent::RollBack
+    {
+        return Verdict::Nothing(Nothing::Unwanted {
+            commit: evidence.commit.sha.clone(),
+            pull: *pull,
+            why: why.clone(),
+        });
     }
     let mut refusals = Vec::new();
     if !evidence.on_default_branch {

@@ -5,6 +5,7 @@
 mod alerts;
 mod approvals;
 mod certificates;
+mod dispatched;
 mod metrics;
 #[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
@@ -467,7 +468,7 @@ async fn bad_input_is_told_with_what_to_do() {
     error: cannot read the payload of the event "pull_request" in @JOB@/event.json: the field number is no whole number; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
 
     an issue: exit 2
-    error: cannot read the payload of the event "issues" in @JOB@/event.json: this program reads workflow_run, pull_request, push and schedule only; start it on one of these, or name the pull request or commit on the command line
+    error: cannot read the payload of the event "issues" in @JOB@/event.json: this program reads workflow_run, workflow_dispatch, pull_request, issue_comment, merge_group, push and schedule only; start it on one of these, or name the pull request or commit on the command line
 
     no event: exit 2
     error: GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --pr or --commit

@@ -46,7 +46,7 @@ async fn bad_input_is_told_with_what_to_do() {
     error: cannot read the payload of the event "workflow_run" in @JOB@/event.json: the field workflow_run.head_sha: "main" is not a commit SHA of 40 lower-case hex digits; give it the file at GITHUB_EVENT_PATH as GitHub wrote it
 
     another event: exit 2
-    error: cannot read the payload of the event "release" in @JOB@/event.json: this program reads workflow_run, pull_request, push and schedule only; start it on one of these, or name the pull request or commit on the command line
+    error: cannot read the payload of the event "release" in @JOB@/event.json: this program reads workflow_run, workflow_dispatch, pull_request, issue_comment, merge_group, push and schedule only; start it on one of these, or name the pull request or commit on the command line
 
     no event: exit 2
     error: GITHUB_EVENT_NAME is not set; start this by an event in GitHub Actions, or give --pr and --sha, or --commit

@@ -176,7 +176,9 @@ async fn a_group_of_the_merge_queue_is_previewed_until_the_queue_gives_it_up() {
     let number = shop.open_pull_request();
     let kept = shop.repository.queue(number);
     build(&shop, &kept);
-    deploy(&shop, &kept).await.exits(0);
+    let asked = shop.repository.merge_group_payload(&kept);
+    let ran = shop.on(DEPLOY, "merge_group", &asked).await.exits(0);
+    assert!(ran.verdict().starts_with("deployed: commit "), "{ran:#?}");
     assert_eq!(shop.repository.merge_queued(number), kept);
     deploy(&shop, &kept).await.exits(0);
     assert!(is_there(&shop, &kept));

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod checks;
+mod commands;
 mod commits;
 mod database;
 mod doctor;

@@ -145,7 +145,7 @@ async fn an_image_that_nobody_attested_is_refused() {
     let it = Attested::nothing_yet().await;
     it.keep("api", &it.says(&it.run(), "api"));
     let ran = it.promoted().await.exits(1);
-    insta::assert_snapshot!(plain(&it.shop, it.number, &it.commit, &ran.error()), @"error: the image of web, registry.test/acme/web@sha256:[hex], has no attestation of who built it, and must have been built by https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main; let that workflow build and attest it, and deploy the preview again; if it did, grant this job `attestations: read`");
+    insta::assert_snapshot!(plain(&it.shop, it.number, &it.commit, &ran.error()), @"error: web: attested by: the image of web, registry.test/acme/web@sha256:[hex], has no attestation of who built it, and must have been built by https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main; let that workflow build and attest it, and deploy the preview again; if it did, grant this job `attestations: read`");
     assert_eq!(runs(&it.shop, "api"), before("api"));
     let comment = it.shop.comment(it.number);
     assert!(
@@ -194,19 +194,19 @@ async fn an_image_that_another_run_attested_is_refused() {
     let told: Vec<String> = told.map(|(what, error)| format!("{what}\n{error}")).into();
     insta::assert_snapshot!(told.join("\n\n"), @r"
     another workflow of the same repository
-    error: the image of web, registry.test/acme/web@sha256:[hex], is attested with the workflow https://github.com/acme/shop/.github/workflows/test.yml@refs/heads/main, and must be with https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main; let that one build and attest the image, and deploy the preview again
+    error: web: attested by: the image of web, registry.test/acme/web@sha256:[hex], is attested with the workflow https://github.com/acme/shop/.github/workflows/test.yml@refs/heads/main, and must be with https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main; let that one build and attest the image, and deploy the preview again
 
     the right workflow as a branch has it
-    error: the image of web, registry.test/acme/web@sha256:[hex], is attested with the workflow https://github.com/acme/shop/.github/workflows/build.yml@refs/pull/7/merge, and must be with https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main; let that one build and attest the image, and deploy the preview again
+    error: web: attested by: the image of web, registry.test/acme/web@sha256:[hex], is attested with the workflow https://github.com/acme/shop/.github/workflows/build.yml@refs/pull/7/merge, and must be with https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main; let that one build and attest the image, and deploy the preview again
 
     another repository that calls it
-    error: the image of web, registry.test/acme/web@sha256:[hex], is attested with the repository 43, and must be with [repository]; let https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main build and attest the image, and deploy the preview again
+    error: web: attested by: the image of web, registry.test/acme/web@sha256:[hex], is attested with the repository 43, and must be with [repository]; let https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main build and attest the image, and deploy the preview again
 
     another commit
-    error: the image of web, registry.test/acme/web@sha256:[hex], is attested with the commit cccccccccccccccccccccccccccccccccccccccc, and must be with [B]; let https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main build and attest the image, and deploy the preview again
+    error: web: attested by: the image of web, registry.test/acme/web@sha256:[hex], is attested with the commit cccccccccccccccccccccccccccccccccccccccc, and must be with [B]; let https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main build and attest the image, and deploy the preview again
 
     somebody's own runner
-    error: the image of web, registry.test/acme/web@sha256:[hex], is attested with the runner self-hosted, and must be with github-hosted; let https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main build and attest the image, and deploy the preview again
+    error: web: attested by: the image of web, registry.test/acme/web@sha256:[hex], is attested with the runner self-hosted, and must be with github-hosted; let https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main build and attest the image, and deploy the preview again
     ");
 }
 
@@ -229,11 +229,11 @@ async fn an_attestation_that_does_not_hold_is_refused() {
     .await;
     let told = [of_another_image, signature, forger];
     insta::assert_snapshot!(told.join("\n\n"), @r"
-    error: the image of web, registry.test/acme/web@sha256:[hex], has no attestation that can be believed, and must have been built by https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main: by fulcio.sandbox.test: artifact mismatch: artifact hash does not match any subject in attestation; if the authorities that are trusted here are out of date, name newer ones in promote.require_attestation.trust_root; else find out who wrote it
+    error: web: attested by: the image of web, registry.test/acme/web@sha256:[hex], has no attestation that can be believed, and must have been built by https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main: by fulcio.sandbox.test: artifact mismatch: artifact hash does not match any subject in attestation; if the authorities that are trusted here are out of date, name newer ones in promote.require_attestation.trust_root; else find out who wrote it
 
-    error: the image of web, registry.test/acme/web@sha256:[hex], has no attestation that can be believed, and must have been built by https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main: by fulcio.sandbox.test: invalid signature: DSSE signature verification failed: Verification error: ECDSA_P256_SHA256 signature invalid; if the authorities that are trusted here are out of date, name newer ones in promote.require_attestation.trust_root; else find out who wrote it
+    error: web: attested by: the image of web, registry.test/acme/web@sha256:[hex], has no attestation that can be believed, and must have been built by https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main: by fulcio.sandbox.test: invalid signature: DSSE signature verification failed: Verification error: ECDSA_P256_SHA256 signature invalid; if the authorities that are trusted here are out of date, name newer ones in promote.require_attestation.trust_root; else find out who wrote it
 
-    error: the image of web, registry.test/acme/web@sha256:[hex], has no attestation that can be believed, and must have been built by https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main: by fulcio.sandbox.test: invalid RFC 3161 timestamp: TSA timestamp verification failed: Failed to verify timestamp signature: Verification error: ECDSA_P256_SHA256 signature invalid; if the authorities that are trusted here are out of date, name newer ones in promote.require_attestation.trust_root; else find out who wrote it
+    error: web: attested by: the image of web, registry.test/acme/web@sha256:[hex], has no attestation that can be believed, and must have been built by https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main: by fulcio.sandbox.test: invalid RFC 3161 timestamp: TSA timestamp verification failed: Failed to verify timestamp signature: Verification error: ECDSA_P256_SHA256 signature invalid; if the authorities that are trusted here are out of date, name newer ones in promote.require_attestation.trust_root; else find out who wrote it
     ");
 }
 

@@ -6,6 +6,7 @@ mod attestation;
 mod back;
 mod commits;
 mod errands;
+mod evidence;
 mod killed;
 mod plan;
 mod promotable;
@@ -13,6 +14,7 @@ mod promotable;
 mod receivers;
 #[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
+mod side_by_side;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -221,6 +223,7 @@ async fn what_was_tested_goes_to_production_by_digest() {
     ");
     insta::assert_snapshot!(plain(&shop, number, &commit, &ran.steps()), @r"
     ✓ take Lease of production
+    ✓ repair labels of #7
     ✓ set images Deployment/api
     ✓ set images Deployment/web
     ✓ await Deployment/api, Deployment/web

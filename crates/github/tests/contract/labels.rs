@@ -1,6 +1,7 @@
 //! The labels that show image digests.
 
-use preview_github::{ImageLabel, LabelChanges};
+use preview_core::labels::ImageLabel;
+use preview_github::LabelChanges;
 
 use crate::*;
 

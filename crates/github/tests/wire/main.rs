@@ -5,11 +5,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use preview_core::labels::ImageLabel;
 use preview_core::names::{CommitSha, PrNumber};
 use preview_core::pulls::PullState;
 use preview_github::{
-    Change, CommitState, CommitStatus, DeploymentFilter, DeploymentRequest, GitHub, ImageLabel,
-    Problem, Settings,
+    Change, CommitState, CommitStatus, DeploymentFilter, DeploymentRequest, GitHub, Problem,
+    Settings,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{
+    Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
+};
 use preview_core::names::{CommitSha, Fence, PinnedImage};
 use preview_core::objects::{Kind, ObjectName};
 use preview_core::ownership::{images_annotation, keys};
-use preview_k8s::{HeldLease, LeaseFacts, Take, TargetFacts, Written};
+use preview_k8s::{Bid, HeldLease, LeaseFacts, Take, TargetFacts, Written};
 use serde_json::{Value, json};
 
 use super::stage::Stage;
@@ -87,10 +89,27 @@ impl Stage {
     }
 
     async fn take(&self, fence: Fence, commit: &CommitSha) -> Take {
-        let taken = self
-            .us
-            .take_lease(&self.namespace, "production", fence, commit, None);
+        self.take_over_from(None, fence, commit).await
+    }
+
+    /// Asks for the Lease, and may take it from `over`.
+    async fn take_over_from(&self, over: Option<Fence>, fence: Fence, commit: &CommitSha) -> Take {
+        let bid = Bid {
+            fence,
+            commit,
+            over,
+            freeze: None,
+        };
+        let taken = self.us.take_lease(&self.namespace, "production", &bid);
         taken.await.unwrap()
+    }
+
+    /// Takes the Lease from `over`.
+    async fn taken_from(&self, over: Fence, fence: Fence, commit: &CommitSha) -> HeldLease {
+        match self.take_over_from(Some(over), fence, commit).await {
+            Take::Taken(lease) => lease,
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn taken(&self, fence: Fence, commit: &CommitSha) -> HeldLease {
@@ -343,7 +362,7 @@ pub(crate) async fn a_target_that_git_reconciles_is_told(stage: &Stage) {
     );
 }
 
-pub(crate) async fn a_lease_has_one_holder_and_the_newer_run_wins(stage: &Stage) {
+pub(crate) async fn a_lease_has_one_holder_until_one_that_may_takes_it_over(stage: &Stage) {
     stage.create().await;
     let facts = async || {
         stage
@@ -366,7 +385,16 @@ pub(crate) async fn a_lease_has_one_holder_and_the_newer_run_wins(stage: &Stage)
         "it is the same run"
     );
 
-    let newer = stage.taken(fence(8), &commit('b')).await;
+    let by_older = Take::HeldBy {
+        fence: fence(7),
+        commit: Some(commit('a')),
+    };
+    assert_eq!(stage.take(fence(8), &commit('b')).await, by_older);
+    let (not_the_holder, b) = (Some(fence(6)), commit('b'));
+    let other = stage.take_over_from(not_the_holder, fence(8), &b).await;
+    assert_eq!(other, by_older, "somebody else holds it");
+
+    let newer = stage.taken_from(fence(7), fence(8), &commit('b')).await;
     let held = Take::HeldBy {
         fence: fence(8),
         commit: Some(commit('b')),
@@ -392,7 +420,7 @@ pub(crate) async fn a_lease_has_one_holder_and_the_newer_run_wins(stage: &Stage)
 pub(crate) async fn a_run_that_lost_its_lease_writes_nothing(stage: &Stage) {
     let (lease, read) = stage.in_production().await;
     let [image, _] = &stage.backend.images;
-    let newer = stage.taken(fence(8), &commit('b')).await;
+    let newer = stage.taken_from(fence(7), fence(8), &commit('b')).await;
     let by = Some(fence(8));
     let late = stage
         .set(&lease, &read, &[("web", image)], &commit('a'))
@@ -439,9 +467,13 @@ pub(crate) async fn a_target_is_frozen_by_the_run_that_rolls_it_back_and_thawed_
     stage.create().await;
     let (us, namespace) = (&stage.us, &stage.namespace);
     let take = async |run: u64, freeze: Option<&str>| {
-        let commit = commit('a');
-        let take = us.take_lease(namespace, "production", fence(run), &commit, freeze);
-        take.await.unwrap()
+        let bid = Bid {
+            fence: fence(run),
+            commit: &commit('a'),
+            over: None,
+            freeze,
+        };
+        us.take_lease(namespace, "production", &bid).await.unwrap()
     };
     let Take::Taken(lease) = take(7, Some("wrong prices")).await else {
         panic!("nobody has it")
@@ -456,8 +488,10 @@ pub(crate) async fn a_target_is_frozen_by_the_run_that_rolls_it_back_and_thawed_
     let reason = "wrong prices".to_owned();
     assert_eq!(take(8, None).await, Take::Frozen { reason });
     // Going back further is no promotion.
-    let further = take(9, Some("older prices, too")).await;
-    assert!(matches!(further, Take::Taken(_)), "{further:?}");
+    let Take::Taken(further) = take(9, Some("older prices, too")).await else {
+        panic!("a frozen target may be rolled back further")
+    };
+    us.give_back(&further).await.unwrap();
     assert_eq!(frozen().await.as_deref(), Some("older prices, too"));
 
     let thawed = async || us.unfreeze(namespace, "production").await.unwrap();
@@ -509,4 +543,61 @@ pub(crate) async fn what_ran_before_a_promotion_is_known_to_every_run_of_it(stag
         .await
         .unwrap();
     assert_eq!(images(&done(back)), images(&again));
+}
+
+pub(crate) async fn whoever_set_an_image_before_is_known_until_we_set_it(stage: &Stage) {
+    stage.create().await;
+    let (api, _) = stage.theirs(Kind::Deployment);
+    // Helm writes without server-side apply, and an operator applies after it.
+    let body = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "shop" }, "spec": shop_spec(),
+    });
+    let params = PostParams {
+        field_manager: Some("helm".to_owned()),
+        ..PostParams::default()
+    };
+    let body = serde_json::from_value(body).unwrap();
+    api.create(&params, &body).await.unwrap();
+    let operators = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "shop" },
+        "spec": { "template": { "spec": {
+            "containers": [{ "name": "api", "image": "registry.example/acme/api:newer" }],
+        } } },
+    });
+    let operator = PatchParams::apply("shop-operator").force();
+    api.patch("shop", &operator, &Patch::Apply(operators))
+        .await
+        .unwrap();
+
+    let lease = stage.taken(fence(7), &commit('a')).await;
+    let read = stage.target(&shop()).await;
+    let owners = |facts: &TargetFacts| -> Vec<(String, String)> {
+        facts.owners.clone().into_iter().collect()
+    };
+    let owned = |container: &str, by: &str| (container.to_owned(), by.to_owned());
+    assert_eq!(
+        owners(&read),
+        [
+            owned("api", "shop-operator"),
+            owned("migrate", "helm"),
+            owned("web", "helm")
+        ]
+    );
+    let [image, _] = &stage.backend.images;
+    let both = [("web", image), ("api", image)];
+    let after = done(stage.set(&lease, &read, &both, &commit('a')).await);
+    assert_eq!(
+        owners(&after),
+        [owned("migrate", "helm")],
+        "what was not set stays theirs"
+    );
+    let promoted = image.to_string();
+    assert_eq!(
+        images(&after),
+        [
+            ("migrate", OLD),
+            ("web", promoted.as_str()),
+            ("api", promoted.as_str())
+        ]
+    );
 }

@@ -3,6 +3,7 @@ use crate::health::FailureClass;
 use crate::outcome::ReceiptState;
 use crate::slots::{Holder, Place};
 
+mod answers;
 mod approvals;
 mod failed;
 

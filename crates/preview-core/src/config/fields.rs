@@ -3,7 +3,8 @@
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::{
-    alerts, attestation, cleanup, database, file, isolation, lifetime, promote, pulls, slots,
+    alerts, attestation, cleanup, commands, database, file, isolation, lifetime, promote, pulls,
+    slots,
 };
 
 /// A table of the file: its path, with `*` for a name and `[]` for an element, and its keys.
@@ -42,6 +43,7 @@ pub(super) fn levels() -> Vec<Level> {
         level::<slots::QueueFile>(&["queue"]),
         level::<slots::SweepFile>(&["sweep"]),
         level::<cleanup::CleanupFile>(&["cleanup"]),
+        level::<commands::CommandsFile>(&["commands"]),
         level::<alerts::AlertsFile>(&["alerts"]),
         level::<isolation::TlsFile>(&["tls"]),
         level::<isolation::NetworkFile>(&["network"]),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::alerts::AlertsFile;
 use super::checks::Through;
 use super::cleanup::CleanupFile;
+use super::commands::CommandsFile;
 use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
 use super::lifetime::LifetimeFile;
@@ -68,6 +69,9 @@ pub(super) struct File {
     /// What becomes of previews that nobody touches any more.
     #[serde(default)]
     pub(super) lifetime: LifetimeFile,
+    /// Which commands in comments of pull requests are heard.
+    #[serde(default)]
+    pub(super) commands: CommandsFile,
     /// Who is told of a preview that cannot be taken down, and of a sweep that stopped.
     #[serde(default)]
     pub(super) alerts: AlertsFile,

@@ -89,7 +89,7 @@ pub(super) fn lifetime(
 }
 
 /// Days, and what [`duration`] reads.
-fn days(text: &str) -> Option<Duration> {
+pub(crate) fn days(text: &str) -> Option<Duration> {
     let (days, rest) = match text.split_once('d') {
         None => (0, text),
         Some((digits, rest)) => {

@@ -37,8 +37,9 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         quota: quota(&source, written.quota)?,
         queue: slots::queue(&source, written.queue)?,
         sweep: slots::sweep(written.sweep),
-        cleanup: super::cleanup::cleanup(&written.cleanup),
+        cleanup: super::cleanup::cleanup(&source, written.cleanup)?,
         lifetime: lifetime::lifetime(&source, written.lifetime)?,
+        commands: super::commands::commands(written.commands),
         alerts: alerts::alerts(&source, written.alerts)?,
         registry: registry(&source, written.registry)?,
         tls: written

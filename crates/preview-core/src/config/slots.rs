@@ -71,19 +71,22 @@ fn workflow() -> String {
 }
 
 pub(super) fn queue(source: &Source<'_>, written: QueueFile) -> Result<QueueSettings, ConfigError> {
-    let QueueFile { workflow } = written;
+    let QueueFile { workflow: file } = written;
+    workflow_file(source, &["queue", "workflow"], &file, &workflow())?;
+    Ok(QueueSettings { workflow: file })
+}
+
+/// Refuses what is no file name of a workflow, such as `example`.
+pub(super) fn workflow_file(
+    source: &Source<'_>,
+    key: &[&str],
+    file: &str,
+    example: &str,
+) -> Result<(), ConfigError> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let name = workflow
-        .strip_suffix(".yml")
-        .or(workflow.strip_suffix(".yaml"));
+    let name = file.strip_suffix(".yml").or(file.strip_suffix(".yaml"));
     let good = name.is_some_and(|name| !name.is_empty() && name.bytes().all(is_plain));
-    check(
-        source,
-        good,
-        &["queue", "workflow"],
-        format!(
-            "{workflow:?} is no file of .github/workflows; write its name alone, like preview-deploy.yml"
-        ),
-    )?;
-    Ok(QueueSettings { workflow })
+    let problem =
+        format!("{file:?} is no file of .github/workflows; write its name alone, like {example}");
+    check(source, good, key, problem)
 }

@@ -185,12 +185,24 @@ fn everything_has_a_default_but_names_images_and_hosts() {
             limit: None,
         },
         cleanup: CleanupSettings {
+            workflow: "preview-cleanup.yml",
             retained_volumes: Stay,
         },
         lifetime: LifetimeSettings {
             most: None,
             asleep_after: None,
             keep_label: "keep-preview",
+        },
+        commands: CommandSettings {
+            allowed: [
+                Deploy,
+                Approve,
+                Destroy,
+                ResetDatabase,
+                Wake,
+                Keep,
+                Status,
+            ],
         },
         alerts: AlertSettings {
             mail: None,
@@ -296,7 +308,7 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
 
 #[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
-    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, capacity_of, deadline, pull_requests, components, database, manifests, quota, queue, sweep, cleanup, lifetime, alerts, tls, network, ingress, gateway, checks, registry, access, promote");
+    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, capacity_of, deadline, pull_requests, components, database, manifests, quota, queue, sweep, cleanup, lifetime, commands, alerts, tls, network, ingress, gateway, checks, registry, access, promote");
     insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, unchanged, port, replicas, host, path, check, readiness, env, migrate, seed, resources");
 }
 

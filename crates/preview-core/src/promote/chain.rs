@@ -8,6 +8,8 @@ use super::{
     Attestations, Evidence, Found, ImageFacts, Intent, Lineage, Running, Workload, compare_running,
 };
 use crate::attestation::Unattested;
+use crate::names::Digest;
+use crate::objects::ObjectName;
 use crate::ownership::keys;
 use crate::record::{BuiltBy, Record, Recorded};
 
@@ -69,6 +71,28 @@ impl Link {
             holds: Mark::of(holds),
             wanted: wanted.into(),
             found: found.into(),
+        }
+    }
+
+    /// The last link: what the nodes report of a container of the target.
+    #[must_use]
+    pub fn runs(
+        workload: &ObjectName,
+        container: &str,
+        wanted: &Digest,
+        image_ids: &[String],
+        running: &Running,
+    ) -> Self {
+        let (holds, found) = match running {
+            Running::Verified => (Mark::Holds, image_ids.join(", ")),
+            Running::NotVerified { why, .. } => (Mark::Unknown, format!("not verified: {why}")),
+            Running::Differs { image_id } => (Mark::Broken, image_id.clone()),
+        };
+        Self {
+            name: format!("{workload}, container {container}: runs"),
+            holds,
+            wanted: wanted.to_string(),
+            found,
         }
     }
 
@@ -323,12 +347,15 @@ fn registry_links(
             "all pieces",
             missing,
         ),
-        Link::new(
-            name("revision"),
-            facts.revision == Ok(Some(recorded.built_from.clone())),
-            recorded.built_from.as_str(),
-            facts.said(),
-        ),
+        match facts.tells_its_revision() {
+            true => Link::new(
+                name("revision"),
+                facts.revision == Ok(Some(recorded.built_from.clone())),
+                recorded.built_from.as_str(),
+                facts.said(),
+            ),
+            false => Link::unknown(name("revision")),
+        },
     ]
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::chain::ATTESTED;
 use crate::attestation::Unattested;
+use crate::deploy::Unwanted;
 use crate::markdown::printable;
 use crate::names::{
     CommitSha, ComponentName, NamespaceName, PinnedImage, PrNumber, Subject, TreeSha,
@@ -24,6 +25,19 @@ pub enum Nothing {
         target: String,
         /// The commit M.
         commit: CommitSha,
+    },
+    /// It was to have no preview, so nothing was tested that could be promoted.
+    #[error(
+        "#{pull}, merged as {}, was to have no preview: {why}; what it changed comes with the next one that is tested",
+        commit.short()
+    )]
+    Unwanted {
+        /// The commit M.
+        commit: CommitSha,
+        /// The pull request.
+        pull: PrNumber,
+        /// The rule.
+        why: Unwanted,
     },
     /// Something newer runs.
     #[error(

@@ -39,6 +39,12 @@ impl fmt::Display for Running {
     }
 }
 
+/// The digests that pods report.
+#[must_use]
+pub fn reported(image_ids: &[String]) -> BTreeSet<Digest> {
+    image_ids.iter().filter_map(|id| digest_in(id)).collect()
+}
+
 /// Compares the `image_ids` that pods report with the image `wanted`.
 ///
 /// `belongs` are the digests of what the image consists of: the manifests of its platforms and their configs. `others`

@@ -133,6 +133,7 @@ fn evidence() -> Evidence {
         }),
         alike: BTreeMap::new(),
         gained: BTreeMap::new(),
+        unwanted: None,
         intent: Intent::Promote,
         target: Target {
             name: "production".into(),
@@ -294,7 +295,8 @@ fn visible(broken: &[Break]) -> Vec<Break> {
         Break::Tree | Break::InRecord | Break::BuiltBy | Break::Attested | Break::Present => {
             no_record
         }
-        Break::Complete | Break::Revision => no_record || has(Break::Present),
+        Break::Complete => no_record || has(Break::Present),
+        Break::Revision => no_record || has(Break::Present) || has(Break::Complete),
         Break::Container => has(Break::Workload),
         Break::Lineage => has(Break::Workload) || has(Break::Container),
     };
@@ -671,6 +673,20 @@ fn a_target_reconciled_from_git_and_an_empty_one_are_refused() {
     Deployment/web in shop is reconciled from git (Argo CD, by its label), which would undo the promotion; change the image in that repository, or take the workload out of it
     the target production names no workloads; name at least one in preview.toml
     ");
+}
+
+#[test]
+fn what_was_to_have_no_preview_is_nothing_to_do_unless_it_was_tested_all_the_same() {
+    let mut evidence = evidence();
+    evidence.unwanted = Some((PrNumber::new(7).unwrap(), Unwanted::Draft));
+    promotes(&evidence);
+    evidence.records.clear();
+    let Verdict::Nothing(nothing) = decide(&evidence) else {
+        panic!("it was to have no preview")
+    };
+    insta::assert_snapshot!(nothing, @"#7, merged as ddddddd, was to have no preview: it is a draft (pull_requests.drafts = false); what it changed comes with the next one that is tested");
+    evidence.intent = Intent::RollBack;
+    assert!(refused(&evidence)[0].contains("was never tested"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::state::State;
 use super::store::Key;
+use crate::registry::Registry;
 
 /// An image that was pulled.
 #[derive(Clone, Debug)]
@@ -23,6 +24,38 @@ pub(super) struct Pulled {
 pub(super) struct Failed {
     pub(super) reason: &'static str,
     pub(super) message: String,
+}
+
+/// The name that the node has for an image: containerd keys images by what they consist of, and of several references to
+/// the same it tells the first in the alphabet.
+fn first_reference(
+    state: &State,
+    registry: &Registry,
+    reference: &Reference<'_>,
+    digest: &str,
+) -> String {
+    let own = reference.pinned(digest);
+    let (name, _) = own.split_once('@').unwrap_or((&own, ""));
+    let mut first = own.clone();
+    for (key, pod) in state.store.all() {
+        if key.kind != "Pod" {
+            continue;
+        }
+        let statuses = pod["status"]["containerStatuses"].as_array();
+        for id in statuses
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["imageID"].as_str())
+        {
+            let is_same = id.split_once('@').is_some_and(|(of, other)| {
+                of == name && registry.are_one(&reference.name, digest, other)
+            });
+            if is_same && id < first.as_str() {
+                id.clone_into(&mut first);
+            }
+        }
+    }
+    first
 }
 
 /// Pulls `image` for a pod of `namespace`.
@@ -71,7 +104,7 @@ pub(super) fn pull(
     }
     match registry.pull(&reference.name, &reference.wanted) {
         Some(Ok((digest, revision))) => Ok(Pulled {
-            id: reference.pinned(&digest),
+            id: first_reference(state, registry, &reference, &digest),
             revision,
         }),
         Some(Err(missing)) => {

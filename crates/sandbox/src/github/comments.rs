@@ -41,7 +41,7 @@ fn list(state: &State, repo: &Repo, call: &Call) -> Answer {
     Answer::page(call, comments.map(|c| comment(state, repo, c)).collect())
 }
 
-fn comment(state: &State, repo: &Repo, comment: &Comment) -> Value {
+pub(super) fn comment(state: &State, repo: &Repo, comment: &Comment) -> Value {
     let page = format!("https://github.com/{}/pull/{}", repo.slug(), comment.issue);
     json!({
         "id": comment.id, "body": comment.body, "user": objects::user(state, &comment.author),

@@ -39,7 +39,7 @@ fn list(state: &State, repo: &Repo, call: &Call) -> Answer {
     Answer::page(call, found.map(|pull| issue(state, repo, pull)).collect())
 }
 
-fn issue(state: &State, repo: &Repo, pull: &Pull) -> Value {
+pub(super) fn issue(state: &State, repo: &Repo, pull: &Pull) -> Value {
     let link = format!("https://github.com/{}/pull/{}", repo.slug(), pull.number);
     let mut issue = objects::listed_pull(state, repo, pull);
     if let Some(map) = issue.as_object_mut() {

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::git::differing;
-use super::objects;
 use super::repository::Repository;
 use super::runs;
 use super::state::{Repo, Run, State};
+use super::{comments, issues, objects};
 
 impl Repository {
     /// `workflow_run`, completed, of the newest `pull_request` run for the pull request's present head; a successful
@@ -62,6 +62,61 @@ impl Repository {
                 "pull_request": objects::pull(state, repo, pull),
                 "repository": objects::repository(state, repo),
                 "sender": objects::user(state, by),
+            }))
+        })
+    }
+
+    /// `issue_comment`, created, of the comment with this id.
+    #[must_use]
+    pub fn comment_payload(&self, comment: u64) -> Value {
+        self.payload("issue-comment-created", |state, repo| {
+            let comment = repo.comments.get(&comment)?;
+            let pull = repo.pulls.get(&comment.issue)?;
+            let mut issue = issues::issue(state, repo, pull);
+            issue["pull_request"] = json!({
+                "url": format!("{}/repos/{}/pulls/{}", state.base_url, repo.slug(), pull.number),
+                "html_url": issue["pull_request"]["html_url"],
+            });
+            Some(json!({
+                "action": "created", "comment": comments::comment(state, repo, comment),
+                "issue": issue, "repository": objects::repository(state, repo),
+                "sender": objects::user(state, &comment.author),
+            }))
+        })
+    }
+
+    /// `workflow_dispatch`, as `login` started `file` with these inputs on the default branch.
+    #[must_use]
+    pub fn dispatch_payload(&self, file: &str, inputs: &Value, login: &str) -> Value {
+        self.payload("workflow-dispatch", |state, repo| {
+            Some(json!({
+                "inputs": inputs, "ref": format!("refs/heads/{}", repo.default_branch),
+                "workflow": format!(".github/workflows/{file}"),
+                "repository": objects::repository(state, repo), "sender": objects::user(state, login),
+            }))
+        })
+    }
+
+    /// `merge_group`, checks requested, of a group whose head is `head`.
+    #[must_use]
+    pub fn merge_group_payload(&self, head: &str) -> Value {
+        self.payload("merge-group-checks-requested", |state, repo| {
+            let commit = state.git.commits.get(head)?;
+            let base = commit.parents.first()?;
+            let person = objects::person(commit);
+            let person = json!({ "name": person["name"], "email": person["email"] });
+            Some(json!({
+                "action": "checks_requested",
+                "merge_group": {
+                    "head_sha": head, "base_sha": base, "base_ref": format!("refs/heads/{}", repo.default_branch),
+                    "head_ref": format!("refs/heads/gh-readonly-queue/{}/pr-1-{base}", repo.default_branch),
+                    "head_commit": {
+                        "id": head, "tree_id": commit.tree(), "message": commit.message,
+                        "timestamp": commit.at.to_string(), "author": person, "committer": person,
+                    },
+                },
+                "repository": objects::repository(state, repo),
+                "sender": objects::user(state, &commit.author),
             }))
         })
     }

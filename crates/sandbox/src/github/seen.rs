@@ -62,6 +62,19 @@ impl Repository {
             .collect()
     }
 
+    /// The reactions to a comment, as login and content, oldest first.
+    #[must_use]
+    pub fn reactions(&self, comment: u64) -> Vec<(String, String)> {
+        let mut state = self.lock();
+        let comment = repo(&mut state, self.id).comments.get(&comment);
+        let reactions = comment.map(|comment| comment.reactions.as_slice());
+        reactions
+            .unwrap_or_default()
+            .iter()
+            .map(|reaction| (reaction.author.clone(), reaction.content.clone()))
+            .collect()
+    }
+
     /// Names of the labels on a pull request.
     #[must_use]
     pub fn labels(&self, number: u64) -> Vec<String> {

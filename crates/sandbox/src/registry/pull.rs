@@ -24,6 +24,32 @@ impl Registry {
         let revision = walk(repository, &digest);
         Some(revision.map(|revision| (digest, revision)))
     }
+
+    /// Whether two images of `name` are one on a node: their manifests for its platform are the same.
+    pub(crate) fn are_one(&self, name: &str, one: &str, other: &str) -> bool {
+        let state = self.state();
+        let Some(repository) = state.repositories.get(name) else {
+            return false;
+        };
+        let of_node = |digest: &str| match manifest_of_node(repository, digest) {
+            Some(child) => child,
+            None => digest.to_owned(),
+        };
+        of_node(one) == of_node(other)
+    }
+}
+
+/// The manifest for the node's platform, where `digest` is an index.
+fn manifest_of_node(repository: &Repository, digest: &str) -> Option<String> {
+    let manifest = json(&repository.manifests.get(digest)?.bytes);
+    let children = manifest["manifests"].as_array()?;
+    let child = children.iter().find(|child| is_of_node(child))?;
+    Some(child["digest"].as_str()?.to_owned())
+}
+
+fn is_of_node(child: &Value) -> bool {
+    let platform = &child["platform"];
+    platform["os"] == "linux" && platform["architecture"] == "amd64"
 }
 
 fn json(bytes: &[u8]) -> Value {
@@ -39,13 +65,9 @@ fn walk(repository: &Repository, digest: &str) -> Result<Option<String>, String>
         .ok_or_else(|| missing(digest))?;
     let manifest = json(&manifest.bytes);
     if let Some(children) = manifest["manifests"].as_array() {
-        let ours = |child: &&Value| {
-            let platform = &child["platform"];
-            platform["os"] == "linux" && platform["architecture"] == "amd64"
-        };
         let child = children
             .iter()
-            .find(ours)
+            .find(|child| is_of_node(child))
             .and_then(|child| child["digest"].as_str());
         return walk(
             repository,

@@ -120,7 +120,14 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
 ];
 
 /// The webhooks that the cut-down copy describes.
-pub const WEBHOOKS: &[&str] = &["pull-request-closed", "push", "workflow-run-completed"];
+pub const WEBHOOKS: &[&str] = &[
+    "issue-comment-created",
+    "merge-group-checks-requested",
+    "pull-request-closed",
+    "push",
+    "workflow-dispatch",
+    "workflow-run-completed",
+];
 
 /// Prose and ornament: dropped wherever they are not themselves the name of a property.
 const DROPPED: &[&str] = &[
