@@ -94,11 +94,14 @@ fn what_is_meant_as_a_command_and_is_none_is_told_why() {
         "/preview keep -3d",
         long.as_str(),
     ];
-    let told = told.map(|body| format!("{:.40}: {}", body, said(body)));
+    let told = told.map(|body| {
+        let shown = body.replace('\u{200b}', "[nothing]");
+        format!("{shown:.40}: {}", said(body))
+    });
     insta::assert_snapshot!(told.join("\n"), @r"
     /preview: There is no such command
     /preview deplоy: There is no such command
-    /preview deploy​: There is no such command
+    /preview deploy[nothing]: There is no such command
     /preview $(reboot): There is no such command
     /preview deploy --force: Nothing follows `/preview deploy`
     /preview destroy pr-8: Nothing follows `/preview destroy`
