@@ -313,12 +313,15 @@ mod tests {
             active,
             keep_label,
         };
-        let told = format!("{ends}{}", Warning::Kept { keep_label });
+        let (kept, until) = (Warning::Kept { keep_label }, Warning::KeptUntil(at));
+        let told = format!("{ends}{kept}{until}");
         insta::assert_snapshot!(told, @r"
         <!-- preview-environments:lifetime -->
         ⏳ The preview of this pull request was deployed last at 1970-01-03 00:00 UTC, and will be destroyed after 1970-01-13 12:00 UTC. A push makes it afresh, at any time; the label `keep-preview` keeps it.
         <!-- preview-environments:lifetime -->
         ⏳ The preview of this pull request is kept: it has the label `keep-preview`.
+        <!-- preview-environments:lifetime -->
+        ⏳ The preview of this pull request is kept until 1970-01-13 12:00 UTC: somebody asked for it.
         ");
     }
 }

@@ -206,6 +206,33 @@ async fn a_workflow_that_does_not_take_what_is_asked_for_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_keeping_a_preview_needs_the_cluster() {
+    let (shop, number) = opened().await;
+    shop.configure("lifetime.asleep_after = \"12h\"");
+    let mut ended = Vec::new();
+    for text in ["/preview deploy", "/preview keep 3d"] {
+        let comment = shop.repository.comment(number, "alice", text);
+        let payload = shop.repository.comment_payload(comment);
+        std::fs::write(shop.path("event.json"), payload.to_string()).unwrap();
+        let event = shop.path("event.json").to_str().unwrap().to_owned();
+        let variables = [
+            ("GITHUB_EVENT_NAME", "issue_comment".to_owned()),
+            ("GITHUB_EVENT_PATH", event),
+            ("KUBECONFIG", "/nowhere/kubeconfig".to_owned()),
+        ];
+        let ran = shop.run(DEPLOY, &["answer"], &variables).await;
+        let verdict = ran.verdict();
+        let beginning = verdict.split(": /").next().unwrap_or_default();
+        ended.push(format!("exit {}: {beginning}", ran.exit));
+    }
+    insta::assert_snapshot!(ended.join("\n"), @r"
+    exit 0: answered
+    exit 3: failed: connect to the cluster
+    ");
+    shop.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_preview_is_kept_for_as_long_as_somebody_asks() {
     let (shop, number) = opened().await;
     shop.configure("lifetime.asleep_after = \"12h\"");

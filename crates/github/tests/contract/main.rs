@@ -25,6 +25,7 @@ mod history;
 mod labels;
 mod merges;
 mod packages;
+mod payloads;
 mod people;
 mod pulls;
 mod settings;
