@@ -283,7 +283,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The link of the [`chain`](super::chain) that is broken.
+    /// The link of the [`chain`](fn@super::chain) that is broken.
     #[must_use]
     pub fn link(&self) -> String {
         match self {
