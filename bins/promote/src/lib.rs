@@ -1,7 +1,7 @@
 //! The workflow of `preview-promote`.
 //!
 //! observe → decide → act → report, for each target in its order: all evidence of what was merged and tested
-//! ([`evidence`]); the verdict (`preview_core::promote`) on the newest commit that may go there ([`line`]), once before and
+//! ([`evidence`]); the verdict (`preview_core::promote`) on the newest commit that may go there ([`mod@line`]), once before and
 //! once under the target's Lease ([`promotion`]); a migration, the images set, awaited, compared with what runs, looked at,
 //! and set back where that fails ([`rollout`], [`errands`]); and what of it people see ([`story`], [`alerts`]). The way back
 //! by hand is the same promotion of an older commit ([`back`]).
