@@ -5,7 +5,6 @@ use preview_actions::{Failed, Runner};
 use preview_alerts::{Channel, LIMIT, Settings};
 use preview_core::alert::{Alert, NotGone, Origin, SweepTrouble};
 use preview_core::config::Config;
-use preview_core::markdown::inline;
 use preview_core::outcome::Exit;
 
 use crate::sweep::Stop;
@@ -23,14 +22,9 @@ pub(crate) fn channels(runner: &Runner, config: &Config) -> Vec<Channel> {
     };
     let (channels, errors) = settings.channels();
     for error in errors {
-        warn(runner, &error.to_string());
+        runner.remark(&error.to_string());
     }
     channels
-}
-
-fn warn(runner: &Runner, warning: &str) {
-    runner.console().warning(warning);
-    runner.know(|result| result.notes.push(inline(warning)));
 }
 
 impl World<'_> {
@@ -48,17 +42,13 @@ impl World<'_> {
             async move { runner.step("alert", channel, send).await }
         });
         for error in join_all(sent).await.into_iter().filter_map(Result::err) {
-            warn(runner, &error.to_string());
+            runner.remark(&error.to_string());
         }
     }
 
     fn origin(&self) -> Origin {
         let environment = self.runner.environment();
-        Origin {
-            repository: self.repository.slug.clone(),
-            run: environment.fence().ok(),
-            run_url: environment.run_url(),
-        }
+        environment.origin(&self.repository.slug)
     }
 
     /// A sweep has ended with `failed`: tells, unless it was only that rules keep previews.

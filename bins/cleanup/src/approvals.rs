@@ -140,18 +140,9 @@ impl World<'_> {
             why,
             page: run.page.clone(),
         };
-        let alone = Comment {
-            state: State::NotApproved(cancelled.clone()),
-            url: None,
-            updated: Timestamp::now(),
-            commit: pull.head.clone(),
-            namespace: None,
-            database: None,
-            components: Vec::new(),
-            notes: Vec::new(),
-            run_url: self.runner.environment().run_url(),
-            preview_gone: false,
-        };
+        let state = State::NotApproved(cancelled.clone());
+        let run_url = self.runner.environment().run_url();
+        let alone = Comment::of(state, pull.head.clone(), Timestamp::now(), run_url);
         let body = |said: Option<&str>| {
             let beside = said.and_then(|said| with_cancelled(said, &cancelled));
             beside.unwrap_or_else(|| alone.render())

@@ -153,7 +153,7 @@ pub(crate) fn asked(runner: &Runner, arguments: &Arguments) -> Result<Asked, Fai
             "{} is not the default branch, {}",
             push.reference, push.repository.default_branch
         ))),
-        Event::Dispatch(dispatch) => Ok(dispatched(dispatch)?),
+        Event::Dispatch(dispatch) => dispatched(dispatch),
         Event::IssueComment(_) | Event::MergeGroup(_) => Ok(Asked::Nothing(format!(
             "the event {:?} ends no preview",
             event.name
@@ -163,35 +163,22 @@ pub(crate) fn asked(runner: &Runner, arguments: &Arguments) -> Result<Asked, Fai
 }
 
 /// What the inputs of the workflow name.
-fn dispatched(dispatch: Dispatch) -> Result<Asked, UsageError> {
-    let Dispatch { inputs, sender, .. } = dispatch;
-    let wrong = |name: &str, why: String| {
-        UsageError(format!("the input {name}: {why}; start the workflow again"))
-    };
-    let number = inputs.get("pr").map(|text| text.parse::<PrNumber>());
-    let number = number
-        .transpose()
-        .map_err(|why| wrong("pr", why.to_string()))?;
-    let commit = inputs.get("commit").map(|text| text.parse::<CommitSha>());
-    let commit = commit
-        .transpose()
-        .map_err(|why| wrong("commit", why.to_string()))?;
-    let force = inputs.get("force").map(|text| text.parse::<bool>());
-    let force = force
-        .transpose()
-        .map_err(|why| wrong("force", why.to_string()))?;
+fn dispatched(dispatch: Dispatch) -> Result<Asked, Failed> {
+    let number = dispatch.input("pr").misused()?;
+    let commit = dispatch.input("commit").misused()?;
+    let force = dispatch.input("force").misused()?;
     let subject = match (number, commit) {
         (Some(number), None) => Subject::Pr(number),
         (None, Some(commit)) => Subject::Commit(commit),
         _ => {
             let usage = "the workflow takes the input pr, and force for one that is open, or the input commit; start it again \
                          with one of these";
-            return Err(UsageError(usage.to_owned()));
+            return Err(UsageError(usage.to_owned()).into());
         }
     };
     Ok(Asked::Dispatched {
         subject,
         force: force.unwrap_or(false),
-        by: sender,
+        by: dispatch.sender,
     })
 }

@@ -180,24 +180,16 @@ impl Cleanup<'_> {
             .namespace
             .as_ref()
             .map(|namespace| namespace.name.clone());
+        let state = match is_gone {
+            true => State::Destroyed { receipt: items },
+            false => State::NotDestroyed { receipt: items },
+        };
+        let run_url = self.world.runner.environment().run_url();
+        let left = (!left.is_empty()).then_some(Note::ImagesLeft(left));
         let comment = Comment {
-            state: if is_gone {
-                State::Destroyed { receipt: items }
-            } else {
-                State::NotDestroyed { receipt: items }
-            },
-            url: None,
-            updated: Timestamp::now(),
-            commit: pull.head.clone(),
             namespace: namespace.filter(|_| !is_gone),
-            database: None,
-            components: Vec::new(),
-            notes: {
-                let left = (!left.is_empty()).then_some(Note::ImagesLeft(left));
-                self.note.iter().cloned().chain(left).collect()
-            },
-            run_url: self.world.runner.environment().run_url(),
-            preview_gone: false,
+            notes: self.note.iter().cloned().chain(left).collect(),
+            ..Comment::of(state, pull.head.clone(), Timestamp::now(), run_url)
         };
         if !is_gone {
             let status = comment.state.status_line();

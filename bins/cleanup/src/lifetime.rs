@@ -236,23 +236,17 @@ impl Sweep<'_> {
             &world.config.queue.workflow,
             &world.repository.default_branch,
         );
+        let state = State::Asleep {
+            active: preview.active_since(),
+            commands: vec![
+                next.command(&world.repository.slug, workflow, branch),
+                format!("preview-deploy wake --pr {}", pull.number),
+            ],
+        };
+        let run_url = world.runner.environment().run_url();
         let comment = Comment {
-            state: State::Asleep {
-                active: preview.active_since(),
-                commands: vec![
-                    next.command(&world.repository.slug, workflow, branch),
-                    format!("preview-deploy wake --pr {}", pull.number),
-                ],
-            },
-            url: None,
-            updated: Timestamp::now(),
-            commit: head,
             namespace: Some(preview.name.clone()),
-            database: None,
-            components: Vec::new(),
-            notes: Vec::new(),
-            run_url: world.runner.environment().run_url(),
-            preview_gone: false,
+            ..Comment::of(state, head, Timestamp::now(), run_url)
         };
         let status = comment.state.status_line();
         let body = |_: Option<&str>| comment.render();

@@ -1,15 +1,12 @@
 //! What `preview-deploy` is told.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
 use preview_core::deploy::{CiRun, Request};
 use preview_core::names::{CommitSha, PrNumber, Subject};
-use preview_github::event::{Account, Event};
+use preview_github::event::{Account, Dispatch, Event};
 
 /// Makes or updates the preview of a pull request, or of a commit
 ///
@@ -166,8 +163,8 @@ fn by_event(runner: &Runner) -> Result<Asked, Failed> {
             Ok(Asked::of_event(Requested::Nothing(why)))
         }
         Event::Dispatch(dispatch) => Ok(Asked {
-            what: Requested::Deploy(dispatched(&dispatch.inputs)?),
-            reset_database: input(&dispatch.inputs, "reset_database")?.unwrap_or(false),
+            what: Requested::Deploy(dispatched(&dispatch)?),
+            reset_database: dispatch.input("reset_database").misused()?.unwrap_or(false),
             by: Some(dispatch.sender),
         }),
         Event::PullRequest(_) | Event::Push(_) | Event::IssueComment(_) | Event::Schedule => Err(UsageError(format!(
@@ -179,27 +176,18 @@ fn by_event(runner: &Runner) -> Result<Asked, Failed> {
 }
 
 /// What the inputs of the workflow name.
-fn dispatched(inputs: &BTreeMap<String, String>) -> Result<Request, UsageError> {
-    match (input(inputs, "pr")?, input(inputs, "sha")?, input(inputs, "commit")?) {
+fn dispatched(dispatch: &Dispatch) -> Result<Request, Failed> {
+    let number = dispatch.input("pr").misused()?;
+    let head = dispatch.input("sha").misused()?;
+    let commit = dispatch.input("commit").misused()?;
+    match (number, head, commit) {
         (Some(number), Some(head), None) => Ok(Request::Pull { number, head }),
         (None, None, Some(commit)) => Ok(Request::Commit(commit)),
         _ => Err(UsageError(
             "the workflow takes the inputs pr and sha, for a pull request at the head that was looked at, or commit alone; start \
              it again with these"
                 .to_owned(),
-        )),
+        )
+        .into()),
     }
-}
-
-/// The input `name`; none where it was not given.
-fn input<T: FromStr<Err: fmt::Display>>(
-    inputs: &BTreeMap<String, String>,
-    name: &str,
-) -> Result<Option<T>, UsageError> {
-    let text = inputs.get(name);
-    let read = text.map(|text| {
-        let read = text.parse();
-        read.map_err(|why| UsageError(format!("the input {name}: {why}; start the workflow again")))
-    });
-    read.transpose()
 }

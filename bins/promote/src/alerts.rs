@@ -3,9 +3,8 @@
 use futures::future::join_all;
 use preview_actions::Runner;
 use preview_alerts::{Channel, LIMIT, Settings};
-use preview_core::alert::{Alert, At, Origin};
+use preview_core::alert::{Alert, At};
 use preview_core::config::Config;
-use preview_core::markdown::inline;
 
 use crate::promotion::Promotion;
 use crate::world::World;
@@ -21,14 +20,9 @@ pub(crate) fn channels(runner: &Runner, config: &Config) -> Vec<Channel> {
     };
     let (channels, errors) = settings.channels();
     for error in errors {
-        warn(runner, &error.to_string());
+        runner.remark(&error.to_string());
     }
     channels
-}
-
-fn warn(runner: &Runner, warning: &str) {
-    runner.console().warning(warning);
-    runner.know(|result| result.notes.push(inline(warning)));
 }
 
 impl World<'_> {
@@ -46,7 +40,7 @@ impl World<'_> {
             async move { runner.step("alert", channel, send).await }
         });
         for error in join_all(sent).await.into_iter().filter_map(Result::err) {
-            warn(runner, &error.to_string());
+            runner.remark(&error.to_string());
         }
     }
 }
@@ -65,12 +59,8 @@ pub(crate) enum Occasion {
 impl Promotion<'_> {
     /// Tells that the promotion is to be looked at.
     pub(crate) async fn alert(&self, occasion: Occasion, happened: Vec<String>) {
-        let environment = self.runner.environment();
-        let origin = Origin {
-            repository: self.world.repository.slug.clone(),
-            run: environment.fence().ok(),
-            run_url: environment.run_url(),
-        };
+        let slug = &self.world.repository.slug;
+        let origin = self.runner.environment().origin(slug);
         let at = At {
             target: self.target.name.as_str(),
             namespace: &self.target.namespace,

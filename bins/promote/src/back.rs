@@ -3,14 +3,14 @@
 use preview_actions::{Conclusion, Failed, Outside as _};
 use preview_core::comment::State;
 use preview_core::config::Target;
-use preview_core::deployments::PROMOTION;
 use preview_core::names::CommitSha;
 use preview_core::promote::{Intent, Promotion as Told};
-use preview_github::{DeploymentFilter, DeploymentState};
+use preview_github::DeploymentState;
 use preview_k8s::LeaseFacts;
 
 use crate::alerts::Occasion;
 use crate::promotion::{Ended, Promotion, reasons};
+use crate::story::promotions_to;
 use crate::world::World;
 
 impl World<'_> {
@@ -130,13 +130,9 @@ impl World<'_> {
 
     /// The commits that were promoted to the target, newest first.
     async fn succeeded(&self, target: &Target) -> Result<Vec<CommitSha>, Failed> {
-        let of_target = DeploymentFilter {
-            environment: Some(target.name.to_string()),
-            task: Some(PROMOTION.to_owned()),
-            reference: None,
-        };
         let mut commits = Vec::new();
-        for deployment in self.github.deployments(&of_target).await.outside()? {
+        let all = self.github.deployments(&promotions_to(target)).await;
+        for deployment in all.outside()? {
             let Some(told) = Told::read(&deployment.payload) else {
                 continue;
             };

@@ -70,15 +70,6 @@ impl World<'_> {
         tested.insert(sha);
         let records = try_join_all(tested.into_iter().map(|head| self.records_of(head))).await?;
         let records: Vec<_> = records.into_iter().flatten().collect();
-        let (alike, gained) = try_join(
-            self.alike(&commit, &records),
-            self.gained(&commit, &pulls, &records),
-        )
-        .await?;
-        let unwanted = match records.is_empty() {
-            true => self.unwanted(&pulls).await?,
-            false => None,
-        };
         let images: BTreeSet<&PinnedImage> = records
             .iter()
             .flatten()
@@ -89,7 +80,19 @@ impl World<'_> {
             Ok::<_, Failed>((image.clone(), inspection))
         });
         let attestations = self.attestations(images.iter().copied());
-        let (inspected, attestations) = try_join(try_join_all(inspected), attestations).await?;
+        let unwanted = async {
+            match records.is_empty() {
+                true => self.unwanted(&pulls).await,
+                false => Ok(None),
+            }
+        };
+        let (inspected, attestations, alike, gained, unwanted) = try_join!(
+            try_join_all(inspected),
+            attestations,
+            self.alike(&commit, &records),
+            self.gained(&commit, &pulls, &records),
+            unwanted,
+        )?;
         let images = inspected.into_iter().collect();
         Ok(Merged {
             commit,

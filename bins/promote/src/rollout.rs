@@ -22,6 +22,9 @@ const ROUNDS: u32 = 5;
 /// How long the way back may take, whatever is left of the run's own time.
 const BACK: Duration = Duration::from_secs(300);
 
+/// Why a run that has lost the target goes no further.
+pub(crate) const TAKEN_OVER: &str = "another run has taken the target over";
+
 /// Why an image is not running now.
 pub(crate) enum Undone {
     /// Another run has the target.
@@ -357,7 +360,7 @@ fn failure((_, rollout): (ObjectName, Rollout)) -> Option<Failure> {
 
 pub(crate) fn gave_way(by: Option<Fence>) -> Undone {
     Undone::GaveWay(by.map_or_else(
-        || "another run has taken the target over".to_owned(),
+        || TAKEN_OVER.to_owned(),
         |by| format!("run {by} has taken the target over"),
     ))
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::comment::{Comment, MARKER, State, tells_of, tells_of_destruction};
+use preview_core::config::Target;
 use preview_core::deployments::{
     ENDED, ENVIRONMENT, FAILED_PROMOTION, PROGRESS, PROMOTION, RECORD, subject_of,
 };
 use preview_core::labels;
-use preview_core::markdown::inline;
 use preview_core::names::{ComponentName, PinnedImage, PrNumber, Subject};
 use preview_core::promote::{Outcome, Promotion as Told, Refusal};
 use preview_core::pulls::PullRequest;
@@ -20,10 +20,17 @@ use preview_k8s::{HeldLease, TargetFacts};
 
 use crate::evidence::Merged;
 use crate::promotion::{Promotion, Proven, reasons};
+use crate::rollout::TAKEN_OVER;
 use crate::world::World;
 
-/// Why a run that has lost the target stops telling of it.
-const TAKEN_OVER: &str = "another run has taken the target over";
+/// Which deployments tell of what a target was brought to.
+pub(crate) fn promotions_to(target: &Target) -> DeploymentFilter {
+    DeploymentFilter {
+        environment: Some(target.name.to_string()),
+        task: Some(PROMOTION.to_owned()),
+        reference: None,
+    }
+}
 
 impl Promotion<'_> {
     /// Tells that the target runs what was merged. The deployment's success comes last: by it the next run sees that all was
@@ -75,19 +82,11 @@ impl Promotion<'_> {
 
     /// Whether the newest deployment of the target tells already that it runs M.
     pub(crate) async fn is_announced(&self) -> Result<bool, Failed> {
-        let of_target = self.promotions(PROMOTION);
+        let of_target = promotions_to(self.target);
         let newest = self.world.github.newest_success(&of_target).await;
         Ok(newest
             .outside()?
             .is_some_and(|newest| newest.reference == *self.commit()))
-    }
-
-    fn promotions(&self, task: &str) -> DeploymentFilter {
-        DeploymentFilter {
-            environment: Some(self.target.name.to_string()),
-            task: Some(task.to_owned()),
-            reference: None,
-        }
     }
 
     /// What is told of the promotion to whoever reads the target's history.
@@ -165,7 +164,7 @@ impl Promotion<'_> {
                 Some(TAKEN_OVER.to_owned()),
             ),
             false => {
-                let all = github.deployments(&self.promotions(PROMOTION)).await;
+                let all = github.deployments(&promotions_to(self.target)).await;
                 let others = all.outside()?.into_iter().map(|other| other.id);
                 let others = others.filter(|id| *id != deployment.id).collect();
                 (others, "Another commit runs now", None)
@@ -228,8 +227,7 @@ impl Promotion<'_> {
             pull.number,
             wrong.join(", ")
         );
-        self.runner.console().warning(&told);
-        self.runner.know(|result| result.notes.push(inline(&told)));
+        self.runner.remark(&told);
         let github = &self.world.github;
         let repair = github.set_image_labels(pull.number, &wanted, labels::PREFIX);
         let object = format!("labels of #{}", pull.number);
@@ -308,17 +306,11 @@ impl Promotion<'_> {
         preview_gone: bool,
     ) -> Result<(), Failed> {
         let number = pull.number;
+        let run_url = self.runner.environment().run_url();
         let comment = Comment {
-            state: state.clone(),
-            url: None,
-            updated: Timestamp::now(),
-            commit: pull.head.clone(),
             namespace: Some(self.target.namespace.clone()),
-            database: None,
-            components: Vec::new(),
-            notes: Vec::new(),
-            run_url: self.runner.environment().run_url(),
             preview_gone,
+            ..Comment::of(state.clone(), pull.head.clone(), Timestamp::now(), run_url)
         };
         let body = comment.render();
         let write = self.world.github.upsert_comment(number, MARKER, &body);

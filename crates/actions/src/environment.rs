@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use preview_core::alert::Origin;
 use preview_core::names::{Fence, RepositorySlug};
 use preview_core::record::RecordKey;
 use preview_core::redaction::Redaction;
@@ -193,6 +194,16 @@ impl Environment {
     #[must_use]
     pub fn run_url(&self) -> Option<String> {
         self.run_url_of(self.fence().ok()?)
+    }
+
+    /// Where an alert of this run comes from.
+    #[must_use]
+    pub fn origin(&self, repository: &RepositorySlug) -> Origin {
+        Origin {
+            repository: repository.clone(),
+            run: self.fence().ok(),
+            run_url: self.run_url(),
+        }
     }
 
     /// The page of another run of this repository; none outside Actions.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use preview_core::config::Config;
 use preview_core::health::Failure;
+use preview_core::markdown::inline;
 use preview_core::names::NamespaceName;
 use preview_core::outcome::{Effect, EffectResult, Effects, Exit, Program, ResultFile};
 use tokio::sync::watch;
@@ -137,6 +138,12 @@ impl Runner {
     /// Notes what was found out, for `result.json`, outputs and summary, however the run ends.
     pub fn know(&self, note: impl FnOnce(&mut ResultFile)) {
         note(&mut self.draft().result);
+    }
+
+    /// Warns of what decides nothing, and keeps it as a remark of the result.
+    pub fn remark(&self, warning: &str) {
+        self.console().warning(warning);
+        self.know(|result| result.notes.push(inline(warning)));
     }
 
     /// Begins a phase of the run: a group of the log, a bar of the summary's timeline, and the output `phase` if it is

@@ -137,6 +137,31 @@ pub struct Dispatch {
     pub repository: EventRepository,
 }
 
+/// An input of a workflow that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the input {name}: {why}; start the workflow again")]
+pub struct InputError {
+    name: String,
+    why: String,
+}
+
+impl Dispatch {
+    /// The input `name`; none where it was not given.
+    ///
+    /// # Errors
+    /// When it is not what it should be.
+    pub fn input<T: FromStr<Err: fmt::Display>>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, InputError> {
+        let read = self.inputs.get(name).map(|text| text.parse());
+        read.transpose().map_err(|why: T::Err| InputError {
+            name: name.to_owned(),
+            why: why.to_string(),
+        })
+    }
+}
+
 /// Something that happened to a group in the merge queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergeGroup {

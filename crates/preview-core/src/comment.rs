@@ -316,6 +316,28 @@ pub fn display_name(component: &ComponentName) -> String {
 }
 
 impl Comment {
+    /// A comment that tells `state` of the head `commit` and nothing beside it.
+    #[must_use]
+    pub fn of(
+        state: State,
+        commit: CommitSha,
+        updated: Timestamp,
+        run_url: Option<String>,
+    ) -> Self {
+        Self {
+            state,
+            url: None,
+            updated,
+            commit,
+            namespace: None,
+            database: None,
+            components: Vec::new(),
+            notes: Vec::new(),
+            run_url,
+            preview_gone: false,
+        }
+    }
+
     /// The comment's Markdown, its marker included.
     #[must_use]
     pub fn render(&self) -> String {

@@ -23,22 +23,12 @@ async fn clean_up_through(shop: &Shop, number: u64, gate: &Gate) -> Ran {
 
 /// What a refused promotion tells, which has not heard that the preview is gone.
 fn refusal(shop: &Shop, number: u64) -> String {
-    let comment = Comment {
-        state: State::NotPromoted {
-            target: "production".to_owned(),
-            reasons: vec!["it was never tested".to_owned()],
-        },
-        url: None,
-        updated: jiff::Timestamp::UNIX_EPOCH,
-        commit: shop.repository.head_of(number).parse().unwrap(),
-        namespace: None,
-        database: None,
-        components: Vec::new(),
-        notes: Vec::new(),
-        run_url: None,
-        preview_gone: false,
+    let state = State::NotPromoted {
+        target: "production".to_owned(),
+        reasons: vec!["it was never tested".to_owned()],
     };
-    comment.render()
+    let head = shop.repository.head_of(number).parse().unwrap();
+    Comment::of(state, head, jiff::Timestamp::UNIX_EPOCH, None).render()
 }
 
 /// The numbers of the cleanup's requests that read the comment.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use preview_core::names::{CommitSha, Fence};
 use preview_core::objects::{Kind, Manifest, ObjectName};
-use preview_k8s::{Bid, Errand, HeldLease, Take};
+use preview_k8s::{Errand, HeldLease, Take};
 
 use super::stage::{Behaviour, Stage};
 
@@ -17,14 +17,8 @@ fn fence(run: u64) -> Fence {
 impl Stage {
     async fn lease_of(&self, run: u64) -> HeldLease {
         let commit: CommitSha = "a".repeat(40).parse().unwrap();
-        let bid = Bid {
-            fence: fence(run),
-            commit: &commit,
-            over: Some(fence(run - 1)),
-            freeze: None,
-        };
-        let take = self.us.take_lease(&self.namespace, "production", &bid);
-        match take.await.unwrap() {
+        let before = Some(fence(run - 1));
+        match self.take_over_from(before, fence(run), &commit).await {
             Take::Taken(lease) => lease,
             other => panic!("{other:?}"),
         }

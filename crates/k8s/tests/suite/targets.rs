@@ -93,7 +93,12 @@ impl Stage {
     }
 
     /// Asks for the Lease, and may take it from `over`.
-    async fn take_over_from(&self, over: Option<Fence>, fence: Fence, commit: &CommitSha) -> Take {
+    pub(super) async fn take_over_from(
+        &self,
+        over: Option<Fence>,
+        fence: Fence,
+        commit: &CommitSha,
+    ) -> Take {
         let bid = Bid {
             fence,
             commit,

@@ -310,50 +310,48 @@ impl Refusal {
     /// Whether it is about the commit, so that an older one may still go to the target; none may where the target is wrong.
     #[must_use]
     pub fn is_of_the_commit(&self) -> bool {
-        match self {
-            Self::NotMerged { .. }
-            | Self::NeverTested { .. }
-            | Self::Record(_)
-            | Self::Skew { .. }
-            | Self::ComponentNotInRecord { .. }
-            | Self::BuiltByContributor { .. }
-            | Self::NotAttested { .. }
-            | Self::DigestMissing { .. }
-            | Self::IndexIncomplete { .. }
-            | Self::RevisionDisagrees { .. } => true,
-            Self::NoSuchWorkload { .. }
-            | Self::NoSuchContainer { .. }
-            | Self::ReconciledFromGit { .. }
-            | Self::NotAdopted { .. }
-            | Self::Regression { .. }
-            | Self::Frozen { .. }
-            | Self::EmptyTarget { .. } => false,
-        }
+        self.mended_by() != MendedBy::TheTarget
     }
 
     /// Whether a preview of the commit M by itself, from images that CI built of it, mends this link.
     #[must_use]
     pub fn is_mended_by_a_test(&self) -> bool {
+        self.mended_by() == MendedBy::ATest
+    }
+
+    fn mended_by(&self) -> MendedBy {
         match self {
-            Self::Record(why) => why.is_mended_by_a_test(),
             Self::NeverTested { .. }
             | Self::Skew { .. }
             | Self::BuiltByContributor { .. }
             | Self::NotAttested { .. }
             | Self::DigestMissing { .. }
             | Self::IndexIncomplete { .. }
-            | Self::RevisionDisagrees { .. } => true,
-            Self::NotMerged { .. }
-            | Self::ComponentNotInRecord { .. }
-            | Self::NoSuchWorkload { .. }
+            | Self::RevisionDisagrees { .. } => MendedBy::ATest,
+            Self::Record(why) if why.is_mended_by_a_test() => MendedBy::ATest,
+            Self::Record(_) | Self::NotMerged { .. } | Self::ComponentNotInRecord { .. } => {
+                MendedBy::AnotherCommit
+            }
+            Self::NoSuchWorkload { .. }
             | Self::NoSuchContainer { .. }
             | Self::ReconciledFromGit { .. }
             | Self::NotAdopted { .. }
             | Self::Regression { .. }
             | Self::Frozen { .. }
-            | Self::EmptyTarget { .. } => false,
+            | Self::EmptyTarget { .. } => MendedBy::TheTarget,
         }
     }
+}
+
+/// What it takes to mend a broken link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MendedBy {
+    /// A preview of the commit M by itself.
+    ATest,
+    /// A commit of which it holds: of this one no preview mends it.
+    AnotherCommit,
+    /// A change of the target, whatever the commit.
+    TheTarget,
 }
 
 /// What moved between the test and the merge.
