@@ -200,6 +200,14 @@ impl<'a> Cleanup<'a> {
         }
     }
 
+    /// Whatever its pull request is.
+    fn although_wanted(self) -> Self {
+        Self {
+            force: true,
+            ..self
+        }
+    }
+
     fn is_open(&self) -> bool {
         let state = self.pull.as_ref().map(|pull| &pull.state);
         state == Some(&PullState::Open)
@@ -246,6 +254,21 @@ impl<'a> Cleanup<'a> {
             is_gone: receipt.as_ref().is_none_or(Receipt::finished),
             told: put_away.and_then(|()| conclusion(subject, receipt.as_ref(), within)),
             receipt,
+        }
+    }
+
+    /// Tells that the preview is gone, unless somebody has deployed it again meanwhile, and so tells of that.
+    async fn tell_unless_back(
+        &self,
+        gone: &NamespaceFacts,
+        receipt: &Receipt,
+    ) -> Result<(), Failed> {
+        let back = self.world.cluster.namespace(&gone.name).await.outside()?;
+        match self.verdict() {
+            Verdict::Destroy { github } | Verdict::AlreadyGone { github } if back.is_none() => {
+                self.put_away(github, Some(receipt)).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use preview_actions::{Conclusion, Failed, Outside as _, write_whole};
 use preview_core::approvals::{self, Answer, Approval};
 use preview_core::cleanup::{Refusal, Verdict};
+use preview_core::comment::Note;
 use preview_core::deployments::RECORD;
 use preview_core::health::FailureClass;
 use preview_core::metrics;
@@ -339,7 +340,7 @@ impl Sweep<'_> {
         match cleanup.verdict() {
             Verdict::Destroy { .. } | Verdict::AlreadyGone { .. } if !is_wanted => {}
             // Whatever its pull request is: somebody has asked for the end of this Namespace.
-            _ if fate == Fate::Unfinished => return self.finish(&cleanup, preview).await,
+            _ if fate == Fate::Unfinished => return self.finish(cleanup, preview).await,
             Verdict::Refused(Refusal::StillOpen { .. }) => {
                 self.so_far().contradictions += 1;
                 return Ok(None);
@@ -379,27 +380,29 @@ impl Sweep<'_> {
     /// Finishes a deletion that somebody asked for although the preview is wanted: the next deploy makes it afresh.
     async fn finish(
         &self,
-        cleanup: &Cleanup<'_>,
+        cleanup: Cleanup<'_>,
         preview: &NamespaceFacts,
     ) -> Result<Option<Swept>, Failed> {
         if self.dry_run {
             return Ok(Some(Swept::new(preview, Measure::WouldGo, ASKED_FOR)));
         }
-        let (measure, why) = match cleanup.tear_down(preview).await? {
-            TearDown::Superseded { by } => (Measure::Superseded, crate::superseded(by).reason),
-            TearDown::Done(receipt) if receipt.finished() => {
-                let why = "its deletion, which somebody had asked for, is finished; deploy it to have it again";
-                (Measure::Destroyed, why.to_owned())
+        let receipt = match cleanup.tear_down(preview).await? {
+            TearDown::Superseded { by } => {
+                let why = crate::superseded(by).reason;
+                return Ok(Some(Swept::new(preview, Measure::Superseded, why)));
             }
-            TearDown::Done(receipt) => {
-                let left = receipt.to_string().lines().collect::<Vec<_>>().join(", ");
-                (
-                    Measure::Failed,
-                    format!("its deletion is not finished: {left}"),
-                )
-            }
+            TearDown::Done(receipt) => receipt,
         };
-        Ok(Some(Swept::new(preview, measure, why)))
+        if !receipt.finished() {
+            let left = receipt.to_string().lines().collect::<Vec<_>>().join(", ");
+            let why = format!("its deletion is not finished: {left}");
+            return Ok(Some(Swept::new(preview, Measure::Failed, why)));
+        }
+        let cleanup = cleanup.although_wanted().with_note(Note::Deleted);
+        cleanup.tell_unless_back(preview, &receipt).await?;
+        let why =
+            "its deletion, which somebody had asked for, is finished; deploy it to have it again";
+        Ok(Some(Swept::new(preview, Measure::Destroyed, why)))
     }
 
     /// Takes down the hands of runs that have ended: they would count against the capacity for ever.

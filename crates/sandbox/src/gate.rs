@@ -1,12 +1,18 @@
 //! A gate on one client's way to the servers.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,6 +30,8 @@ pub struct Gate(Arc<Inner>);
 struct Inner {
     /// The first request that is held, counted from 1.
     closed_from: usize,
+    /// Whether what only reads is not counted.
+    counts_writes: bool,
     came: Mutex<Vec<String>>,
     open: watch::Sender<bool>,
     held: watch::Sender<bool>,
@@ -33,8 +41,20 @@ impl Gate {
     /// A gate that lets requests through before the one numbered `nth`, counted from 1.
     #[must_use]
     pub fn closed_from(nth: usize) -> Self {
+        Self::new(nth, false)
+    }
+
+    /// A gate that lets requests through before the one that writes the `nth` time, counted from 1: where that is does not
+    /// depend on how often a client had to look.
+    #[must_use]
+    pub fn closed_from_write(nth: usize) -> Self {
+        Self::new(nth, true)
+    }
+
+    fn new(closed_from: usize, counts_writes: bool) -> Self {
         Self(Arc::new(Inner {
-            closed_from: nth,
+            closed_from,
+            counts_writes,
             came: Mutex::default(),
             open: watch::Sender::new(false),
             held: watch::Sender::new(false),
@@ -62,7 +82,13 @@ impl Gate {
     #[must_use]
     pub fn held(&self) -> Option<String> {
         let first = self.0.closed_from.checked_sub(1)?;
-        self.lock().get(first).cloned()
+        let came = self.lock();
+        let mut counted = came.iter().filter(|request| self.counts(request));
+        counted.nth(first).cloned()
+    }
+
+    fn counts(&self, request: &str) -> bool {
+        !self.0.counts_writes || writes(request)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<String>> {
@@ -73,7 +99,7 @@ impl Gate {
         let number = {
             let mut came = self.lock();
             came.push(request);
-            came.len()
+            came.iter().filter(|request| self.counts(request)).count()
         };
         if number >= self.0.closed_from {
             self.0.held.send_replace(true);
@@ -92,6 +118,62 @@ impl Gate {
         });
         Ok((url, task))
     }
+}
+
+/// The way to a server that is not ours; it ends when dropped.
+#[derive(Debug)]
+pub struct Way {
+    url: String,
+    task: JoinHandle<()>,
+}
+
+impl Way {
+    /// A way to the server that speaks plain HTTP at `address`, behind `gate`.
+    ///
+    /// # Errors
+    /// When no loopback port can be bound.
+    pub async fn through(gate: &Gate, address: SocketAddr) -> io::Result<Self> {
+        let router = Router::new().fallback(async move |request: Request| {
+            let answer = forwarded(address, request).await;
+            answer.unwrap_or_else(|error| {
+                let said = format!("{address} does not answer: {error}");
+                (StatusCode::BAD_GATEWAY, said).into_response()
+            })
+        });
+        let (url, task) = gate.before(router).await?;
+        Ok(Self { url, task })
+    }
+
+    /// Its base URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Asks the server at `address` over a connection of its own; what it answers goes on as it comes, for a watch has no end.
+async fn forwarded(
+    address: SocketAddr,
+    mut request: Request,
+) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let host = HeaderValue::from_str(&address.to_string())?;
+    request.headers_mut().insert(header::HOST, host);
+    let answer = sender.send_request(request).await?;
+    Ok(answer.map(Body::new))
+}
+
+/// Whether a request, of method and path, is one that does more than read.
+fn writes(request: &str) -> bool {
+    !request.starts_with("GET ")
 }
 
 async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {

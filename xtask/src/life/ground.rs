@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 use anyhow::{Context as _, ensure};
-use sandbox::{World, cluster::Behaviour, github::GitHub};
+use sandbox::{Gate, Way, World, cluster::Behaviour, github::GitHub};
 use tokio::sync::mpsc;
 
 use super::{
@@ -122,6 +123,25 @@ impl Ground {
             tools: running.kubectl.parent().map(Path::to_owned),
             kind: Kind::Real(running.containerd.clone(), github.clone()),
         })
+    }
+
+    /// A way to the cluster with a gate on it, by the kubeconfig that is written to `file`.
+    ///
+    /// # Errors
+    /// When no port can be bound, or `file` not be written.
+    pub(crate) async fn behind(&self, gate: &Gate, file: &Path) -> anyhow::Result<Option<Way>> {
+        let (kubeconfig, way) = match self.world() {
+            Some(world) => {
+                let url = world.cluster.through(gate).await?;
+                (world.cluster.kubeconfig_at(&url), None)
+            }
+            None => {
+                let way = Way::through(gate, self.kube.address()?).await?;
+                (anonymous(way.url()), Some(way))
+            }
+        };
+        fs::write(file, kubeconfig).with_context(|| format!("write {}", file.display()))?;
+        Ok(way)
     }
 
     /// The folder of kubectl and Kustomize, where there are real ones.
@@ -357,6 +377,16 @@ impl Ground {
         let listed = String::from_utf8_lossy(&done.stdout);
         Ok(Some(listed.lines().map(str::to_owned).collect()))
     }
+}
+
+/// A kubeconfig for a server that asks nobody who they are.
+fn anonymous(url: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: way\n\
+         clusters:\n- name: way\n  cluster:\n    server: {url}\n\
+         users:\n- name: way\n  user: {{}}\n\
+         contexts:\n- name: way\n  context:\n    cluster: way\n    user: way\n"
+    )
 }
 
 /// Makes an image, which compiles, fetches packages, or reads files of some megabytes: one after the other, for all plays

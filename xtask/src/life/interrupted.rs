@@ -4,7 +4,7 @@
 //! In a world of its own for each request. All are taken where `PREVIEW_TEST_EVERY_READ` is set, and the writes alone else.
 
 use std::env;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 
 use futures::{StreamExt as _, stream};
 use insta::assert_snapshot;
@@ -13,7 +13,7 @@ use sandbox::Gate;
 use tempfile::TempDir;
 
 use super::Stage;
-use super::programs::Ended;
+use super::killed::until_held;
 use super::stage::{Event, Prepared};
 use super::story::stage;
 
@@ -139,17 +139,6 @@ fn other(program: Program) -> Program {
     match program {
         Program::Cleanup => Program::Promote,
         _ => Program::Cleanup,
-    }
-}
-
-/// How the run ended, where it did before its gate held it.
-async fn until_held(
-    run: Pin<&mut impl Future<Output = anyhow::Result<Ended>>>,
-    gate: &Gate,
-) -> Option<anyhow::Result<Ended>> {
-    tokio::select! {
-        ended = run => Some(ended),
-        () = gate.holds() => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! adapter, and what is not theirs (production) is put here by somebody who is not them.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     process::Stdio,
     time::{Duration, Instant},
@@ -282,6 +283,17 @@ impl Kube {
             }
         })
         .await
+    }
+
+    /// Where it speaks plain HTTP to whoever comes.
+    ///
+    /// # Errors
+    /// When it has no address of its own.
+    pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
+        let address = self.base.trim_start_matches("http://");
+        address
+            .parse()
+            .with_context(|| format!("find the address in {}", self.base))
     }
 
     /// Somebody else who asks the same API server, for as long as this is there.

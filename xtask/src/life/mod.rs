@@ -12,6 +12,7 @@ mod front_door;
 mod golden;
 mod ground;
 mod isolation;
+mod killed;
 mod kube;
 mod overlay;
 mod play;
@@ -86,6 +87,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("sleep", sleep::an_idle_preview),
     play!("commit", commits::a_merge_that_nobody_saw),
     play!("promotion", promotion::production_never_stops_answering),
+    play!("killed", killed::a_preview_goes_although_its_cleanup_dies),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),

@@ -37,8 +37,9 @@ mod sights;
 mod sleep;
 
 pub(crate) use monorepo::deployed;
+pub(crate) use runs::Event;
 #[cfg(test)]
-pub(crate) use runs::{Event, Prepared};
+pub(crate) use runs::Prepared;
 pub(crate) use sights::Identity;
 
 /// Until something is there, or gone: on a node of two cores, with images to pull.
@@ -226,6 +227,14 @@ impl Stage {
     /// Somebody names a tag in the configuration that the registry does not have.
     pub(crate) fn misspell_the_databases_tag(&mut self) {
         self.postgres = format!("{}-misspelt", self.ground.postgres());
+    }
+
+    /// Opens the closed pull request again.
+    pub(crate) fn reopen(&self) -> anyhow::Result<()> {
+        let number = self.number()?;
+        self.repository.reopen(number);
+        self.progress.say(&format!("#{number} is opened again"));
+        Ok(())
     }
 
     /// Squashes the pull request into the default branch; gives M.

@@ -7,7 +7,7 @@ use sandbox::World;
 
 use super::{
     Ground, Like, Programs, Progress, Stage, broken, commits, database, front, golden, isolation,
-    overlay, play, promotion, routes, sleep, stage::short, unchanged,
+    killed, overlay, play, promotion, routes, sleep, stage::short, unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -120,6 +120,14 @@ async fn an_idle_preview_sleeps_and_is_woken() {
 async fn production_never_stops_answering() {
     let (mut stage, _folder) = stage().await;
     promotion::production_never_stops_answering(&mut stage)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_goes_although_its_cleanup_dies() {
+    let (mut stage, _folder) = stage().await;
+    killed::a_preview_goes_although_its_cleanup_dies(&mut stage)
         .await
         .unwrap();
 }

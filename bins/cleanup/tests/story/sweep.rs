@@ -310,6 +310,31 @@ async fn a_deletion_that_somebody_asked_for_is_finished_whatever_the_pull_reques
     preview-pr-8 destroyed: the preview of pull request #8 is gone
     ");
     assert!(!is_there(&shop, open) && !is_there(&shop, closed));
+    // Who looks at the pull request must not believe that it still answers.
+    insta::assert_snapshot!(told(&shop, open), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: 🗑️ Destroyed
+    **Last Updated**: [now]
+    **Commit**: [head]
+
+    ---
+
+    - ✅ `Namespace/preview-pr-7` gone: no Namespace has uid [uid]
+    - ✅ `pods` gone
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/100/attempts/1)
+
+    - Somebody deleted its Namespace, although this pull request is open. A push makes it afresh.
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Nothing is deployed
+
+    </details>
+    ");
     shop.close();
 }
 

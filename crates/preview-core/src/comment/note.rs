@@ -70,6 +70,8 @@ pub enum Note {
         /// Their login, where it is known.
         login: Option<String>,
     },
+    /// Somebody had deleted the preview's Namespace although its pull request is open.
+    Deleted,
     /// The preview was destroyed because nobody had deployed it for too long.
     Expired {
         /// When it was deployed last.
@@ -134,6 +136,9 @@ impl fmt::Display for Note {
                     "{who} asked for its end, although this pull request is open. A push makes it afresh."
                 )
             }
+            Self::Deleted => f.write_str(
+                "Somebody deleted its Namespace, although this pull request is open. A push makes it afresh.",
+            ),
             Self::Expired { active } => write!(
                 f,
                 "It was deployed last at {}, and nobody asked to keep it. A push makes it afresh.",

@@ -12,7 +12,7 @@ use preview_core::{
     health::Failure,
     outcome::{Program, ResultFile},
 };
-use sandbox::github::ACTIONS_TOKEN;
+use sandbox::{Gate, Way, github::ACTIONS_TOKEN};
 use serde_json::{Value, json};
 
 use super::{
@@ -44,6 +44,8 @@ pub(crate) struct Prepared {
     result: PathBuf,
     /// The checkout.
     folder: PathBuf,
+    /// Must be there for as long as it runs.
+    way: Option<Way>,
 }
 
 impl Stage {
@@ -72,18 +74,41 @@ impl Stage {
 
     /// Runs `preview-promote` for the push of a commit to the default branch.
     pub(crate) async fn promote(&mut self, commit: &str) -> anyhow::Result<ResultFile> {
+        let promotion = self.prepared_promotion(commit)?;
+        let ended = self.started(promotion).await?;
+        let result = ended.with(0, "promoted")?.result;
+        self.has_adopted();
+        Ok(result)
+    }
+
+    /// The promotion of a commit's push, ready to be started: the first one is told that it may replace what runs.
+    pub(crate) fn prepared_promotion(&mut self, commit: &str) -> anyhow::Result<Prepared> {
         let event = Event::Push(commit.to_owned());
         let adopt: &[&str] = if self.is_adopted { &[] } else { &["--adopt"] };
-        let ended = self.run_with(Program::Promote, event, adopt).await?;
-        let result = ended.with(0, "promoted")?.result;
+        self.prepared(Program::Promote, event, adopt)
+    }
+
+    /// From now on promotions know what production runs.
+    pub(crate) fn has_adopted(&mut self) {
         self.is_adopted = true;
-        Ok(result)
     }
 
     /// Runs `preview-cleanup` for the closed pull request.
     pub(crate) async fn cleanup(&mut self) -> anyhow::Result<ResultFile> {
         let ended = self.run(Program::Cleanup, Event::PullRequest).await?;
         Ok(ended.with(0, "destroyed")?.result)
+    }
+
+    /// Runs `preview-cleanup` after another one of the same pull request, which may have left it nothing to destroy.
+    pub(crate) async fn cleanup_again(&mut self) -> anyhow::Result<()> {
+        let ended = self.run(Program::Cleanup, Event::PullRequest).await?;
+        let verdict = ended.result.verdict.clone();
+        let wanted = if verdict == "nothing" {
+            "nothing"
+        } else {
+            "destroyed"
+        };
+        ended.with(0, wanted).map(drop)
     }
 
     /// Runs `preview-cleanup sweep`.
@@ -133,6 +158,7 @@ impl Stage {
             environment: self.environment(name, &folder),
             result,
             folder,
+            way: None,
         })
     }
 
@@ -147,6 +173,7 @@ impl Stage {
             checkout: &prepared.folder,
         };
         let who = program.to_string();
+        let _way = prepared.way;
         let _live = self.progress.live();
         step.run(&self.programs, |line| {
             if !is_secret(line) {
@@ -156,24 +183,26 @@ impl Stage {
         .await
     }
 
-    /// The run, by the sandbox's ways with a gate on them.
+    /// The run, by ways to GitHub and the cluster with a gate on them.
     #[cfg(test)]
-    pub(crate) async fn behind(
+    pub(crate) async fn behind(&self, run: Prepared, gate: &Gate) -> anyhow::Result<Prepared> {
+        let mut run = self.behind_on_cluster(run, gate).await?;
+        let github = self.github.through(gate).await?;
+        run.environment.insert("GITHUB_API_URL".to_owned(), github);
+        Ok(run)
+    }
+
+    /// The run, by a way to the cluster with a gate on it.
+    pub(crate) async fn behind_on_cluster(
         &self,
-        run: Prepared,
-        gate: &sandbox::Gate,
+        mut run: Prepared,
+        gate: &Gate,
     ) -> anyhow::Result<Prepared> {
-        let world = self.ground.world().context("there is no gate on a node")?;
-        let kubeconfig = run.folder.join("kubeconfig");
-        let cluster = world.cluster.through(gate).await?;
-        write(&kubeconfig, &world.cluster.kubeconfig_at(&cluster))?;
-        let ways = [
-            ("GITHUB_API_URL", self.github.through(gate).await?),
-            ("KUBECONFIG", kubeconfig.display().to_string()),
-        ];
-        let ways = ways.map(|(name, way)| (name.to_owned(), way));
-        let environment = run.environment.into_iter().chain(ways).collect();
-        Ok(Prepared { environment, ..run })
+        let file = run.folder.join("kubeconfig");
+        run.way = self.ground.behind(gate, &file).await?;
+        let file = file.display().to_string();
+        run.environment.insert("KUBECONFIG".to_owned(), file);
+        Ok(run)
     }
 
     fn payload(&self, event: Event) -> anyhow::Result<(&'static str, Value)> {
