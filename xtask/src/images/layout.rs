@@ -141,6 +141,20 @@ impl Layout {
         &self.index
     }
 
+    /// The same manifests in another index, as a build that finds all of it cached makes them: beside the first one.
+    ///
+    /// # Errors
+    /// When the index is missing or damaged, or the new one cannot be written.
+    pub(crate) fn built_again(&self) -> anyhow::Result<Self> {
+        let mut index = self.document(&self.index)?;
+        index["annotations"] =
+            json!({ "org.opencontainers.image.created": "2026-01-02T03:04:05Z" });
+        Ok(Self {
+            folder: self.folder.clone(),
+            index: blob(&self.folder, INDEX, &sorted(index)?)?,
+        })
+    }
+
     /// The manifests that the index lists.
     ///
     /// # Errors

@@ -8,6 +8,8 @@ use crate::images::Edition;
 
 /// A migration beside the rollout.
 const MIGRATE: &str = "migrate = { component = \"api\" }\n";
+/// A look at what was rolled out that fails: the API knows no such command.
+const VERIFY: &str = "verify = { component = \"api\", command = [\"/api\", \"audit\"] }\n";
 /// Where the example's only target begins.
 const TARGET: &str = "name = \"production\"\n";
 
@@ -58,8 +60,23 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     stage.none_failed(visits).await?;
     stage.show_page();
 
-    stage.act("The database lets it in, and it goes");
+    stage.act("The database lets it in, and whoever looks at what runs then is not content");
     stage.open_the_database(&second).await?;
+    stage.configures(TARGET, &format!("{TARGET}{VERIFY}"));
+    stage.fails_where_the_sandbox_runs("/api audit");
+    let visits = stage.visit_production();
+    let failed = stage.promote_fails(&next).await?;
+    ensure!(
+        failed.contains("Job/api-verify-")
+            && failed.contains("what ran before is set back, and runs"),
+        "{failed}"
+    );
+    stage.production_runs(&older).await?;
+    stage.look_at_production(&first.test_merge).await?;
+    stage.none_failed(visits).await?;
+
+    stage.act("Nobody looks at it, and it goes");
+    stage.configures(VERIFY, "");
     stage.promote(&next).await?;
     stage.production_runs(&newer).await?;
 
@@ -75,11 +92,26 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     stage.promote(&next).await?;
     stage.production_runs(&newer).await?;
     stage.look_at_production(&second.test_merge).await?;
+
+    stage.act(
+        "CI builds another one twice: what runs is told by another index than what was promoted",
+    );
+    stage.open("feature/twice", &[("README.md", "Built twice.\n")]);
+    let third = stage.ci_builds(Edition::First).await?;
+    stage.deploy().await?;
+    stage.ci_builds_the_page_again(&third).await?;
+    stage.deploy().await?;
+    let last = stage.merge()?;
+    let promoted = stage.promote(&last).await?;
+    ensure!(promoted.notes.is_empty(), "{:?}", promoted.notes);
+    stage.look_at_production(&third.test_merge).await?;
     stage
         .the_history_tells(&[
             "promoted",
+            "promoted",
             "rolled-back",
             "promoted",
+            "failed",
             "failed",
             "failed",
             "promoted",

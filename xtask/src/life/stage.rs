@@ -197,9 +197,12 @@ impl Stage {
     /// Opens a pull request of one commit.
     pub(crate) fn open_pull_request(&mut self) -> u64 {
         let changes = &[("README.md", "Notes. Soon they will tell who wrote them.\n")];
-        let number = self
-            .repository
-            .open_pull_request("feature/who-wrote-it", changes);
+        self.open("feature/who-wrote-it", changes)
+    }
+
+    /// Opens a pull request of one commit with these files.
+    pub(crate) fn open(&mut self, branch: &str, changes: &[(&str, &str)]) -> u64 {
+        let number = self.repository.open_pull_request(branch, changes);
         self.pull = Some(number);
         let head = self.repository.head_of(number);
         let sha = short(&head);
@@ -265,6 +268,21 @@ impl Stage {
             test_merge,
             digests,
         })
+    }
+
+    /// Builds the page of the pull request's head once more: the tag means another index of the same manifests by then.
+    pub(crate) async fn ci_builds_the_page_again(&self, built: &Built) -> anyhow::Result<()> {
+        let folder = self.folder.path().join("images-once-more");
+        let again = self
+            .ground
+            .publish_page_again(&built.test_merge, Edition::First, &built.head, &folder)
+            .await?;
+        let before = &built.digests["web"];
+        ensure!(again != *before, "it is the same index: {again}");
+        self.progress.say(&format!(
+            "CI built the page again: {again} lists the manifests that {before} lists"
+        ));
+        Ok(())
     }
 
     /// Builds the page of the pull request's head once more, as a shell script.

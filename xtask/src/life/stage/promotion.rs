@@ -61,6 +61,16 @@ impl Stage {
         Ok(())
     }
 
+    /// Has a command fail that fails by itself on a node: the sandbox runs none.
+    pub(crate) fn fails_where_the_sandbox_runs(&self, command: &str) {
+        if let Some(world) = self.ground.world() {
+            let log = vec!["usage: api [migrate|seed]".to_owned()];
+            world
+                .cluster
+                .behave(command, Behaviour::Crash { exit_code: 2, log });
+        }
+    }
+
     /// Somebody changes the password that new pods of production have, and not the database's.
     pub(crate) async fn shut_the_database(&self, built: &Built) -> anyhow::Result<()> {
         let log = vec!["password authentication failed for user \"shop\"".to_owned()];
