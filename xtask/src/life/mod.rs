@@ -14,6 +14,7 @@ mod ground;
 mod isolation;
 mod killed;
 mod kube;
+mod numbers;
 mod overlay;
 mod play;
 mod production;
@@ -26,6 +27,7 @@ mod repository;
 mod rights;
 mod routes;
 mod sight;
+mod simulated;
 mod sleep;
 mod stage;
 mod unchanged;
@@ -52,7 +54,7 @@ pub(crate) use programs::{Like, Programs};
 pub(crate) use progress::Progress;
 pub(crate) use stage::Stage;
 
-/// A play for real servers. On the sandbox each but `rights` is a plain test besides, see `story`.
+/// A play for real servers. On the sandbox each but `rights` and `numbers` is a plain test besides, see `story`.
 #[derive(Clone, Copy)]
 pub(crate) struct Play {
     name: &'static str,
@@ -96,7 +98,10 @@ pub(crate) const PLAYS: &[Play] = &[
 ];
 
 /// Plays for real servers that begin only where they are asked for by name: they take long there.
-const BY_NAME: &[Play] = &[play!("queue", queue::eleven_and_ten_slots)];
+const BY_NAME: &[Play] = &[
+    play!("queue", queue::eleven_and_ten_slots),
+    play!("numbers", numbers::a_thousand_previews),
+];
 
 impl Play {
     /// What it is called at the command line.

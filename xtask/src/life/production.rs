@@ -82,6 +82,9 @@ impl Production<'_> {
     pub(crate) fn servers(&self) -> Vec<Value> {
         let ready = json!({ "ports": [{ "containerPort": 8080 }], "readinessProbe": {
             "httpGet": { "path": "/ready", "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 5,
+        }, "lifecycle": {
+            // Whoever is to leave goes on answering until all have heard of it.
+            "preStop": { "sleep": { "seconds": 3 } },
         } });
         let api = json!({
             "initContainers": [container("migrate", self.api, json!({ "args": ["migrate"] }))],

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sandbox::github::{GitHub, MergeStyle, Repository};
 use tempfile::TempDir;
 
@@ -44,6 +45,11 @@ pub(crate) use sights::Identity;
 
 /// Until something is there, or gone: on a node of two cores, with images to pull.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How much longer each Namespace may take to go, where there are many.
+const EACH: Duration = Duration::from_secs(1);
+/// How many Namespaces are removed at a time.
+const AT_A_TIME: usize = 16;
 
 /// Everything a play needs.
 pub(crate) struct Stage {
@@ -345,17 +351,23 @@ impl Stage {
     /// Removes what this play, or one of the same name before it, has on the cluster.
     pub(crate) async fn clear(&self) -> anyhow::Result<()> {
         let namespaces = self.list("v1", "Namespace", None).await?;
-        let deadline = Instant::now() + PATIENCE;
-        for namespace in namespaces {
-            let name = namespace["metadata"]["name"].as_str().unwrap_or_default();
-            let ours = name.starts_with(&format!("{}-pr-", self.name))
-                || name == self.production()
-                || name == self.edge()
-                || name == self.golden();
-            if ours {
-                self.ground.kube.remove_namespace(name, deadline).await?;
-            }
-        }
+        let names = namespaces
+            .iter()
+            .filter_map(|it| it["metadata"]["name"].as_str());
+        let ours: Vec<&str> = names
+            .filter(|name| {
+                name.starts_with(&format!("{}-pr-", self.name))
+                    || *name == self.production()
+                    || *name == self.edge()
+                    || *name == self.golden()
+            })
+            .collect();
+        let deadline = Instant::now() + PATIENCE + EACH * u32::try_from(ours.len())?;
+        let removed = ours
+            .iter()
+            .map(|name| self.ground.kube.remove_namespace(name, deadline));
+        let removed = stream::iter(removed).buffer_unordered(AT_A_TIME);
+        removed.try_collect::<Vec<()>>().await?;
         self.clear_snapshots().await
     }
 }

@@ -118,6 +118,12 @@ impl Stage {
         Ok(ended.with(0, "swept")?.result)
     }
 
+    /// Runs `preview-cleanup list`; gives how many previews it tells of.
+    pub(crate) async fn list_previews(&mut self) -> anyhow::Result<usize> {
+        let list = self.run_with(Program::Cleanup, Event::Schedule, &["list"]);
+        Ok(list.await?.with(0, "listed")?.result.previews.len())
+    }
+
     pub(crate) async fn run(&mut self, program: Program, event: Event) -> anyhow::Result<Ended> {
         self.run_with(program, event, &[]).await
     }
