@@ -17,7 +17,7 @@ use preview_core::promote::{
 use preview_core::pulls::{Commit, PullRequest};
 use preview_core::record::{Record, RecordRefused, Trust};
 use preview_k8s::TargetFacts;
-use preview_registry::{Inspection, Kind};
+use preview_registry::{Error, Inspection, Kind};
 
 use crate::promotion::Promotion;
 use crate::world::World;
@@ -37,7 +37,7 @@ pub(crate) struct Merged {
     pub(crate) on_default_branch: bool,
     pub(crate) pulls: Vec<PullRequest>,
     pub(crate) records: Vec<Result<Record, RecordRefused>>,
-    pub(crate) images: BTreeMap<PinnedImage, Inspection>,
+    pub(crate) images: BTreeMap<PinnedImage, ImageFacts>,
     unwanted: Option<(PrNumber, Unwanted)>,
     alike: BTreeMap<TreeSha, Vec<String>>,
     gained: BTreeMap<CommitSha, Gained>,
@@ -47,7 +47,8 @@ pub(crate) struct Merged {
 impl Merged {
     /// The digests of what an image consists of: what a node may report in its place.
     pub(crate) fn belongs_to(&self, image: &PinnedImage) -> BTreeSet<Digest> {
-        self.images.get(image).map(parts).unwrap_or_default()
+        let facts = self.images.get(image);
+        facts.map(|facts| facts.parts.clone()).unwrap_or_default()
     }
 }
 
@@ -76,8 +77,8 @@ impl World<'_> {
             .flat_map(|record| record.components.values().map(|recorded| &recorded.image))
             .collect();
         let inspected = images.iter().copied().map(|image| async move {
-            let inspection = self.registry.inspect(image).await.outside()?;
-            Ok::<_, Failed>((image.clone(), inspection))
+            let facts = image_facts(self.registry.inspect(image).await).outside()?;
+            Ok::<_, Failed>((image.clone(), facts))
         });
         let attestations = self.attestations(images.iter().copied());
         let unwanted = async {
@@ -286,7 +287,6 @@ impl Promotion<'_> {
         let (workloads, lease) =
             try_join(try_join_all(workloads), async { lease.await.outside() }).await?;
         let repository = &self.world.repository;
-        let images = self.merged.images.iter();
         Ok(Evidence {
             repository: repository.id,
             slug: repository.slug.clone(),
@@ -295,9 +295,7 @@ impl Promotion<'_> {
             on_default_branch: self.merged.on_default_branch,
             pulls: self.merged.pulls.clone(),
             records: self.merged.records.clone(),
-            images: images
-                .map(|(image, found)| (image.clone(), image_facts(found)))
-                .collect(),
+            images: self.merged.images.clone(),
             attestations: self.merged.attestations.clone(),
             target: Target {
                 name: self.target.name.to_string(),
@@ -357,22 +355,32 @@ impl Promotion<'_> {
     }
 }
 
-fn parts(found: &Inspection) -> BTreeSet<Digest> {
-    let parts = found.platforms.iter();
-    parts
-        .flat_map(|platform| [platform.manifest.clone(), platform.config.clone()])
-        .collect()
-}
-
-fn image_facts(found: &Inspection) -> ImageFacts {
+/// What an inspection tells, which may be that the registry serves something else.
+fn image_facts(found: Result<Inspection, Error>) -> Result<ImageFacts, Error> {
+    let found = match found {
+        Err(Error::Corrupt {
+            what,
+            expected,
+            actual,
+            ..
+        }) => {
+            let damage = format!("{what} should be {expected} and is {actual}");
+            return Ok(ImageFacts::damaged(damage));
+        }
+        found => found?,
+    };
     let (whole, pieces): (Vec<_>, Vec<_>) = found
         .missing
         .iter()
         .partition(|missing| missing.kind == Kind::Image);
-    ImageFacts {
+    let platforms = found.platforms.iter();
+    Ok(ImageFacts {
         present: whole.is_empty(),
+        damage: None,
         missing: pieces.iter().map(ToString::to_string).collect(),
         revision: found.revision().map_err(|disagree| disagree.to_string()),
-        parts: parts(found),
-    }
+        parts: platforms
+            .flat_map(|platform| [platform.manifest.clone(), platform.config.clone()])
+            .collect(),
+    })
 }

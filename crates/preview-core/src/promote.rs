@@ -99,6 +99,8 @@ impl Attestations {
 pub struct ImageFacts {
     /// Whether it has what the digest names.
     pub present: bool,
+    /// Which piece is not what its digest says, where one is not: then nothing else is known.
+    pub damage: Option<String>,
     /// Pieces below that which it does not have.
     pub missing: Vec<String>,
     /// The commit that the revision label names; none where there is none, or the text that is no one commit.
@@ -338,6 +340,14 @@ impl Evidence {
             });
             return refusals;
         };
+        if let Some(damage) = &facts.damage {
+            refusals.push(Refusal::Damaged {
+                component: component.clone(),
+                image: image.clone(),
+                damage: damage.clone(),
+                commit: self.commit.sha.clone(),
+            });
+        }
         if !facts.missing.is_empty() {
             refusals.push(Refusal::IndexIncomplete {
                 component: component.clone(),
@@ -465,9 +475,22 @@ impl Evidence {
 }
 
 impl ImageFacts {
-    /// Whether a label that is not there is none: it may be in what the registry lost.
+    /// Of an image of which a piece is not what its digest says.
+    #[must_use]
+    pub fn damaged(damage: String) -> Self {
+        Self {
+            present: true,
+            damage: Some(damage),
+            missing: Vec::new(),
+            revision: Ok(None),
+            parts: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a label that is not there is none: it may be in what the registry lost, or changed.
     fn tells_its_revision(&self) -> bool {
-        self.missing.is_empty() || self.revision != Ok(None)
+        let is_whole = self.missing.is_empty() && self.damage.is_none();
+        is_whole || self.revision != Ok(None)
     }
 
     /// What the revision label says, for messages.

@@ -100,14 +100,11 @@ impl Kube {
     /// # Errors
     /// When kubectl cannot be started.
     pub(crate) async fn through(kubectl: &Path, kubeconfig: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new("sh");
+        let mut command = until_we_end(kubectl);
         command
-            .args(["-c", UNTIL_WE_END, "sh"])
-            .arg(kubectl)
             .arg("--kubeconfig")
             .arg(kubeconfig)
             .args(["proxy", "--port=0"])
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut proxy = command
             .spawn()
@@ -327,6 +324,16 @@ impl Kube {
     }
 }
 
+/// A program that ends with us, whatever ends us, or with its standard input.
+pub(super) fn until_we_end(program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", UNTIL_WE_END, "sh"])
+        .arg(program)
+        .stdin(Stdio::piped());
+    command
+}
+
 /// Looks again and again until what is looked for is there, or the deadline.
 ///
 /// # Errors
@@ -377,9 +384,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_runs_until_we_end_ends_with_us() {
-        let mut child = Command::new("sh")
-            .args(["-c", UNTIL_WE_END, "sh", "sleep", "1000"])
-            .stdin(Stdio::piped())
+        let mut child = until_we_end(Path::new("sleep"))
+            .arg("1000")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -3,17 +3,16 @@
 
 use std::{
     fs,
-    process::Stdio,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::{
-    kube::{Place, until},
+    kube::{Place, until, until_we_end},
     stage::Stage,
 };
 
@@ -48,7 +47,7 @@ impl Simulated {
         let (stages, log) = (folder.path().join("stages.yaml"), folder.path().join("log"));
         fs::write(&stages, STAGES).with_context(|| format!("write {}", stages.display()))?;
         let out = fs::File::create(&log).with_context(|| format!("create {}", log.display()))?;
-        let mut kwok = Command::new(tools.join("kwok"));
+        let mut kwok = until_we_end(&tools.join("kwok"));
         kwok.arg("--kubeconfig")
             .arg(&stage.ground.kubeconfig)
             .arg("--config")
@@ -62,10 +61,8 @@ impl Simulated {
                 ANNOTATION.0, ANNOTATION.1
             ))
             .env("HOME", folder.path())
-            .stdin(Stdio::null())
             .stdout(out.try_clone().context("share kwok's log")?)
-            .stderr(out)
-            .kill_on_drop(true);
+            .stderr(out);
         let mut kwok = kwok
             .spawn()
             .with_context(|| format!("start {}", tools.join("kwok").display()))?;
@@ -101,7 +98,8 @@ impl Simulated {
     /// When the cluster does not answer.
     pub(super) async fn end(mut self, stage: &Stage) -> anyhow::Result<()> {
         stage.ground.kube.delete(NODES, NAME).await?;
-        self.kwok.kill().await.context("end kwok")
+        drop(self.kwok.stdin.take());
+        self.kwok.wait().await.context("end kwok").map(drop)
     }
 }
 

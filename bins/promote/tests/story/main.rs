@@ -8,6 +8,7 @@ mod commits;
 mod errands;
 mod evidence;
 mod killed;
+mod links;
 mod plan;
 mod promotable;
 #[path = "../../../../crates/alerts/tests/wire/receivers.rs"]

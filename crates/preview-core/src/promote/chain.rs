@@ -335,17 +335,17 @@ fn registry_links(
     recorded: &Recorded,
     name: &dyn Fn(&str) -> String,
 ) -> [Link; 2] {
-    let missing = if facts.missing.is_empty() {
-        "all pieces".to_owned()
-    } else {
-        format!("without {}", facts.missing.join(", "))
+    let lacks = match (&facts.damage, facts.missing.as_slice()) {
+        (Some(damage), _) => Some(damage.clone()),
+        (None, []) => None,
+        (None, missing) => Some(format!("without {}", missing.join(", "))),
     };
     [
         Link::new(
             name("complete"),
-            facts.missing.is_empty(),
+            lacks.is_none(),
             "all pieces",
-            missing,
+            lacks.unwrap_or_else(|| "all pieces".to_owned()),
         ),
         match facts.tells_its_revision() {
             true => Link::new(

@@ -176,6 +176,22 @@ pub enum Refusal {
         /// The commit M.
         commit: CommitSha,
     },
+    /// The registry serves something else under the image's digests.
+    #[error(
+        "the registry serves other bytes than those of the image of {component} that was tested, {image}: {damage}; \
+         find out what changed them before anything from there runs again; {}",
+        test_by_itself(commit)
+    )]
+    Damaged {
+        /// The component.
+        component: ComponentName,
+        /// The image.
+        image: PinnedImage,
+        /// Which piece, with both values.
+        damage: String,
+        /// The commit M.
+        commit: CommitSha,
+    },
     /// The image says another commit than the record.
     #[error(
         "the image of {component}, {image}, says it was built from {found}, and the record says {recorded}; \
@@ -294,7 +310,9 @@ impl Refusal {
             Self::BuiltByContributor { component, .. } => format!("{component}: built by"),
             Self::NotAttested { component, .. } => format!("{component}: {ATTESTED}"),
             Self::DigestMissing { component, .. } => format!("{component}: in the registry"),
-            Self::IndexIncomplete { component, .. } => format!("{component}: complete"),
+            Self::IndexIncomplete { component, .. } | Self::Damaged { component, .. } => {
+                format!("{component}: complete")
+            }
             Self::RevisionDisagrees { component, .. } => format!("{component}: revision"),
             Self::NoSuchWorkload { object, .. }
             | Self::NoSuchContainer { object, .. }
@@ -327,6 +345,7 @@ impl Refusal {
             | Self::NotAttested { .. }
             | Self::DigestMissing { .. }
             | Self::IndexIncomplete { .. }
+            | Self::Damaged { .. }
             | Self::RevisionDisagrees { .. } => MendedBy::ATest,
             Self::Record(why) if why.is_mended_by_a_test() => MendedBy::ATest,
             Self::Record(_) | Self::NotMerged { .. } | Self::ComponentNotInRecord { .. } => {

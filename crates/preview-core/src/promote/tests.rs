@@ -65,6 +65,7 @@ fn merged_pull(number: u64) -> PullRequest {
 fn facts() -> ImageFacts {
     ImageFacts {
         present: true,
+        damage: None,
         missing: Vec::new(),
         revision: Ok(Some(sha('b'))),
         parts: BTreeSet::new(),
@@ -157,6 +158,7 @@ enum Break {
     Attested,
     Present,
     Complete,
+    Bytes,
     Revision,
     Workload,
     Container,
@@ -164,7 +166,7 @@ enum Break {
     Frozen,
 }
 
-const BREAKS: [Break; 15] = [
+const BREAKS: [Break; 16] = [
     Break::Merged,
     Break::Recorded,
     Break::Signature,
@@ -175,6 +177,7 @@ const BREAKS: [Break; 15] = [
     Break::Attested,
     Break::Present,
     Break::Complete,
+    Break::Bytes,
     Break::Revision,
     Break::Workload,
     Break::Container,
@@ -229,6 +232,7 @@ fn break_link(link: Break, evidence: &mut Evidence) {
         }
         Break::Present => web(evidence).present = false,
         Break::Complete => web(evidence).missing = vec!["layer sha256:2".into()],
+        Break::Bytes => web(evidence).damage = Some("a manifest should be 1 and is 2".into()),
         Break::Revision => web(evidence).revision = Ok(None),
         Break::Workload => *of_web(evidence) = Found::NoWorkload,
         Break::Container => {
@@ -271,6 +275,7 @@ fn named(refusal: &Refusal) -> Break {
         Refusal::NotAttested { .. } => Break::Attested,
         Refusal::DigestMissing { .. } => Break::Present,
         Refusal::IndexIncomplete { .. } => Break::Complete,
+        Refusal::Damaged { .. } => Break::Bytes,
         Refusal::RevisionDisagrees { .. } => Break::Revision,
         Refusal::NoSuchWorkload { .. } => Break::Workload,
         Refusal::NoSuchContainer { .. } => Break::Container,
@@ -295,8 +300,10 @@ fn visible(broken: &[Break]) -> Vec<Break> {
         Break::Tree | Break::InRecord | Break::BuiltBy | Break::Attested | Break::Present => {
             no_record
         }
-        Break::Complete => no_record || has(Break::Present),
-        Break::Revision => no_record || has(Break::Present) || has(Break::Complete),
+        Break::Complete | Break::Bytes => no_record || has(Break::Present),
+        Break::Revision => {
+            no_record || has(Break::Present) || has(Break::Complete) || has(Break::Bytes)
+        }
         Break::Container => has(Break::Workload),
         Break::Lineage => has(Break::Workload) || has(Break::Container),
     };
@@ -366,6 +373,7 @@ fn each_refusal_tells_both_values_and_the_next_step() {
     the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is attested with the workflow https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main, and must be with https://github.com/acme/ci/.github/workflows/build.yml@refs/heads/main; let that one build and attest the image, and deploy the preview again
     the registry does not have the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111; find out what deleted it; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, is incomplete: the registry lacks layer sha256:2; find out what deleted them; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
+    the registry serves other bytes than those of the image of web that was tested, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111: a manifest should be 1 and is 2; find out what changed them before anything from there runs again; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     the image of web, ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111, says it was built from nothing at all, and the record says bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb; let CI push images of it, test it by itself with `preview-deploy --commit dddddddddddddddddddddddddddddddddddddddd`, and promote it again
     shop has no Deployment/web; create it once with its configuration, or correct the target in preview.toml
     Deployment/web in shop has no container "web", only main; correct the target in preview.toml
@@ -657,7 +665,7 @@ fn what_a_preview_of_the_commit_itself_would_mend_is_known() {
         }
     };
     let by_a_test: Vec<Break> = BREAKS.into_iter().filter(|link| mended(*link)).collect();
-    insta::assert_snapshot!(format!("{by_a_test:?}"), @"[Recorded, Signature, Repository, Tree, BuiltBy, Attested, Present, Complete, Revision]");
+    insta::assert_snapshot!(format!("{by_a_test:?}"), @"[Recorded, Signature, Repository, Tree, BuiltBy, Attested, Present, Complete, Bytes, Revision]");
 }
 
 #[test]
