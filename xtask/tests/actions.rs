@@ -33,7 +33,7 @@ impl Runner {
         let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/actions");
         let actions = runner.path("unpacked/.github/actions");
         fs::create_dir_all(actions.join("promote")).unwrap();
-        for script in ["get.sh", "run.sh"] {
+        for script in ["get.sh", "run.sh", "name-release.sh"] {
             fs::copy(ours.join(script), actions.join(script)).unwrap();
         }
         fs::create_dir_all(runner.path("temp/preview-environments")).unwrap();
@@ -129,6 +129,35 @@ fn a_release_with_something_else_in_it_is_neither_run_nor_gone_around() {
     exit code 1
     ");
     assert_eq!(runner.got(), "nothing");
+}
+
+#[test]
+fn a_release_has_each_action_name_what_is_published_and_nothing_else_is_run() {
+    let runner = Runner::new();
+    for program in ["deploy", "cleanup", "promote"] {
+        fs::create_dir_all(runner.path(&format!("unpacked/.github/actions/{program}"))).unwrap();
+        fs::create_dir_all(runner.path("release")).unwrap();
+        let binary = runner.path(&format!("release/preview-{program}"));
+        // What `curl` fetches.
+        fs::write(binary, "fetched\n").unwrap();
+    }
+    let github = [
+        ("GITHUB_SERVER_URL", "https://github.com"),
+        ("GITHUB_REPOSITORY", "acme/previews"),
+    ];
+    let folder = runner.path("release").display().to_string();
+    let named = runner.step("name-release.sh", &["v1.2.3", &folder], &github);
+    assert_eq!(named, "exit code 0");
+    assert_snapshot!(get(&runner), @r"
+    preview-promote: https://github.com/acme/previews/releases/download/v1.2.3/preview-promote
+    exit code 0
+    ");
+    assert_eq!(runner.got(), "fetched\n");
+    let refused = runner.step("name-release.sh", &["v1.2.3; true", &folder], &github);
+    assert_snapshot!(refused, @r"
+    ::error::v1.2.3\;\ true is no version, as v1.2.3 is one
+    exit code 1
+    ");
 }
 
 #[test]
