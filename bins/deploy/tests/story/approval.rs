@@ -169,7 +169,7 @@ async fn a_head_is_shown_and_approved_and_runs() {
     - Web: `registry.test/acme/web@sha256:[hex]`
 
     **Who may approve**: `anna`, on [the page of the run](https://github.com/acme/shop/actions/runs/[run]/attempts/1)
-    **Until**: [day] [time] UTC; then a sweep cancels the run, and a push asks anew at once
+    **Until**: [day] [time] UTC, when a sweep cancels the run; a push needs an approval of its own
 
     [The run and its log](https://github.com/acme/shop/actions/runs/[run]/attempts/1)
 

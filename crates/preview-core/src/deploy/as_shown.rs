@@ -121,9 +121,9 @@ mod tests {
         let other = approved.check(&accepted(&[("web", '3'), ("worker", '4')]));
         let other: Vec<String> = other.unwrap_err().iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(other.join("\n"), @r"
-        component api would run nothing, and ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 was shown before the approval; look at what is new, and have it approved
-        component web would run ghcr.io/acme/web@sha256:3333333333333333333333333333333333333333333333333333333333333333, and ghcr.io/acme/web@sha256:2222222222222222222222222222222222222222222222222222222222222222 was shown before the approval; look at what is new, and have it approved
-        component worker would run ghcr.io/acme/web@sha256:4444444444444444444444444444444444444444444444444444444444444444, and nothing was shown of it before the approval; look at what is new, and have it approved
+        component api would run nothing, and ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 was shown beforehand; look at what is new, and have it deployed anew
+        component web would run ghcr.io/acme/web@sha256:3333333333333333333333333333333333333333333333333333333333333333, and ghcr.io/acme/web@sha256:2222222222222222222222222222222222222222222222222222222222222222 was shown beforehand; look at what is new, and have it deployed anew
+        component worker would run ghcr.io/acme/web@sha256:4444444444444444444444444444444444444444444444444444444444444444, and nothing was shown of it beforehand; look at what is new, and have it deployed anew
         ");
     }
 

@@ -91,7 +91,32 @@ fn who_is_asked_reads_what_would_run() {
         namespace: None,
         ..without_parts(State::AwaitingApproval(asks("a")))
     };
-    insta::assert_snapshot!(told.render(), @"");
+    insta::assert_snapshot!(told.render(), @r"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: 🔏 Waits for approval
+    **Last Updated**: 2025-12-19 14:32 UTC
+    **Commit**: abc1234
+
+    ---
+
+    Somebody has to look at aaaaaaa and approve it; then exactly these images run:
+
+    - Web: `ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111`
+
+    **Who may approve**: `anna`, `maintainers`, on [the page of the run](https://github.com/acme/shop/actions/runs/13)
+    **Until**: 2025-12-26 14:32 UTC, when a sweep cancels the run; a push needs an approval of its own
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/12)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Nothing is deployed
+
+    </details>
+    ");
     // It may be written anew.
     assert_eq!(with_asks(&told.render(), &asks("b")), None);
     let not_approved = without_parts(State::NotApproved(cancelled("a"))).render();
@@ -108,8 +133,13 @@ fn what_is_built_after_the_approval_is_not_shown() {
         page: None,
         ..asks("a")
     };
-    insta::assert_snapshot!(asks, @"");
-    insta::assert_snapshot!(asks.markdown(), @"");
+    insta::assert_snapshot!(asks, @"aaaaaaa waits until 2025-12-26 14:32 UTC for `anna`, `maintainers`; its images are built only then.");
+    insta::assert_snapshot!(asks.markdown(), @r"
+    Somebody has to look at aaaaaaa and approve it. Its images are built only then, so what is approved is the commit.
+
+    **Who may approve**: `anna`, `maintainers`
+    **Until**: 2025-12-26 14:32 UTC, when a sweep cancels the run; a push needs an approval of its own
+    ");
 }
 
 #[test]
@@ -117,7 +147,12 @@ fn an_approval_is_asked_for_beside_what_runs() {
     let ready = comment(State::Ready).render();
     let asked = with_asks(&ready, &asks("a")).unwrap();
     let lines = asked.lines().skip(3).take(4).collect::<Vec<_>>();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    **Status**: ✅ Ready
+    **Approval**: aaaaaaa waits until 2025-12-26 14:32 UTC for `anna`, `maintainers`, on [the page of the run](https://github.com/acme/shop/actions/runs/13); it would run Web `ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111`.
+    **URL**: https://123.pr.example.com
+    **Last Updated**: 2025-12-19 14:32 UTC
+    ");
     assert_eq!(with_asks(&asked, &asks("b")), with_asks(&ready, &asks("b")));
     assert!(with_cancelled(&asked, &cancelled("a")).is_some());
 }

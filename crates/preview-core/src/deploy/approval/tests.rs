@@ -272,7 +272,7 @@ fn an_approval_of_an_earlier_attempt_is_of_what_that_has_shown() {
     assert_eq!(told(&one, None, 2), earlier);
     assert_eq!(told(&[], None, 2), nobody);
     insta::assert_snapshot!(earlier.unwrap_err(), @"aaaaaaa was approved in an earlier attempt of this run, and what that showed may be another image; deploy with the output `approvals` of `preview-deploy ask` (the input `approvals-before`), or start a new run by `/preview deploy`");
-    insta::assert_snapshot!(nobody.unwrap_err(), @"nobody has approved aaaaaaa in this run; it must wait in a job of the environment preview-approval before it deploys, or be started by `/preview deploy`");
+    insta::assert_snapshot!(nobody.unwrap_err(), @"nobody has approved aaaaaaa in this run; let a job of its workflow wait in the environment preview-approval before it deploys, or comment `/preview deploy` to have somebody asked");
 }
 
 #[test]
