@@ -9,6 +9,7 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::approvals::{Answer, Approval, Cancelled, Reason, RunName, Verdict, WaitingRun};
 use preview_core::comment::{Comment, State, with_cancelled};
 use preview_core::names::PrNumber;
+use preview_core::outcome::EffectResult;
 use preview_core::pulls::PullRequest;
 use preview_github::Cancelling;
 
@@ -83,13 +84,16 @@ impl World<'_> {
             return Ok(Some((Answer::WouldGo, why.to_string())));
         }
         // Somebody may have approved it since: then it deploys, and looks at the head itself.
-        let waits = self.github.waiting_run(run.id).await.outside()?;
-        if waits.is_none_or(|waits| waits.since != run.since) {
-            return Ok(None);
-        }
-        let cancel = self.github.cancel_run(run.id);
+        let cancel = self.github.cancel_waiting(run);
         let object = format!("run {}, {name}", run.id);
-        let cancelled = self.runner.step("cancel", object, cancel).await.outside()?;
+        let came_of_it = |cancelled: &Option<_>| match cancelled {
+            Some(_) => EffectResult::Done,
+            None => EffectResult::Unchanged,
+        };
+        let step = self.runner.step_with("cancel", object, cancel, came_of_it);
+        let Some(cancelled) = step.await.outside()? else {
+            return Ok(None);
+        };
         if let Cancelling::Refused(message) = cancelled {
             let reason = format!("GitHub does not cancel it: {message}");
             return Ok(Some((Answer::Kept, reason)));

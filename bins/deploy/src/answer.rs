@@ -142,9 +142,12 @@ impl Conversation<'_> {
         match effect {
             Effect::Start {
                 workflow,
-                inputs,
+                mut inputs,
                 head,
             } => {
+                if head.is_some() {
+                    inputs.insert("comment".to_owned(), self.comment.to_string());
+                }
                 let branch = &pull.base_repository.default_branch;
                 let start = world.github.dispatch_workflow(&workflow, branch, &inputs);
                 let object = format!("{workflow} for #{}", self.number);

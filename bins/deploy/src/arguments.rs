@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use preview_actions::{Failed, Options, Outside as _, Runner, UsageError};
-use preview_core::deploy::{CiRun, Request};
+use preview_core::deploy::{CiRun, Request, ShownImages};
 use preview_core::names::{CommitSha, PrNumber, Subject};
 use preview_github::event::{Account, Dispatch, Event};
+
+use crate::approval::Start;
 
 /// Makes or updates the preview of a pull request, or of a commit
 ///
@@ -43,6 +45,13 @@ pub struct Arguments {
     /// Make the database afresh: what was typed into it is lost, and it is migrated and filled again
     #[arg(long)]
     pub reset_database: bool,
+    /// The images that somebody was shown before the approval, as JSON: the output `images` of `ask`. Exactly these are deployed
+    #[arg(long, value_name = "JSON")]
+    pub images: Option<ShownImages>,
+    /// How often the run had been approved before that: the output `approvals` of `ask`, without which an approval of an
+    /// earlier attempt of the run does not count
+    #[arg(long, value_name = "COUNT")]
+    pub approvals_before: Option<usize>,
     /// Manifests that the workflow rendered, in place of the built-in ones and of a kustomization; - for standard input
     #[arg(long, value_name = "FILE", global = true)]
     pub manifests: Option<PathBuf>,
@@ -53,6 +62,8 @@ pub struct Arguments {
 pub enum Command {
     /// Say what would be deployed, object by object, and stop: writes nothing, and needs no cluster
     Plan,
+    /// Say what would be deployed, as `plan` does, and where somebody has to approve it, ask for that on the pull request
+    Ask,
     /// Wake the preview that sleeps, of --pr or --commit: what was deployed last runs again, with its database as it was
     Wake,
     /// Answer a comment that says `/preview deploy` or another command, of somebody who may write to the repository: on the event
@@ -81,6 +92,8 @@ pub(crate) struct Asked {
     pub(crate) reset_database: bool,
     /// Who started the workflow, where it was started by hand.
     pub(crate) by: Option<Account>,
+    /// The comment with the command for which a program started it.
+    pub(crate) comment: Option<u64>,
 }
 
 impl Requested {
@@ -94,11 +107,20 @@ impl Requested {
 }
 
 impl Asked {
+    /// What is known of who started it.
+    pub(crate) fn start(&self) -> Start {
+        Start {
+            by: self.by.clone(),
+            comment: self.comment,
+        }
+    }
+
     fn of_event(what: Requested) -> Self {
         Self {
             what,
             reset_database: false,
             by: None,
+            comment: None,
         }
     }
 }
@@ -130,6 +152,7 @@ pub(crate) fn requested(runner: &Runner, arguments: &Arguments) -> Result<Asked,
             what,
             reset_database: arguments.reset_database,
             by: None,
+            comment: None,
         }),
         None => {
             let asked = by_event(runner)?;
@@ -165,6 +188,7 @@ fn by_event(runner: &Runner) -> Result<Asked, Failed> {
         Event::Dispatch(dispatch) => Ok(Asked {
             what: Requested::Deploy(dispatched(&dispatch)?),
             reset_database: dispatch.input("reset_database").misused()?.unwrap_or(false),
+            comment: dispatch.input("comment").misused()?,
             by: Some(dispatch.sender),
         }),
         Event::PullRequest(_) | Event::Push(_) | Event::IssueComment(_) | Event::Schedule => Err(UsageError(format!(

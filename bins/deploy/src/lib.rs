@@ -3,10 +3,13 @@
 //! observe → decide → act → report: which pull request or commit is meant, and which images are its own ([`observe`]);
 //! whether they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
 //! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
+//! Before that somebody has approved it, where that is wanted ([`approval`]), who was asked by [`ask`].
 //! [`plan`] says what would come of it, and stops; [`answer`] answers a command in a comment; [`doctor`] looks whether all is there that any deploy needs.
 
 mod answer;
+mod approval;
 mod arguments;
+mod ask;
 mod budget;
 mod checks;
 mod database;
@@ -33,12 +36,13 @@ pub use arguments::{Arguments, Command};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::comment::Note;
-use preview_core::deploy::{Accepted, Instead, Previewed, Request, accept};
+use preview_core::deploy::{Accepted, Instead, Kept, Previewed, Request};
 use preview_core::lifecycle::Phase;
 use preview_core::manifests::Preview;
 use preview_core::names::Subject;
 use preview_core::ownership::{Claimant, Owner};
 
+use approval::Start;
 use arguments::Requested;
 use preflight::Found;
 use serving::Before;
@@ -68,6 +72,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
     };
     let world = World::connect(&runner, &config, &arguments).await?;
     world.may_ask(asked.by.as_ref()).await?;
+    let start = asked.start();
     let request = match asked.what {
         Requested::Nothing(why) => return Ok(Conclusion::done("nothing", why)),
         Requested::Deploy(request) => request,
@@ -77,7 +82,7 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         },
     };
 
-    let ended = deploy(&world, &arguments, &request).await;
+    let ended = deploy(&world, &arguments, &request, &start).await;
     // Who has it, or found that there is none, has taken its turn.
     let took_turn = |ended: &Conclusion| matches!(ended.verdict, "deployed" | "queued");
     if matches!(arguments.command, None | Some(Command::Wake))
@@ -92,6 +97,7 @@ async fn deploy(
     world: &World<'_>,
     arguments: &Arguments,
     request: &Request,
+    start: &Start,
 ) -> Result<Conclusion, Failed> {
     let (runner, config) = (world.runner, world.config);
     let previewed = match world.choose(request).await? {
@@ -104,24 +110,12 @@ async fn deploy(
         result.subject = Some(owner.subject.clone());
     });
     let mut story = Story::new(world, &previewed);
-    let observed = async {
-        let mut evidence = world.images_of(&previewed).await?;
-        let shown = world.look_for_what_is_unchanged(&previewed, &mut evidence);
-        let shown = shown.await?;
-        Ok((evidence, shown))
-    };
-    let (evidence, shown) = match observed.await {
-        Ok(observed) => observed,
+    let permitted = world.permitted(arguments, &previewed, start).await;
+    let (permission, accepted) = match permitted {
+        Ok(permitted) => permitted,
         Err(failed) => return Err(told(&story, arguments, failed).await),
     };
-    let accepted = accept(&evidence, &previewed, shown.as_ref());
-    let accepted = match accepted {
-        Ok(accepted) => accepted,
-        Err(refusals) => {
-            let reasons = refusals.iter().map(ToString::to_string).collect();
-            return Err(told(&story, arguments, Failed::Refused(reasons)).await);
-        }
-    };
+    permission.told(&mut story);
     let images = accepted.pinned();
     let preview =
         Preview::new(config, &repository.slug, &owner, &previewed.head, &images).misused()?;
@@ -137,7 +131,7 @@ async fn deploy(
         repository: repository.slug.clone(),
         head: previewed.head.clone(),
         fence: match arguments.command {
-            Some(Command::Plan) => plan::FENCE,
+            Some(Command::Plan | Command::Ask) => plan::FENCE,
             _ => runner.environment().fence()?,
         },
     };
@@ -148,10 +142,12 @@ async fn deploy(
         accepted: &accepted,
         preview: &preview,
         claimant: &claimant,
+        approved: permission.kept,
         reset_database: arguments.reset_database,
     };
     match arguments.command {
-        Some(Command::Plan) => deploy.planned(story).await,
+        Some(Command::Plan) => deploy.planned(&mut story).await,
+        Some(Command::Ask) => deploy.asked(story, start).await,
         _ => deploy.carried_out(story).await,
     }
 }
@@ -188,6 +184,8 @@ struct Deploy<'a> {
     accepted: &'a Accepted,
     preview: &'a Preview<'a>,
     claimant: &'a Claimant,
+    /// Whose approval lets it run, and as which images; none where nobody has to approve.
+    approved: Option<Kept>,
     /// Whether the database is to be made afresh, whatever was done to it.
     reset_database: bool,
 }

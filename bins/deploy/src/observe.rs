@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use preview_actions::{Failed, Outside as _};
+use preview_core::comment::Note;
 use preview_core::commits::BuiltFrom;
 use preview_core::config::Component;
 use preview_core::deploy::{
-    CommitFacts, ComponentEvidence, Instead, Meanwhile, Of, Previewed, Request, Revision, Tag,
-    choose_by_number, choose_by_run, choose_commit, depends_on_files, meanwhile, touches, wanted,
+    Accepted, CommitFacts, ComponentEvidence, Instead, Meanwhile, Of, Previewed, Request, Revision,
+    ShownImages, Tag, accept, choose_by_number, choose_by_run, choose_commit, depends_on_files,
+    meanwhile, touches, wanted,
 };
 use preview_core::health::FailureClass;
 use preview_core::names::{CommitSha, PinnedImage};
@@ -16,6 +18,7 @@ use preview_core::pulls::PullRequest;
 use preview_registry::Inspection;
 
 use crate::Deploy;
+use crate::approval::Permission;
 use crate::stop::Stop;
 use crate::world::World;
 
@@ -90,14 +93,49 @@ impl World<'_> {
         self.github.is_ancestor(commit, branch).await.outside()
     }
 
-    /// What is known of the image of every component.
-    pub(crate) async fn images_of(
+    /// The images that may be deployed: those that were shown, where somebody has approved these; and remarks on tags that
+    /// name others by now.
+    pub(crate) async fn accepted(
         &self,
         previewed: &Previewed,
-    ) -> Result<Vec<ComponentEvidence>, Failed> {
+        permission: &Permission,
+    ) -> Result<(Accepted, Vec<Note>), Failed> {
+        let wanted = permission.shown.as_ref();
+        let (mut evidence, moved) = self.images_of(previewed, wanted).await?;
+        let shown = self.look_for_what_is_unchanged(previewed, &mut evidence);
+        let shown = shown.await?;
+        let accepted = accept(&evidence, previewed, shown.as_ref()).map_err(refused)?;
+        if let Some(wanted) = wanted {
+            wanted.check(&accepted).map_err(refused)?;
+        }
+        Ok((accepted, moved))
+    }
+
+    /// What is known of the image of every component.
+    async fn images_of(
+        &self,
+        previewed: &Previewed,
+        shown: Option<&ShownImages>,
+    ) -> Result<(Vec<ComponentEvidence>, Vec<Note>), Failed> {
         let tags = &previewed.tags();
-        let found = self.config.components.iter().map(|component| async move {
-            let image = self.resolve(component, tags).await?;
+        let mut moved = Vec::new();
+        let named = self.config.components.iter().map(|component| async move {
+            let named = self.resolve(component, tags).await?;
+            Ok::<_, Failed>((component, named))
+        });
+        let mut wanted = Vec::new();
+        for (component, named) in try_join_all(named).await? {
+            let image = shown.map_or_else(
+                || named.clone(),
+                |shown| shown.of(component, named.as_ref()),
+            );
+            if let Some(now) = named.filter(|named| image.as_ref() != Some(named)) {
+                let component = component.name.clone();
+                moved.push(Note::TagMoved { component, now });
+            }
+            wanted.push((component, image));
+        }
+        let found = wanted.into_iter().map(|(component, image)| async move {
             let inspection = match &image {
                 Some(image) => Some(self.registry.inspect(image).await.outside()?),
                 None => None,
@@ -117,7 +155,7 @@ impl World<'_> {
                 revision: inspection.map_or(Revision::None, |i| revision(&i, &commits)),
                 unchanged: None,
             });
-        Ok(evidence.collect())
+        Ok((evidence.collect(), moved))
     }
 
     /// What the first of the tags that exists means.
@@ -187,6 +225,10 @@ impl World<'_> {
                 .collect(),
         }))
     }
+}
+
+fn refused<R: ToString>(refusals: Vec<R>) -> Failed {
+    Failed::Refused(refusals.iter().map(ToString::to_string).collect())
 }
 
 pub(crate) fn missing(inspection: &Inspection) -> Vec<String> {

@@ -35,10 +35,10 @@ impl Deploy<'_> {
     ///
     /// # Errors
     /// When a rule, or the cluster, would say no.
-    pub(crate) async fn planned(&self, mut story: Story<'_>) -> Result<Conclusion, Failed> {
+    pub(crate) async fn planned(&self, story: &mut Story<'_>) -> Result<Conclusion, Failed> {
         budget::planned(self.runner, self.preview)?;
         self.tell_images();
-        let plan = match self.asked_of_cluster(&mut story).await {
+        let plan = match self.asked_of_cluster(story).await {
             Ok(plan) => plan,
             Err(Stop::Failed(Failed::Outside(_, why))) => {
                 self.remark(&format!(

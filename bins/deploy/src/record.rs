@@ -34,7 +34,7 @@ impl Deploy<'_> {
             components: self.components(),
             pods,
             run: self.claimant.fence,
-            approval: None,
+            approval: self.approved.as_ref().map(|kept| kept.approved.clone()),
             tested_at: Timestamp::now(),
         };
         let key = self.world.key.as_ref();

@@ -39,11 +39,16 @@ impl Deploy<'_> {
     /// Takes the Namespace: makes it, or makes it ours.
     pub(crate) async fn take_namespace(&self) -> Result<Slot<'_>, Stop> {
         let facts = self.taken().await?;
-        Ok(Slot {
+        let mut slot = Slot {
             deploy: self,
             is_update: facts.annotations.contains_key(keys::IMAGES),
             facts,
-        })
+        };
+        if let Some(approved) = &self.approved {
+            let kept = (keys::APPROVAL.to_owned(), approved.annotation());
+            slot.annotate([kept]).await?;
+        }
+        Ok(slot)
     }
 
     async fn taken(&self) -> Result<NamespaceFacts, Stop> {

@@ -217,6 +217,14 @@ impl Environment {
         ))
     }
 
+    /// The page on which somebody sets up the environments of a repository.
+    #[must_use]
+    pub fn environments_page(&self, repository: &RepositorySlug) -> String {
+        let server = self.get("GITHUB_SERVER_URL");
+        let server = server.unwrap_or("https://github.com");
+        format!("{server}/{repository}/settings/environments")
+    }
+
     /// The event that started the workflow, its payload read.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use preview_core::deploy::Need;
 use preview_core::outcome::ResultFile;
 use preview_core::promote::Mark;
 
@@ -33,6 +34,12 @@ pub(crate) fn outputs(result: &ResultFile) -> Vec<(String, String)> {
     );
     known("url", result.url.clone());
     known("phase", result.phase().map(ToOwned::to_owned));
+    let need = result.approval.map(Need::as_str);
+    known("approval", need.map(ToOwned::to_owned));
+    known(
+        "approvals",
+        result.approvals_before.map(|count| count.to_string()),
+    );
     let broken = result
         .chain
         .iter()

@@ -33,6 +33,28 @@ struct EnvironmentWire {
 struct RuleWire {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    reviewers: Vec<ReviewerWire>,
+}
+
+#[derive(Deserialize)]
+struct ReviewerWire {
+    reviewer: WhoWire,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WhoWire {
+    Person { login: String },
+    Team { name: String },
+}
+
+impl ReviewerWire {
+    fn name(&self) -> &str {
+        match &self.reviewer {
+            WhoWire::Person { login: name } | WhoWire::Team { name } => name,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -78,6 +100,12 @@ impl GitHub {
                 .protection_rules
                 .iter()
                 .any(|rule| rule.kind == "required_reviewers"),
+            reviewers: wire
+                .protection_rules
+                .iter()
+                .flat_map(|rule| &rule.reviewers)
+                .map(|reviewer| reviewer.name().to_owned())
+                .collect(),
             branches: match wire.deployment_branch_policy {
                 None => BranchRule::All,
                 Some(policy) if policy.protected_branches => BranchRule::Protected,

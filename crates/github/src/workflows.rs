@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use preview_core::approvals::WaitingRun;
+use preview_core::deploy::Review;
 use preview_core::names::{Fence, RepositoryId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -57,6 +58,34 @@ struct RunWire {
 #[derive(Deserialize)]
 struct RepositoryWire {
     id: RepositoryId,
+}
+
+#[derive(Deserialize)]
+struct ReviewWire {
+    state: String,
+    user: Option<UserWire>,
+    environments: Vec<EnvironmentWire>,
+}
+
+#[derive(Deserialize)]
+struct UserWire {
+    login: String,
+}
+
+#[derive(Deserialize)]
+struct EnvironmentWire {
+    name: String,
+}
+
+impl ReviewWire {
+    fn review(self) -> Review {
+        let environments = self.environments.into_iter();
+        Review {
+            login: self.user.map(|user| user.login),
+            approves: self.state == "approved",
+            environments: environments.map(|environment| environment.name).collect(),
+        }
+    }
 }
 
 impl RunWire {
@@ -141,6 +170,38 @@ impl GitHub {
             "actions: read",
         );
         self.transport.json_if_found(&call).await
+    }
+
+    /// Cancels a run that waits for approval as it was read; none where it does not wait any more, or waits anew: then
+    /// somebody has approved it, or run it again.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn cancel_waiting(&self, run: &WaitingRun) -> Result<Option<Cancelling>, Error> {
+        let waits = self.waiting_run(run.id).await?;
+        if waits.is_none_or(|waits| waits.since != run.since) {
+            return Ok(None);
+        }
+        self.cancel_run(run.id).await.map(Some)
+    }
+
+    /// What reviewers decided about the run `id`, at all of its attempts; nothing of a run that GitHub does not know. GitHub
+    /// does not tell when, nor at which attempt.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn reviews(&self, id: u64) -> Result<Vec<Review>, Error> {
+        let call = Call::get(
+            self.path(format_args!("/actions/runs/{id}/approvals")),
+            format!("read who approved the run {id} of {}", self.slug),
+            "actions: read",
+        );
+        let wires: Option<Vec<ReviewWire>> = self.transport.json_if_found(&call).await?;
+        Ok(wires
+            .into_iter()
+            .flatten()
+            .map(ReviewWire::review)
+            .collect())
     }
 
     /// Cancels the run `id`. It takes GitHub some seconds to do so.

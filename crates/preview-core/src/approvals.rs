@@ -18,6 +18,37 @@ use crate::pulls::{PullRequest, PullState, Repository};
 /// <https://docs.github.com/en/actions/how-tos/deploy/configure-and-manage-deployments/review-deployments>
 const DAYS: i64 = 7;
 
+/// Until when a run that begins to wait now may wait.
+#[must_use]
+pub fn expires(now: Timestamp) -> Timestamp {
+    let long = SignedDuration::from_hours(DAYS * 24);
+    now.checked_add(long).unwrap_or(Timestamp::MAX)
+}
+
+/// Those of `waiting`, of the workflow `file`, that wait for the approval of another head of `pull` than the one it has.
+#[must_use]
+pub fn outdated<'a>(
+    waiting: &'a [WaitingRun],
+    file: &str,
+    pull: &PullRequest,
+    now: Timestamp,
+) -> Vec<(&'a WaitingRun, RunName, Reason)> {
+    let of_file = waiting
+        .iter()
+        .filter(|run| run.is_of(file, &pull.base_repository));
+    let outdated = of_file.filter_map(|run| {
+        let name: RunName = run.title.parse().ok()?;
+        match run.decide(&name, [pull], now) {
+            Verdict::Cancel {
+                why: why @ Reason::Outdated { .. },
+                ..
+            } => Some((run, name, why)),
+            _ => None,
+        }
+    });
+    outdated.collect()
+}
+
 /// What a run of the deploy workflow is to deploy, as its `run-name` has to tell it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

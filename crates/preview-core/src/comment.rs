@@ -15,9 +15,11 @@ use crate::quota::Table;
 use crate::slots::Waiting;
 
 mod answer;
+mod approval;
 mod note;
 
 pub use answer::with_answer;
+pub use approval::{Asks, with_asks, with_cancelled};
 pub use note::Note;
 
 /// The hidden text by which the comment is found again (together with its author: others can copy it).
@@ -72,31 +74,6 @@ pub fn with_destruction(body: &str) -> Option<String> {
     } else {
         body.replacen(status, &format!("{status}\n{PREVIEW_GONE}"), 1)
     })
-}
-
-/// What the line begins with that tells, under another status, what became of a run that waited for approval.
-const APPROVAL: &str = "**Approval**: ";
-
-/// A comment that tells how something else is, telling in addition that a run which waited for approval was cancelled; none
-/// where `body` tells of nothing but such a run, and may be written anew.
-///
-/// What it says stays: the preview of an earlier head may serve, and a later run writes the whole comment.
-#[must_use]
-pub fn with_cancelled(body: &str, cancelled: &Cancelled) -> Option<String> {
-    let mut lines: Vec<&str> = body.lines().collect();
-    let status = lines
-        .iter()
-        .position(|line| line.starts_with("**Status**: "));
-    if status.is_some_and(|at| lines[at].ends_with(State::NOT_APPROVED)) {
-        return None;
-    }
-    let told = format!("{APPROVAL}{cancelled}");
-    let below = status.map_or(lines.len(), |at| at + 1);
-    let of_before = lines
-        .get(below)
-        .is_some_and(|line| line.starts_with(APPROVAL));
-    lines.splice(below..below + usize::from(of_before), [told.as_str()]);
-    Some(lines.join("\n") + "\n")
 }
 
 /// Component names, or parts of them, that are written in capitals.
@@ -157,6 +134,8 @@ pub enum State {
     },
     /// It waits for a slot.
     Queued(Waiting),
+    /// Somebody has to approve its head first.
+    AwaitingApproval(Asks),
     /// Nothing was deployed, and the run that waited for approval was cancelled.
     NotApproved(Cancelled),
     /// A rule says no.
@@ -387,6 +366,7 @@ impl Comment {
                 acts(&mut out, class.actor());
             }
             State::Queued(waiting) => queue(&mut out, waiting),
+            State::AwaitingApproval(asks) => out += &asks.markdown(),
             State::NotApproved(cancelled) => {
                 let _ = writeln!(out, "{cancelled}");
             }
@@ -507,6 +487,7 @@ impl Comment {
 impl State {
     const DESTROYED: &str = "🗑️ Destroyed";
     const PROMOTED: &str = "🚀 Promoted";
+    const AWAITING_APPROVAL: &str = "🔏 Waits for approval";
     const NOT_APPROVED: &str = "⌛ Not approved";
     const NOT_PROMOTED: &str = "⛔ Not promoted";
     const ROLLED_BACK: &str = "↩️ Rolled back";
@@ -524,6 +505,7 @@ impl State {
                 Some(place) => format!("🚦 Queued — {} of {}", place.number, place.of),
                 None => "🚦 Queued".to_owned(),
             },
+            Self::AwaitingApproval(_) => Self::AWAITING_APPROVAL.to_owned(),
             Self::NotApproved(_) => Self::NOT_APPROVED.to_owned(),
             Self::Refused { .. } => "⛔ Refused".to_owned(),
             Self::Asleep { .. } => "😴 Asleep".to_owned(),

@@ -45,7 +45,7 @@ pub(crate) use lifetime::days;
 pub use promote::{
     AfterMigration, Promote, Target, TargetCommand, TargetPage, TargetWorkload, Verification,
 };
-pub use pulls::PullRules;
+pub use pulls::{ApprovalOf, PullRules};
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
 pub use routes::{GatewaySettings, Route, is_snippet};
@@ -63,6 +63,8 @@ pub struct Config {
     pub capacity: u32,
     /// Which previews that counts.
     pub capacity_of: CapacityOf,
+    /// Which pull requests somebody has to approve before they run.
+    pub approval: ApprovalOf,
     /// How long a run may take.
     pub deadline: Duration,
     /// Which pull requests get a preview.

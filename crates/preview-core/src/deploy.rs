@@ -1,5 +1,7 @@
 //! What a deploy run was asked for, and whether that may become a preview.
 
+mod approval;
+mod as_shown;
 mod images;
 mod previewed;
 mod unchanged;
@@ -10,6 +12,11 @@ use std::fmt;
 use crate::names::{CommitSha, PrNumber, RepositorySlug};
 use crate::pulls::{PullRequest, PullState};
 
+pub use approval::{
+    Approved, Facts as ApprovalFacts, GATE, Gate, How, Kept, Need, NotApproved, Review, Reviewed,
+    Said, StartedBy, needs_approval,
+};
+pub use as_shown::{NotShown, ShownImages};
 pub use images::{
     Accepted, AcceptedImage, ComponentEvidence, ImageRefusal, Revision, Tag, TestedAs, accept,
 };

@@ -146,6 +146,8 @@ pub struct Environment {
     pub name: String,
     /// Whether somebody has to approve.
     pub has_reviewers: bool,
+    /// Who may: logins of people, and names of teams.
+    pub reviewers: Vec<String>,
     /// From where it can be used.
     pub branches: BranchRule,
 }
@@ -291,6 +293,7 @@ mod tests {
             [Environment {
                 name: "Preview".to_owned(),
                 has_reviewers,
+                reviewers: Vec::new(),
                 branches,
             }]
         };

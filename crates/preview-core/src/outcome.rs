@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approvals::Approval;
 use crate::cleanup::images::CleanedImage;
+use crate::deploy::{Approved, Need};
 use crate::doctor::Finding;
 use crate::health::{Failure, FailureClass};
 use crate::names::{
@@ -304,9 +305,18 @@ pub struct ResultFile {
     /// Images that nothing needs any more: those that were deleted, and those that could not be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleaned_images: Vec<CleanedImage>,
-    /// What a sweep did about runs that wait for approval; those that go on waiting as they should it does not name.
+    /// What was done about runs that wait for approval; those that go on waiting as they should it does not name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Approval>,
+    /// Whether somebody has to approve the head before it runs; only of `preview-deploy ask`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Need>,
+    /// How often this run had been approved when `preview-deploy ask` showed what would be deployed: at earlier attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals_before: Option<usize>,
+    /// Who has approved the head, where somebody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
     /// All previews; only of a list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previews: Vec<Listed>,
@@ -373,6 +383,9 @@ impl ResultFile {
             swept: Vec::new(),
             cleaned_images: Vec::new(),
             approvals: Vec::new(),
+            approval: None,
+            approvals_before: None,
+            approved: None,
             previews: Vec::new(),
             chain: Vec::new(),
             test_commit: None,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use crate::deploy::Kept;
 use crate::names::{
     CommitSha, ComponentName, Fence, NamespaceName, NotA, PinnedImage, RepositoryId,
     RepositorySlug, Subject,
@@ -33,6 +34,8 @@ pub mod keys {
     /// Annotation: the commit H that may be deployed without anybody being asked again: a run for it has passed the
     /// approval. It stands while the preview waits for a slot.
     pub const APPROVED: &str = "preview-environments/approved";
+    /// Annotation: who has approved it, when and how, of which images, as JSON ([`super::Kept`]); none where nobody had to.
+    pub const APPROVAL: &str = "preview-environments/approval";
     /// Annotation: the claim on a slot.
     pub const CLAIM: &str = "preview-environments/claim";
     /// Annotation, for eyes: since when it has its slot, by the clock of the run that took it.
@@ -334,6 +337,12 @@ impl NamespaceFacts {
     #[must_use]
     pub fn approved(&self) -> Option<CommitSha> {
         self.annotations.get(keys::APPROVED)?.parse().ok()
+    }
+
+    /// The approval that is kept there, of whichever head.
+    #[must_use]
+    pub fn approval(&self) -> Option<Kept> {
+        serde_json::from_str(self.annotations.get(keys::APPROVAL)?).ok()
     }
 
     /// The subject it is a preview of.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use crate::deploy::Approved;
 use crate::names::{
     CommitSha, ComponentName, Fence, PinnedImage, PrNumber, RepositoryId, RepositorySlug, Subject,
     TreeSha, hex,
@@ -95,8 +96,8 @@ pub struct Record {
     pub pods: BTreeMap<ComponentName, Vec<String>>,
     /// The run that tested it.
     pub run: Fence,
-    /// Who approved H, where somebody had to.
-    pub approval: Option<String>,
+    /// Who approved H, when and how, where somebody had to.
+    pub approval: Option<Approved>,
     /// When the checks passed.
     pub tested_at: Timestamp,
 }

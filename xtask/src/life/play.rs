@@ -28,8 +28,12 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     let first = stage.ci_builds(Edition::First).await?;
     stage.show_page();
 
-    stage.act("preview-deploy makes the preview");
-    deploys(&stage.deploy().await?, &first)?;
+    stage.act("preview-deploy ask shows what would run, and waits for somebody's approval");
+    deploys(&stage.ask().await?, &first)?;
+    stage.show_page();
+
+    stage.act("It is approved, and preview-deploy makes the preview");
+    deploys(&stage.approved().await?, &first)?;
     stage.look_at_preview(&first.test_merge).await?;
     let made = stage.identity().await?;
     stage.show_page();
@@ -39,8 +43,12 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     let second = stage.ci_builds(Edition::Second).await?;
     stage.show_page();
 
-    stage.act("preview-deploy updates the preview in place");
-    let tested = stage.deploy().await?;
+    stage.act("The new head needs an approval of its own");
+    deploys(&stage.ask().await?, &second)?;
+    stage.show_page();
+
+    stage.act("It is approved, and preview-deploy updates the preview in place");
+    let tested = stage.approved().await?;
     deploys(&tested, &second)?;
     let seen = stage.look_at_preview(&second.test_merge).await?;
     let updated = stage.identity().await?;

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::images::Edition;
 
+mod approval;
 mod commits;
 mod database;
 mod edge;
@@ -96,6 +97,8 @@ pub(crate) struct Stage {
     copies: u32,
     /// Whether previews are of the page alone, without a database.
     small: bool,
+    /// The run in which somebody approves what is deployed, where that is wanted.
+    gate: Option<approval::Gate>,
 }
 
 /// A preview that is a page and nothing else.
@@ -160,6 +163,7 @@ impl Stage {
             typed: 0,
             copies: 0,
             small: false,
+            gate: None,
         };
         clear_results(results)?;
         stage.clear().await?;

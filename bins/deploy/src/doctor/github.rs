@@ -1,14 +1,13 @@
 //! The token, the repository's environments and its workflows.
 
 use preview_actions::Runner;
+use preview_core::deploy::GATE;
 use preview_core::deployments::ENVIRONMENT;
 use preview_core::doctor::{Finding, Purpose, environment, token_kind, workflows};
 use preview_core::pulls::Repository;
 use preview_github::GitHub;
 use secrecy::ExposeSecret as _;
 
-/// The environment in which somebody approves a pull request's head.
-const APPROVAL: &str = "preview-approval";
 /// The environment of production's secrets.
 const PRODUCTION: &str = "production";
 
@@ -58,7 +57,7 @@ async fn environments(github: &GitHub, repository: &Repository) -> Vec<Finding> 
         Err(error) => return vec![Finding::unknown("environments", error)],
     };
     let wanted = [
-        (APPROVAL, Purpose::Approval),
+        (GATE, Purpose::Approval),
         (ENVIRONMENT, Purpose::Secrets),
         (PRODUCTION, Purpose::Production),
     ];

@@ -10,7 +10,7 @@ use crate::shop::{Ran, Shop};
 /// A shop whose workflows can be started, and a pull request that CI has built.
 async fn opened() -> (Shop, u64) {
     let shop = Shop::open().await;
-    let inputs = ["pr", "sha", "commit", "reset_database"];
+    let inputs = ["pr", "sha", "commit", "reset_database", "comment"];
     shop.repository
         .add_dispatched_workflow("preview-deploy.yml", &inputs);
     shop.repository
@@ -45,9 +45,13 @@ async fn answered(shop: &Shop, payload: &serde_json::Value) -> Ran {
 fn started(shop: &Shop, number: u64) -> String {
     let head = shop.repository.head_of(number);
     let dispatches = shop.repository.dispatches();
-    let lines = dispatches
-        .iter()
-        .map(|dispatch| format!("{} {}", dispatch.workflow, dispatch.inputs));
+    let lines = dispatches.iter().map(|dispatch| {
+        let mut inputs = dispatch.inputs.clone();
+        if let Some(comment) = inputs.get_mut("comment") {
+            *comment = "[comment]".into();
+        }
+        format!("{} {inputs}", dispatch.workflow)
+    });
     lines
         .collect::<Vec<_>>()
         .join("\n")
@@ -190,7 +194,7 @@ async fn an_approval_of_a_head_that_was_pushed_on_deploys_nothing() {
 async fn a_workflow_that_does_not_take_what_is_asked_for_is_told() {
     let (shop, number) = opened().await;
     shop.repository
-        .add_dispatched_workflow("preview-deploy.yml", &["pr", "sha"]);
+        .add_dispatched_workflow("preview-deploy.yml", &["pr", "sha", "comment"]);
     let (ran, reactions) = says(&shop, number, "alice", "/preview reset-database").await;
     assert_eq!(
         (ran.exits(3).exit, reactions.as_str()),

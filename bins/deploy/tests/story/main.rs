@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod approval;
 mod bad_input;
 mod checks;
 mod commands;

@@ -84,3 +84,33 @@ async fn what_people_start_and_write_is_read_as_github_tells_it() {
     assert_eq!(queued.head_sha, sha(group));
     stage.conforms();
 }
+
+#[tokio::test]
+async fn a_comment_is_read_as_it_stands_with_what_its_author_may_do_now() {
+    let stage = Stage::new().await;
+    let number = stage
+        .repository
+        .open_pull_request("feature/tea", &[("tea.md", "green")]);
+    let text = "/preview approve\nlooks good";
+    let said = stage.repository.comment(number, "alice", text);
+    let read = || async { stage.github.said(said).await.unwrap().unwrap() };
+    let first = read().await;
+    assert_eq!(first.login.as_deref(), Some("alice"));
+    assert_eq!((first.number.get(), first.body.as_str()), (number, text));
+    assert_eq!(
+        (first.is_by_bot, first.may_write, first.is_edited),
+        (false, true, false)
+    );
+    stage.repository.set_permission("alice", Permission::Read);
+    stage.repository.edit_comment(said, "/preview approve");
+    let then = read().await;
+    assert_eq!((then.may_write, then.is_edited), (false, true));
+    assert_eq!(
+        (then.at, then.body.as_str()),
+        (first.at, "/preview approve")
+    );
+    let bot = stage.repository.comment_as_bot(number, text);
+    assert!(stage.github.said(bot).await.unwrap().unwrap().is_by_bot);
+    assert_eq!(stage.github.said(4711).await.unwrap(), None);
+    stage.conforms();
+}

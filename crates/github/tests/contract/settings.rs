@@ -17,17 +17,18 @@ async fn environments_are_told_with_what_protects_them() {
     for environment in made {
         stage.repository.set_environment(environment);
     }
-    let environment = |name: &str, has_reviewers, branches| Environment {
+    let environment = |name: &str, reviewers: &[&str], branches| Environment {
         name: name.to_owned(),
-        has_reviewers,
+        has_reviewers: !reviewers.is_empty(),
+        reviewers: reviewers.iter().map(|name| (*name).to_owned()).collect(),
         branches,
     };
     assert_eq!(
         stage.github.environments().await.unwrap(),
         [
-            environment("preview-approval", true, BranchRule::All),
-            environment("preview", false, BranchRule::Named),
-            environment("production", false, BranchRule::Protected),
+            environment("preview-approval", &["anna"], BranchRule::All),
+            environment("preview", &[], BranchRule::Named),
+            environment("production", &[], BranchRule::Protected),
         ]
     );
     stage.conforms();

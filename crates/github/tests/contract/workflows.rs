@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use preview_core::approvals::WaitingRun;
+use preview_core::deploy::Review;
 use preview_github::Cancelling;
 
 use crate::*;
@@ -154,5 +155,41 @@ async fn a_run_that_has_ended_is_not_cancelled() {
     Refused("Cannot cancel a workflow run that is completed.")
     Refused("it is not there any more")
     "#);
+    stage.conforms();
+}
+
+#[tokio::test]
+async fn only_what_waits_as_it_was_read_is_cancelled() {
+    let stage = Stage::new().await;
+    let (run, approved) = (stage.waits(), stage.waits());
+    let waiting = stage.github.waiting_runs().await.unwrap();
+    stage
+        .repository
+        .approve(approved, "preview-approval", "carol");
+    for read in &waiting {
+        let cancelled = stage.github.cancel_waiting(read).await.unwrap();
+        assert_eq!(cancelled, (read.id == run).then_some(Cancelling::Done));
+    }
+    let states = [run, approved].map(|run| stage.repository.run_state(run).0);
+    assert_eq!(states, ["completed", "in_progress"]);
+    stage.conforms();
+}
+
+#[tokio::test]
+async fn what_reviewers_decided_about_a_run_is_told_with_the_environment() {
+    let stage = Stage::new().await;
+    let run = stage.waits();
+    assert_eq!(stage.github.reviews(run).await.unwrap(), []);
+    stage.repository.reject(run, "preview-approval", "dora");
+    stage.repository.rerun(run);
+    stage.repository.approve(run, "preview-approval", "carol");
+    let review = |login: &str, approves| Review {
+        login: Some(login.to_owned()),
+        approves,
+        environments: vec!["preview-approval".to_owned()],
+    };
+    let all = stage.github.reviews(run).await.unwrap();
+    assert_eq!(all, [review("dora", false), review("carol", true)]);
+    assert_eq!(stage.github.reviews(4711).await.unwrap(), []);
     stage.conforms();
 }

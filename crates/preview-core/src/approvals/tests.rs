@@ -249,3 +249,34 @@ fn its_pull_request_is_told_and_how_to_go_on() {
     [The run](https://github.com/acme/shop/actions/runs/12) that waited for the approval of aaaaaaa was cancelled: its pull request is closed.
     ");
 }
+
+#[test]
+fn what_waits_for_an_earlier_head_of_this_pull_request_is_outdated() {
+    let a = sha("a");
+    let moved = PullRequest {
+        head: sha("b"),
+        ..pull(7)
+    };
+    let named = |id: u64, title: String| WaitingRun { id, title, ..run() };
+    let waiting = [
+        run(),
+        named(
+            13,
+            format!("preview of acme/shop:{} at {a}", moved.head_ref),
+        ),
+        named(14, format!("preview of #7 at {}", sha("b"))),
+        named(15, format!("preview of #8 at {a}")),
+        named(16, format!("preview of {a}")),
+        named(17, "anything".to_owned()),
+        WaitingRun {
+            branch: Some("feature".into()),
+            ..named(18, run().title)
+        },
+    ];
+    let now = at("2025-12-20T09:00:00Z");
+    let found = outdated(&waiting, "preview-deploy.yml", &moved, now);
+    let found: Vec<u64> = found.iter().map(|(run, _, _)| run.id).collect();
+    assert_eq!(found, [12, 13]);
+    assert!(outdated(&waiting, "other.yml", &moved, now).is_empty());
+    assert_eq!(expires(run().since), at("2025-12-08T09:00:00Z"));
+}

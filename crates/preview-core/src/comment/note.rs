@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::display_name;
 use crate::database::{Divergence, Rebuild};
-use crate::deploy::TestedAs;
+use crate::deploy::{Approved, TestedAs};
 use crate::markdown::{code, inline, is_plain_url};
-use crate::names::{CommitSha, ComponentName};
+use crate::names::{CommitSha, ComponentName, PinnedImage};
 use crate::objects::ObjectName;
 use crate::pulls::ChangedFiles;
 
@@ -42,6 +42,20 @@ pub enum Note {
         new: Vec<ComponentName>,
         /// Components of which nothing serves.
         none: Vec<ComponentName>,
+    },
+    /// Somebody has approved the head.
+    Approved {
+        /// The commit H.
+        head: CommitSha,
+        /// Who, when and how.
+        approved: Approved,
+    },
+    /// A tag names another image than the one that was shown before the deploy.
+    TagMoved {
+        /// The component.
+        component: ComponentName,
+        /// What it names now.
+        now: PinnedImage,
     },
     /// CI built no image of a component that the pull request leaves as it was.
     Unchanged {
@@ -112,6 +126,15 @@ impl fmt::Display for Note {
                 new,
                 none,
             } => mixed([("the previous version", previous), ("this version", new), ("nothing", none)], f),
+            Self::Approved { head, approved } => {
+                write!(f, "{} was approved by {approved}.", head.short())
+            }
+            Self::TagMoved { component, now } => write!(
+                f,
+                "{} runs the image that was shown beforehand; its tag names another by now, {}.",
+                display_name(component),
+                code(&now.to_string())
+            ),
             Self::Unchanged { component, tested } => write!(
                 f,
                 "{} is as it was and was not built again: its image is the one that was tested with {tested}.",

@@ -13,7 +13,7 @@ use super::database::Written as Database;
 use super::isolation::{NetworkFile, TlsFile};
 use super::lifetime::LifetimeFile;
 use super::promote::PromoteFile;
-use super::pulls::PullsFile;
+use super::pulls::{ApprovalOf, PullsFile};
 use super::quantity::{Cpu, Memory};
 use super::slots::{CapacityOf, QueueFile, SweepFile};
 use crate::names::{ComponentName, ImageName, NamespaceName};
@@ -37,6 +37,9 @@ pub(super) struct File {
     /// Which previews that counts: those of this repository, or all on the cluster.
     #[serde(default)]
     pub(super) capacity_of: CapacityOf,
+    /// Which pull requests somebody has to approve before they run on the cluster: all; those of forks and of bots; or none.
+    #[serde(default)]
+    pub(super) approval: ApprovalOf,
     /// How long a run may take, such as `10m` or `90s`.
     #[serde(default = "deadline")]
     #[cfg_attr(

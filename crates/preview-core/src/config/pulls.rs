@@ -12,6 +12,20 @@ use crate::paths::PathPatterns;
 /// <https://docs.github.com/en/rest/issues/labels#create-a-label>
 const LONGEST_LABEL: usize = 50;
 
+/// Which pull requests somebody has to approve before they run on the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum ApprovalOf {
+    /// All.
+    #[default]
+    All,
+    /// Those that come from forks, and those of bots.
+    Forks,
+    /// None: whoever may write to the repository may run anything on the cluster.
+    None,
+}
+
 /// `[pull_requests]` as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -26,6 +26,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
         host: value(&source, &["host"], &written.host)?,
         capacity: written.capacity,
         capacity_of: written.capacity_of,
+        approval: written.approval,
         deadline: deadline(&source, &written.deadline)?,
         pull_requests: pulls::pulls(&source, written.pull_requests)?,
         components: components(&source, written.components)?,

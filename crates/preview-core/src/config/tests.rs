@@ -92,6 +92,7 @@ fn everything_has_a_default_but_names_images_and_hosts() {
         host: {pr}.x.org,
         capacity: 10,
         capacity_of: Repository,
+        approval: All,
         deadline: 600s,
         pull_requests: PullRules {
             label: None,
@@ -308,7 +309,7 @@ fn an_unknown_key_is_refused_on_every_level_with_the_nearest_known_one() {
 
 #[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
-    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, capacity_of, deadline, pull_requests, components, database, manifests, quota, queue, sweep, cleanup, lifetime, commands, alerts, tls, network, ingress, gateway, checks, registry, access, promote");
+    insta::assert_snapshot!(error_with("host =", "replicas = 2\nhost ="), @"preview.toml:2: replicas: unknown key; there is `components.<name>.replicas`, and here: namespace, host, capacity, capacity_of, approval, deadline, pull_requests, components, database, manifests, quota, queue, sweep, cleanup, lifetime, commands, alerts, tls, network, ingress, gateway, checks, registry, access, promote");
     insta::assert_snapshot!(error_with("path =", "colour = \"red\"\npath ="), @"preview.toml:6: components.web.colour: unknown key; there are: image, unchanged, port, replicas, host, path, check, readiness, env, migrate, seed, resources");
 }
 

@@ -30,6 +30,8 @@ pub enum Of {
         number: PrNumber,
         /// GitHub's test merge of the head into the base, where it could be made.
         test_merge: Option<CommitSha>,
+        /// Whether it is of somebody who need not be able to write to the repository: it comes from a fork, or from a bot.
+        is_strange: bool,
     },
     /// A commit that was merged, or that a merge queue is about to merge.
     Commit {
@@ -126,6 +128,7 @@ impl Previewed {
 
 impl From<PullRequest> for Previewed {
     fn from(pull: PullRequest) -> Self {
+        let is_strange = pull.is_from_fork() || pull.is_by_bot;
         Self {
             repository: pull.base_repository,
             head: pull.head,
@@ -133,6 +136,7 @@ impl From<PullRequest> for Previewed {
             of: Of::Pull {
                 number: pull.number,
                 test_merge: pull.test_merge,
+                is_strange,
             },
         }
     }

@@ -46,6 +46,7 @@ pub(super) fn comment(state: &State, repo: &Repo, comment: &Comment) -> Value {
     json!({
         "id": comment.id, "body": comment.body, "user": objects::user(state, &comment.author),
         "html_url": format!("{page}#issuecomment-{}", comment.id),
+        "issue_url": format!("{}/repos/{}/issues/{}", state.base_url, repo.slug(), comment.issue),
         "created_at": comment.created_at.to_string(), "updated_at": comment.updated_at.to_string(),
         "author_association": objects::association(repo, &comment.author),
     })

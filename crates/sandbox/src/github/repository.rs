@@ -224,6 +224,16 @@ impl Repository {
         pull(&mut self.lock(), self.id, number).lag = times;
     }
 
+    /// Somebody changes a comment, some time after it was written.
+    pub fn edit_comment(&self, comment: u64, body: &str) {
+        let mut state = self.lock();
+        let comments = &mut repo(&mut state, self.id).comments;
+        if let Some(comment) = comments.get_mut(&comment) {
+            body.clone_into(&mut comment.body);
+            comment.updated_at += jiff::SignedDuration::from_secs(60);
+        }
+    }
+
     /// Lets the next `times` answers about a commit's pull requests still be empty.
     pub fn lag_commit_pulls(&self, times: u32) {
         repo(&mut self.lock(), self.id).commit_pulls_lag = times;

@@ -220,6 +220,19 @@ impl Repository {
         );
     }
 
+    /// Rejects what a run waits for: it fails.
+    pub fn reject(&self, run: u64, environment: &str, login: &str) {
+        runs::decide(
+            &mut self.lock(),
+            self.id,
+            run,
+            environment,
+            "rejected",
+            login,
+            "",
+        );
+    }
+
     /// Ends a run with a conclusion such as `success` or `failure`.
     pub fn finish_run(&self, id: u64, conclusion: &str) {
         let mut state = self.lock();

@@ -149,7 +149,10 @@ impl Stage {
         let nth = self.runs;
         let folder = self.folder.path().join(format!("run-{nth}"));
         fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
-        write(&folder.join("preview.toml"), &self.configuration()?)?;
+        let approval = self.gate.as_ref().map_or("none", |_| "all");
+        let configuration = self.configuration()?;
+        let configuration = format!("approval = \"{approval}\"\n{configuration}");
+        write(&folder.join("preview.toml"), &configuration)?;
         let (name, payload) = self.payload(event)?;
         write(&folder.join("event.json"), &payload.to_string())?;
         let result = self.results.join(format!("result-{nth}-{program}.json"));
@@ -158,10 +161,14 @@ impl Stage {
             arguments.extend(self.check_manifests_out(&folder)?);
         }
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        let mut environment = self.environment(name, &folder);
+        if let Some(gate) = self.gate.as_ref().filter(|_| program == Program::Deploy) {
+            environment.insert("GITHUB_RUN_ID".to_owned(), gate.run.to_string());
+        }
         Ok(Prepared {
             program,
             arguments,
-            environment: self.environment(name, &folder),
+            environment,
             result,
             folder,
             way: None,
