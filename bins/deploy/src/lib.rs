@@ -3,7 +3,8 @@
 //! observe → decide → act → report: which pull request or commit is meant, and which images are its own ([`observe`]);
 //! whether they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
 //! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
-//! [`plan`] says what would come of it, and stops; [`answer`] answers a command in a comment; [`doctor`] looks whether all is there that any deploy needs.
+//! [`plan`] says what would come of it, and stops; [`import`] brings images to
+//! the registry that were built elsewhere; [`answer`] answers a command in a comment; [`doctor`] looks whether all is there that any deploy needs.
 
 mod answer;
 mod arguments;
@@ -13,6 +14,8 @@ mod database;
 mod doctor;
 mod golden;
 mod handover;
+mod import;
+mod imported;
 mod observe;
 mod plan;
 mod preflight;
@@ -30,10 +33,11 @@ mod waves;
 mod world;
 
 pub use arguments::{Arguments, Command};
+pub use import::{Builder, ComponentLayout, ToImport};
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::comment::Note;
-use preview_core::deploy::{Accepted, Instead, Previewed, Request, accept};
+use preview_core::deploy::{Accepted, ImageRefusal, Instead, Previewed, Request, accept};
 use preview_core::lifecycle::Phase;
 use preview_core::manifests::Preview;
 use preview_core::names::Subject;
@@ -77,6 +81,9 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         },
     };
 
+    if let Some(Command::Import(what)) = &arguments.command {
+        return world.import(what, &request).await;
+    }
     let ended = deploy(&world, &arguments, &request).await;
     // Who has it, or found that there is none, has taken its turn.
     let took_turn = |ended: &Conclusion| matches!(ended.verdict, "deployed" | "queued");
@@ -99,10 +106,7 @@ async fn deploy(
         Err(instead) => return nothing_is_deployed(runner, instead),
     };
     let (repository, owner) = (&previewed.repository, owner_of(&previewed));
-    runner.know(|result| {
-        result.repository = Some(repository.slug.clone());
-        result.subject = Some(owner.subject.clone());
-    });
+    knows(runner, &previewed);
     let mut story = Story::new(world, &previewed);
     let observed = async {
         let mut evidence = world.images_of(&previewed).await?;
@@ -114,9 +118,13 @@ async fn deploy(
         Ok(observed) => observed,
         Err(failed) => return Err(told(&story, arguments, failed).await),
     };
-    let accepted = accept(&evidence, &previewed, shown.as_ref());
+    let forks = config.pull_requests.forks;
+    let accepted = accept(&evidence, &previewed, shown.as_ref(), forks);
     let accepted = match accepted {
         Ok(accepted) => accepted,
+        Err(refusals) if is_yet_to_be_built(arguments, &refusals) => {
+            return Ok(unbuilt(&previewed));
+        }
         Err(refusals) => {
             let reasons = refusals.iter().map(ToString::to_string).collect();
             return Err(told(&story, arguments, Failed::Refused(reasons)).await);
@@ -156,6 +164,21 @@ async fn deploy(
     }
 }
 
+/// Whether a plan shows no more than that the images are built once somebody has approved that.
+fn is_yet_to_be_built(arguments: &Arguments, refusals: &[ImageRefusal]) -> bool {
+    arguments.command == Some(Command::Plan)
+        && refusals.iter().all(ImageRefusal::is_yet_to_be_built)
+}
+
+fn unbuilt(previewed: &Previewed) -> Conclusion {
+    let (what, origin) = (previewed.at_head(), previewed.origin());
+    let why = format!(
+        "the runs of {origin} may push no image, so what there is to approve of {what} is the commit: once it is approved, its \
+         test merge is built, imported and deployed"
+    );
+    Conclusion::done("unbuilt", why)
+}
+
 /// Tells the pull request of it, unless nothing is to be written.
 async fn told(story: &Story<'_>, arguments: &Arguments, failed: Failed) -> Failed {
     if arguments.command != Some(Command::Plan) {
@@ -171,6 +194,14 @@ fn nothing_is_deployed(runner: &Runner, instead: Instead) -> Result<Conclusion, 
         Instead::Superseded { .. } => Ok(Conclusion::done("superseded", instead)),
         Instead::Refused(refusal) => Err(Failed::refused(refusal)),
     }
+}
+
+fn knows(runner: &Runner, previewed: &Previewed) {
+    runner.know(|result| {
+        result.repository = Some(previewed.repository.slug.clone());
+        result.subject = Some(previewed.subject());
+        result.commit = Some(previewed.head.clone());
+    });
 }
 
 fn owner_of(previewed: &Previewed) -> Owner {

@@ -16,6 +16,7 @@ use preview_core::pulls::PullRequest;
 use preview_registry::Inspection;
 
 use crate::Deploy;
+use crate::imported::imported;
 use crate::stop::Stop;
 use crate::world::World;
 
@@ -30,7 +31,7 @@ impl World<'_> {
         &self,
         request: &Request,
     ) -> Result<Result<Previewed, Instead>, Failed> {
-        if let Err(instead) = request.screen(&self.slug) {
+        if let Err(instead) = request.screen() {
             return Ok(Err(instead));
         }
         let pull = match request {
@@ -41,7 +42,8 @@ impl World<'_> {
             }
             Request::Run(run) => {
                 let branch = run.branch.as_deref().unwrap_or_default();
-                let pulls = self.github.pulls_of_branch(branch, &self.slug);
+                let repository = run.repository.as_ref().unwrap_or(&self.slug);
+                let pulls = self.github.pulls_of_branch(branch, repository);
                 choose_by_run(run, pulls.await.outside()?)
             }
         };
@@ -106,15 +108,17 @@ impl World<'_> {
         });
         let found = try_join_all(found).await?;
         let commits = self.commits_of(&found, previewed).await?;
+        let imports = self.imports_of(previewed).await?;
         let evidence = found
             .into_iter()
             .map(|(component, image, inspection)| ComponentEvidence {
                 component: component.name.clone(),
                 name: component.image.clone(),
                 tags: tags.clone(),
-                image,
                 missing: inspection.iter().flat_map(missing).collect(),
                 revision: inspection.map_or(Revision::None, |i| revision(&i, &commits)),
+                imported: imported(imports.as_deref(), previewed, component, image.as_ref()),
+                image,
                 unchanged: None,
             });
         Ok(evidence.collect())

@@ -53,7 +53,9 @@ impl<'a> World<'a> {
             ..preview_k8s::Settings::inferred("preview-deploy")
         };
         let cluster = match arguments.command {
-            Some(Command::Plan | Command::Answer) => Cluster::connect_if_known(settings).await,
+            Some(Command::Plan | Command::Answer | Command::Import(_)) => {
+                Cluster::connect_if_known(settings).await
+            }
             _ => Cluster::connect(settings).await,
         };
         let cluster = cluster.misused()?;

@@ -1,26 +1,31 @@
 //! Requests to a registry: addressed, authorised, bounded, repeated and logged.
 
 use std::cell::Cell;
+use std::io::SeekFrom;
 use std::time::Duration;
 
 use backon::Retryable as _;
 use bytes::{Bytes, BytesMut};
+use futures::stream::try_unfold;
 use oci_client::errors::{OciEnvelope, OciErrorCode};
 use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE,
     OCI_IMAGE_MEDIA_TYPE,
 };
 use oci_client::token_cache::RegistryToken;
-use preview_core::names::ImageName;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use preview_core::names::{Digest, ImageName};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::error::{Error, Operation};
+use crate::layout::Stretch;
 use crate::retry;
 use crate::token::{Challenge, Proof, Proofs, Scope};
 use crate::{Credentials, Settings};
@@ -43,16 +48,30 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 /// How many requests are under way at a time: an image with many layers on many platforms is no reason for a flood.
 const PARALLEL: usize = 8;
 
+/// Bytes in a second that an upload may count on.
+const SLOWEST: u64 = 1 << 20;
+
 /// One request.
 #[derive(Debug)]
 pub(crate) struct Ask {
     method: Method,
     /// What follows the repository in the path.
     path: String,
+    /// Where to, where the registry has said it.
+    at: Option<Url>,
     /// For a PUT.
-    content: Option<(String, Bytes)>,
+    content: Option<Content>,
     /// The longest answer that is read.
     limit: usize,
+    /// Whether whoever asks has to be one who may push.
+    push: bool,
+}
+
+/// What a PUT puts.
+#[derive(Debug)]
+enum Content {
+    Manifest(String, Bytes),
+    Blob(Stretch),
 }
 
 impl Ask {
@@ -60,8 +79,10 @@ impl Ask {
         Self {
             method: Method::GET,
             path,
+            at: None,
             content: None,
             limit: LARGEST_MANIFEST,
+            push: false,
         }
     }
 
@@ -69,8 +90,30 @@ impl Ask {
         Self {
             method: Method::PUT,
             path: format!("manifests/{tag}"),
-            content: Some((media_type, bytes)),
+            at: None,
+            content: Some(Content::Manifest(media_type, bytes)),
             limit: LARGEST_MANIFEST,
+            push: true,
+        }
+    }
+
+    fn start_upload() -> Self {
+        Self {
+            method: Method::POST,
+            path: "blobs/uploads/".to_owned(),
+            at: None,
+            content: None,
+            limit: LARGEST_MANIFEST,
+            push: true,
+        }
+    }
+
+    fn finish_upload(at: Url, blob: Stretch) -> Self {
+        Self {
+            method: Method::PUT,
+            at: Some(at),
+            content: Some(Content::Blob(blob)),
+            ..Self::start_upload()
         }
     }
 
@@ -78,8 +121,10 @@ impl Ask {
         Self {
             method: Method::GET,
             path: format!("blobs/{digest}"),
+            at: None,
             content: None,
             limit,
+            push: false,
         }
     }
 
@@ -88,10 +133,6 @@ impl Ask {
             method: Method::HEAD,
             ..Self::get_blob(digest, 0)
         }
-    }
-
-    fn is_push(&self) -> bool {
-        self.method == Method::PUT
     }
 }
 
@@ -215,10 +256,72 @@ impl Transport {
 
     /// Sends until there is an answer of success or of 404, the registry refuses, or the operation's time is over.
     pub(crate) async fn send(&self, operation: &Operation, ask: Ask) -> Result<Reply, Error> {
+        let attempt = || self.attempt(operation, &ask);
+        self.repeated(operation, ask.push, attempt).await
+    }
+
+    /// Uploads a blob, unless it is there. Whether it was sent.
+    pub(crate) async fn upload(
+        &self,
+        operation: &Operation,
+        digest: &Digest,
+        blob: &Stretch,
+    ) -> Result<bool, Error> {
+        let attempt = || self.upload_once(operation, digest, blob);
+        self.repeated(operation, true, attempt).await
+    }
+
+    /// An upload that broke off is not gone on with: another one starts, unless the first came to its end all the same.
+    /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#post-then-put>
+    async fn upload_once(
+        &self,
+        operation: &Operation,
+        digest: &Digest,
+        blob: &Stretch,
+    ) -> Result<bool, Failure> {
+        let there = Ask {
+            push: true,
+            ..Ask::head_blob(digest.as_str())
+        };
+        if self.attempt(operation, &there).await?.status.is_success() {
+            return Ok(false);
+        }
+        let start = Ask::start_upload();
+        let started = self.attempt(operation, &start).await?;
+        let location = started.header("location");
+        let (StatusCode::ACCEPTED, Some(location)) = (started.status, location) else {
+            return Err(Failure::Lasting(started.summary()));
+        };
+        let base = self.url(&operation.name, &start)?;
+        let at = base.join(location).ok();
+        // The credential goes along, so it must not go anywhere else.
+        let Some(mut at) = at.filter(|at| at.origin() == base.origin()) else {
+            let reason = "it names an address elsewhere for the upload".to_owned();
+            return Err(Failure::Lasting(reason));
+        };
+        at.query_pairs_mut().append_pair("digest", digest.as_str());
+        let finish = Ask::finish_upload(at, blob.clone());
+        let finished = self.attempt(operation, &finish).await?;
+        match finished.status.is_success() {
+            true => Ok(true),
+            false => Err(Failure::Lasting(finished.summary())),
+        }
+    }
+
+    /// Attempts until one succeeds, the registry refuses, or the operation's time is over.
+    async fn repeated<T, F>(
+        &self,
+        operation: &Operation,
+        push: bool,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let attempts = Cell::new(0);
         let attempt = || {
             attempts.set(attempts.get() + 1);
-            self.attempt(operation, &ask)
+            attempt()
         };
         let outcome = attempt
             .retry(retry::pauses())
@@ -231,7 +334,7 @@ impl Transport {
         outcome.map_err(|failure| {
             let known = self.credentials(&operation.name).is_some();
             match failure {
-                Failure::Refused(reason) => operation.refused(reason, known, ask.is_push()),
+                Failure::Refused(reason) => operation.refused(reason, known, push),
                 Failure::Transient(reason, None) => operation.unavailable(attempts.get(), reason),
                 Failure::Transient(reason, Some(pause)) => operation.unavailable(
                     attempts.get(),
@@ -255,7 +358,7 @@ impl Transport {
         let scope = Scope {
             registry: name.registry().to_owned(),
             repository: name.repository().to_owned(),
-            push: ask.is_push(),
+            push: ask.push,
         };
         let proof = self.proofs.get(&scope).await;
         let reply = self.exchange(name, ask, proof.as_ref()).await?;
@@ -284,9 +387,17 @@ impl Transport {
         if ask.path.starts_with("manifests/") {
             request = request.header(ACCEPT, MANIFEST_TYPES.join(", "));
         }
-        if let Some((media_type, bytes)) = &ask.content {
-            request = request.header(CONTENT_TYPE, media_type).body(bytes.clone());
-        }
+        request = match &ask.content {
+            Some(Content::Manifest(media_type, bytes)) => {
+                request.header(CONTENT_TYPE, media_type).body(bytes.clone())
+            }
+            Some(Content::Blob(blob)) => request
+                .header(CONTENT_TYPE, "application/octet-stream")
+                .header(CONTENT_LENGTH, blob.size)
+                .timeout(REQUEST_LIMIT + time_for(blob.size))
+                .body(streamed(blob).await?),
+            None => request,
+        };
         request = match (proof, self.credentials(name)) {
             (Some(Proof::Bearer(token)), _) => request.bearer_auth(token.expose_secret()),
             (Some(Proof::Basic), Some(known)) => basic(request, known),
@@ -296,6 +407,9 @@ impl Transport {
     }
 
     fn url(&self, name: &ImageName, ask: &Ask) -> Result<Url, Failure> {
+        if let Some(at) = &ask.at {
+            return Ok(at.clone());
+        }
         let host = match name.registry() {
             // The name that people type is not the registry's address.
             "docker.io" => "registry-1.docker.io",
@@ -408,6 +522,32 @@ impl Transport {
             _ => words,
         }
     }
+}
+
+/// The time that an upload of so many bytes may take.
+pub(crate) fn time_for(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / SLOWEST)
+}
+
+/// A blob as a body, read while it is sent.
+async fn streamed(blob: &Stretch) -> Result<Body, Failure> {
+    let opened = async {
+        let mut file = File::open(&blob.file).await?;
+        file.seek(SeekFrom::Start(blob.offset)).await?;
+        Ok::<_, std::io::Error>(file.take(blob.size))
+    };
+    let opened = opened.await.map_err(|error| {
+        Failure::Lasting(format!(
+            "nothing, for {} cannot be read: {error}",
+            blob.file.display()
+        ))
+    })?;
+    let chunks = try_unfold(opened, |mut rest| async move {
+        let mut chunk = BytesMut::with_capacity(1 << 16);
+        let read = rest.read_buf(&mut chunk).await?;
+        Ok::<_, std::io::Error>((read > 0).then(|| (chunk.freeze(), rest)))
+    });
+    Ok(Body::wrap_stream(chunks))
 }
 
 fn basic(request: RequestBuilder, known: &Credentials) -> RequestBuilder {

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::commits::{BuiltFrom, NotBuiltFrom, WrongRevision};
+use crate::config::Forks;
 use crate::names::{CommitSha, ComponentName, ImageName, PinnedImage, Subject, TreeSha};
 use crate::pulls::Commit;
 use crate::record::BuiltBy;
 
+use super::imported::{Imported, Origin, Unproven, who_built};
 use super::previewed::Previewed;
 use super::unchanged::{MustBeBuilt, Shown, Unchanged};
 
@@ -26,6 +28,8 @@ pub struct ComponentEvidence {
     pub missing: Vec<String>,
     /// What its revision label says.
     pub revision: Revision,
+    /// What is recorded of who built it; of a branch nothing has to be.
+    pub imported: Imported,
     /// Where no tag exists and the configuration says what it is built from: the image that it had before, if that is
     /// still the same.
     pub unchanged: Option<Result<Unchanged, MustBeBuilt>>,
@@ -164,6 +168,51 @@ pub enum ImageRefusal {
         /// Why it has to be there although the configuration says what it is built from.
         why: Option<Box<MustBeBuilt>>,
     },
+    /// Its own runs may push none, and nobody has built it for them.
+    #[error(
+        "component {component} has no image: {name} has none of the tags {}, and the runs of {origin} may push none; let \
+         the workflow preview-deploy.yml build it once it is approved, or import its OCI layout with `preview-deploy import`",
+        tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    )]
+    NotBuilt {
+        /// The component.
+        component: ComponentName,
+        /// Where it was looked for.
+        name: ImageName,
+        /// Under which tags.
+        tags: Vec<Tag>,
+        /// Where the pull request comes from.
+        origin: Origin,
+    },
+    /// It is not known who built it, or it is known and not enough.
+    #[error(
+        "the image of component {component}, {image}, {}",
+        match why {
+            Unproven::Unknown => format!(
+                "is recorded nowhere as imported for this head of {origin}, so whoever may push to the registry may have put \
+                 it there; let the workflow preview-deploy.yml build it once it is approved, or import its OCI layout with \
+                 `preview-deploy import`"
+            ),
+            Unproven::NoKey => format!(
+                "is of {origin}, and who built it cannot be told without the key; give this job's environment the secret \
+                 PREVIEW_RECORD_KEY that `preview-deploy import` has"
+            ),
+            Unproven::ByContributor => format!(
+                "was built by the own workflow of {origin}, and pull_requests.forks = \"build\" in preview.toml takes only what \
+                 the default branch's has built; let preview-deploy.yml build it once it is approved"
+            ),
+        }
+    )]
+    NotImported {
+        /// The component.
+        component: ComponentName,
+        /// The image.
+        image: PinnedImage,
+        /// Where the pull request comes from.
+        origin: Origin,
+        /// What is wrong.
+        why: Unproven,
+    },
     /// The registry has only some of it.
     #[error(
         "the image of component {component}, {image}, is incomplete: the registry lacks {}; run CI again to push it",
@@ -206,6 +255,14 @@ pub enum ImageRefusal {
     },
 }
 
+impl ImageRefusal {
+    /// Whether it has to be built still, by whoever may: no fault of anybody.
+    #[must_use]
+    pub const fn is_yet_to_be_built(&self) -> bool {
+        matches!(self, Self::NotBuilt { .. } | Self::NotImported { .. })
+    }
+}
+
 /// Checks that the images of all components are there, whole, and built from one tree that shows what is previewed, or
 /// from what is the same in it. `shown` is B where not one of them was built for it.
 ///
@@ -215,6 +272,7 @@ pub fn accept(
     evidence: &[ComponentEvidence],
     previewed: &Previewed,
     shown: Option<&Shown>,
+    forks: Forks,
 ) -> Result<Accepted, Vec<ImageRefusal>> {
     if evidence.is_empty() {
         return Err(vec![ImageRefusal::NoComponents]);
@@ -224,7 +282,7 @@ pub fn accept(
     let mut commits = BTreeMap::new();
     let mut base = None;
     for one in evidence {
-        match accept_one(one, previewed) {
+        match accept_one(one, previewed, forks) {
             Ok((accepted, built)) => {
                 images.insert(one.component.clone(), accepted);
                 if let Some(built) = built {
@@ -258,7 +316,7 @@ pub fn accept(
                 refusals.extend(
                     evidence
                         .iter()
-                        .map(|one| no_image(one, Some(MustBeBuilt::NothingToCompare))),
+                        .map(|one| no_image(one, previewed, Some(MustBeBuilt::NothingToCompare))),
                 );
             }
             Err(refusals)
@@ -266,7 +324,19 @@ pub fn accept(
     }
 }
 
-fn no_image(evidence: &ComponentEvidence, why: Option<MustBeBuilt>) -> ImageRefusal {
+fn no_image(
+    evidence: &ComponentEvidence,
+    previewed: &Previewed,
+    why: Option<MustBeBuilt>,
+) -> ImageRefusal {
+    if !previewed.origin().may_push() {
+        return ImageRefusal::NotBuilt {
+            component: evidence.component.clone(),
+            name: evidence.name.clone(),
+            tags: evidence.tags.clone(),
+            origin: previewed.origin().clone(),
+        };
+    }
     ImageRefusal::NoImage {
         component: evidence.component.clone(),
         name: evidence.name.clone(),
@@ -279,13 +349,14 @@ fn no_image(evidence: &ComponentEvidence, why: Option<MustBeBuilt>) -> ImageRefu
 fn accept_one(
     evidence: &ComponentEvidence,
     previewed: &Previewed,
+    forks: Forks,
 ) -> Result<(AcceptedImage, Option<Shown>), ImageRefusal> {
     let component = evidence.component.clone();
     let Some(image) = evidence.image.clone() else {
         return match evidence.unchanged.clone() {
             Some(Ok(unchanged)) => Ok((AcceptedImage::from(unchanged), None)),
-            Some(Err(why)) => Err(no_image(evidence, Some(why))),
-            None => Err(no_image(evidence, None)),
+            Some(Err(why)) => Err(no_image(evidence, previewed, Some(why))),
+            None => Err(no_image(evidence, previewed, None)),
         };
     };
     if !evidence.missing.is_empty() {
@@ -314,17 +385,23 @@ fn accept_one(
     };
     let shown = built_from.map_err(|why| {
         ImageRefusal::WrongRevision(Box::new(WrongRevision {
-            component,
+            component: component.clone(),
             image: image.clone(),
             wanted: previewed.wanted(),
             why,
         }))
     })?;
+    let origin = previewed.origin();
+    let built_by = who_built(origin, evidence.imported, forks);
     let accepted = AcceptedImage {
+        built_by: built_by.map_err(|why| ImageRefusal::NotImported {
+            component,
+            image: image.clone(),
+            origin: origin.clone(),
+            why,
+        })?,
         image,
         built_from: shown.commit.sha.clone(),
-        // Forks are refused before.
-        built_by: BuiltBy::Branch,
         unchanged: None,
     };
     Ok((accepted, Some(shown)))
@@ -378,8 +455,17 @@ mod tests {
                     .map(sha)
                     .collect(),
             }),
+            imported: Imported::Unknown,
             unchanged: None,
         }
+    }
+
+    fn accept(
+        evidence: &[ComponentEvidence],
+        previewed: &Previewed,
+        shown: Option<&Shown>,
+    ) -> Result<Accepted, Vec<ImageRefusal>> {
+        super::accept(evidence, previewed, shown, Forks::Build)
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::commits::{BuiltFrom, NotBuiltFrom, Wanted, base_of};
 use crate::names::{CommitSha, PrNumber, Subject, TreeSha};
 use crate::pulls::{Commit, PullRequest, Repository};
 
-use super::{Instead, Refusal, Tag};
+use super::{Instead, Origin, Refusal, Tag};
 
 /// What is previewed, as it was read live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Of {
         number: PrNumber,
         /// GitHub's test merge of the head into the base, where it could be made.
         test_merge: Option<CommitSha>,
+        /// Where it comes from.
+        origin: Origin,
     },
     /// A commit that was merged, or that a merge queue is about to merge.
     Commit {
@@ -52,6 +54,15 @@ impl Previewed {
     #[must_use]
     pub fn number(&self) -> Option<PrNumber> {
         self.subject().pr()
+    }
+
+    /// Where it comes from; what is merged is on a branch.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        match &self.of {
+            Of::Pull { origin, .. } => origin,
+            Of::Commit { .. } => &Origin::Branch,
+        }
     }
 
     /// What it is at which commit: `pull request #7 at abc1234` or `commit abc1234`.
@@ -126,6 +137,7 @@ impl Previewed {
 
 impl From<PullRequest> for Previewed {
     fn from(pull: PullRequest) -> Self {
+        let origin = Origin::from(&pull);
         Self {
             repository: pull.base_repository,
             head: pull.head,
@@ -133,6 +145,7 @@ impl From<PullRequest> for Previewed {
             of: Of::Pull {
                 number: pull.number,
                 test_merge: pull.test_merge,
+                origin,
             },
         }
     }
