@@ -140,7 +140,7 @@ impl World<'_> {
         self.tag(&import).await?;
         let names: Vec<&str> = import.images.keys().map(ComponentName::as_str).collect();
         let reason = format!(
-            "{} of {} are in the registry, built by: {}",
+            "the registry has {} of {}, built by: {}",
             names.join(", "),
             previewed.at_head(),
             import.built_by

@@ -24,6 +24,7 @@ use crate::images::Edition;
 mod commits;
 mod database;
 mod edge;
+mod forks;
 mod furnish;
 mod golden;
 mod monorepo;

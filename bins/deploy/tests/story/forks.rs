@@ -1,7 +1,7 @@
 //! Pull requests whose own runs may push no image: they are built by somebody else, or imported from what their author built.
 
-use preview_core::import::Import;
-use preview_core::record::{BuiltBy, Record};
+use preview_core::import::{self, Import};
+use preview_core::record::{self, BuiltBy, Record};
 use sandbox::Fault;
 use sandbox::registry::Image;
 use serde_json::Value;
@@ -49,18 +49,19 @@ impl Shop {
         self.without_hashes(&text)
     }
 
-    /// The payloads of the deployments of this task that are not inactive.
-    fn payloads(&self, task: &str) -> Vec<Value> {
+    /// The payloads of this kind, newest first.
+    fn payloads(&self, kind: &str) -> Vec<Value> {
         let deployments = self.repository.deployments().into_iter();
         deployments
-            .filter(|deployment| deployment.task == task)
+            .rev()
             .map(|deployment| deployment.payload)
+            .filter(|payload| payload["kind"] == kind)
             .collect()
     }
 
     /// Who built the images of the newest test.
     fn recorded(&self) -> Vec<BuiltBy> {
-        let records = self.payloads("preview-record");
+        let records = self.payloads(record::KIND);
         let text = records[0]["record"].as_str().unwrap();
         let record: Record = serde_json::from_str(text).unwrap();
         let components = record.components.into_values();
@@ -75,12 +76,26 @@ async fn a_forks_pull_request_is_approved_by_its_commit_built_imported_and_deplo
     let planned = shop.deploys(number, &["plan"]).await.exits(0);
     let refused = shop.on(DEPLOY, "workflow_run", &payload).await.exits(1);
     let told = [planned.verdict(), refused.verdict()].join("\n");
-    insta::assert_snapshot!(shop.without_commits(number, &told), @"");
+    insta::assert_snapshot!(shop.without_commits(number, &told), @r"
+    unbuilt: the runs of the fork mallory/shop may push no image, so what there is to approve of pull request #7 at [head] is the commit: once it is approved, its test merge is built, imported and deployed
+    refused: component web has no image: registry.test/acme/web has none of the tags [head] (the head), [test merge] (its test merge), and the runs of the fork mallory/shop may push none; let the workflow preview-deploy.yml build it once it is approved, or import its OCI layout with `preview-deploy import`; component api has no image: registry.test/acme/api has none of the tags [head] (the head), [test merge] (its test merge), and the runs of the fork mallory/shop may push none; let the workflow preview-deploy.yml build it once it is approved, or import its OCI layout with `preview-deploy import`
+    ");
 
     let folder = shop.artifacts(number);
     let imported = shop.import(number, &folder, "trusted").await.exits(0);
     let told = [imported.verdict(), imported.steps()].join("\n");
-    insta::assert_snapshot!(shop.without_commits(number, &told), @"");
+    insta::assert_snapshot!(shop.without_commits(number, &told), @r"
+    imported: the registry has api, web of pull request #7 at [head], built by: trusted
+    ✓ read OCI layout of web
+    ✓ read OCI layout of api
+    ✓ push registry.test/acme/web@sha256:[hex]
+    ✓ push registry.test/acme/api@sha256:[hex]
+    ✓ record import for #7
+    ✓ tag registry.test/acme/api:[head]
+    ✓ tag registry.test/acme/api:pr-7
+    ✓ tag registry.test/acme/web:[head]
+    ✓ tag registry.test/acme/web:pr-7
+    ");
     for component in ["web", "api"] {
         let tags = shop.world.registry.tags(&format!("acme/{component}"));
         let digest = shop.built(number, component).build().digest().to_owned();
@@ -92,7 +107,10 @@ async fn a_forks_pull_request_is_approved_by_its_commit_built_imported_and_deplo
     let planned = shop.deploys(number, &["plan"]).await.exits(0);
     let deployed = shop.on(DEPLOY, "workflow_run", &payload).await.exits(0);
     let told = [planned.verdict(), deployed.verdict()].join("\n");
-    insta::assert_snapshot!(shop.without_commits(number, &told), @"");
+    insta::assert_snapshot!(shop.without_commits(number, &told), @r"
+    planned: would deploy pull request #7 at [head] to preview-pr-7, to answer at https://7.pr.example.com
+    deployed: pull request #7 at [head] answers at https://7.pr.example.com
+    ");
     assert_eq!(shop.recorded(), [BuiltBy::Trusted; 2]);
     shop.close();
 }
@@ -104,7 +122,28 @@ async fn what_a_forks_author_built_is_previewed_where_the_configuration_says_so_
     let folder = shop.artifacts(number);
     let refused = shop.import(number, &folder, "contributor").await.exits(1);
     let comment = shop.without_commits(number, &shop.comment(number));
-    insta::assert_snapshot!(comment, @"");
+    insta::assert_snapshot!(comment, @r#"
+    <!-- preview-environments:comment -->
+    ## 🚀 Preview Environment
+
+    **Status**: ⛔ Refused
+    **Last Updated**: [now]
+    **Commit**: [head]
+
+    ---
+
+    - the image of component web, registry.test/acme/web@sha256:[hex], was built by the own workflow of the fork mallory/shop, and pull\_requests.forks = "build" in preview.toml takes only what the default branch's has built; let preview-deploy.yml build it once it is approved
+    - the image of component api, registry.test/acme/api@sha256:[hex], was built by the own workflow of the fork mallory/shop, and pull\_requests.forks = "build" in preview.toml takes only what the default branch's has built; let preview-deploy.yml build it once it is approved
+
+    [The run and its log](https://github.com/acme/shop/actions/runs/100/attempts/1)
+
+    <details>
+    <summary>Deployment Details</summary>
+
+    - Nothing is deployed
+
+    </details>
+    "#);
     assert_eq!(shop.pushed(), Vec::<String>::new(), "{refused:?}");
 
     shop.takes_forks("import");
@@ -115,7 +154,7 @@ async fn what_a_forks_author_built_is_previewed_where_the_configuration_says_so_
     // The configuration has changed its mind.
     shop.takes_forks("build");
     let refused = shop.deploys(number, &[]).await.exits(1);
-    let told = shop.without_commits(number, &refused.error());
+    let told = shop.without_commits(number, &refused.verdict());
     insta::assert_snapshot!(told, @"");
     shop.takes_forks("none");
     let nothing = shop.deploys(number, &[]).await.exits(0);
@@ -132,18 +171,18 @@ async fn an_image_that_somebody_pushed_under_a_forks_tag_is_not_taken_for_what_w
     let other = Image::of(&merge).containing("evil");
     shop.publish("web", &shop.repository.head_of(number), &other);
     let refused = shop.deploys(number, &[]).await.exits(1);
-    let mut told = vec![refused.error()];
+    let mut told = vec![refused.verdict()];
     let without_key = [("PREVIEW_RECORD_KEY", String::new())];
     let (pr, head) = (number.to_string(), shop.repository.head_of(number));
     let by_hand = ["--pr", &pr, "--sha", &head];
     let ran = shop.run(DEPLOY, &by_hand, &without_key).await.exits(1);
-    told.push(ran.error());
+    told.push(ran.verdict());
     let import = ["import", "--layouts", &folder, "--built-by", "trusted"];
     let arguments = [&by_hand[..], &import].concat();
     let ran = shop.run(DEPLOY, &arguments, &without_key).await.exits(2);
     told.push(ran.error());
     // A record that another key has signed.
-    let import = shop.payloads("preview-import").remove(0);
+    let import = shop.payloads(import::KIND).remove(0);
     let import: Import = serde_json::from_str(import["import"].as_str().unwrap()).unwrap();
     assert_eq!(import.built_by, BuiltBy::Trusted);
     let other_key = [(
@@ -151,7 +190,7 @@ async fn an_image_that_somebody_pushed_under_a_forks_tag_is_not_taken_for_what_w
         "another key of 32 bytes, and some more".to_owned(),
     )];
     let ran = shop.run(DEPLOY, &by_hand, &other_key).await.exits(1);
-    told.push(ran.error());
+    told.push(ran.verdict());
     insta::assert_snapshot!(shop.without_commits(number, &told.join("\n")), @"");
     shop.close();
 }
@@ -182,8 +221,18 @@ async fn an_import_that_dies_anywhere_is_made_good_by_the_next_and_one_more_chan
     let made_good = shop.import(number, &folder, "trusted").await.exits(0);
     let again = shop.import(number, &folder, "trusted").await.exits(0);
     assert_eq!(made_good.verdict(), again.verdict());
-    insta::assert_snapshot!(shop.without_commits(number, &again.steps()), @"");
-    assert_eq!(shop.payloads("preview-import").len(), 1);
+    insta::assert_snapshot!(shop.without_commits(number, &again.steps()), @r"
+    ✓ read OCI layout of web
+    ✓ read OCI layout of api
+    = push registry.test/acme/web@sha256:[hex]
+    = push registry.test/acme/api@sha256:[hex]
+    = record import for #7
+    ✓ tag registry.test/acme/api:[head]
+    ✓ tag registry.test/acme/api:pr-7
+    ✓ tag registry.test/acme/web:[head]
+    ✓ tag registry.test/acme/web:pr-7
+    ");
+    assert_eq!(shop.payloads(import::KIND).len(), 1);
     shop.deploys(number, &[]).await.exits(0);
     shop.close();
 }
@@ -233,7 +282,7 @@ async fn what_is_not_to_be_imported_is_said() {
     ];
     told.push(shop.run(DEPLOY, &stale, &[]).await.exits(0).verdict());
     let late = shop.import(number, &folder, "trusted").await.exits(1);
-    told.push(late.error());
+    told.push(late.verdict());
     let told = told.join("\n").replace(&head[..7], "[old head]");
     insta::assert_snapshot!(shop.without_commits(number, &told), @"");
     shop.close();
@@ -259,7 +308,11 @@ async fn dependabots_branch_is_imported_for_and_whoever_may_push_to_it_may_still
     let head = shop.repository.head_of(number);
     shop.publish("web", &head, &shop.built(number, "web"));
     told.push(shop.deploys(number, &[]).await.exits(0).verdict());
-    insta::assert_snapshot!(shop.without_commits(number, &told.join("\n")), @"");
+    insta::assert_snapshot!(shop.without_commits(number, &told.join("\n")), @r"
+    unbuilt: the runs of dependabot may push no image, so what there is to approve of pull request #7 at [head] is the commit: once it is approved, its test merge is built, imported and deployed
+    imported: the registry has api of pull request #7 at [head], built by: trusted
+    deployed: pull request #7 at [head] answers at https://7.pr.example.com
+    ");
     assert_eq!(shop.recorded(), [BuiltBy::Trusted, BuiltBy::Branch]);
     shop.close();
 }

@@ -1,7 +1,9 @@
 //! Archives that a fork's author wrote to do harm: each is refused with its reason on the pull request, and nothing of it, nor
 //! of the good one beside it, reaches the registry.
 
+use preview_core::names::Digest;
 use sandbox::registry::Image;
+
 use tar::EntryType;
 
 use crate::layouts::{Archive, blob, layer_of};
@@ -40,10 +42,13 @@ async fn a_hostile_archive_is_refused_and_nothing_is_pushed() {
     };
     let mut many = Archive::empty();
     for n in 0..10_000 {
-        many.file(&format!("blobs/sha256/{n:064x}"), b"");
+        let content = n.to_string();
+        let digest = Digest::of(content.as_bytes());
+        many.file(&blob(digest.as_str()), content.as_bytes());
     }
-    let mut cut = Archive::of(&good()).bytes();
-    cut.truncate(3 * 512 + 100);
+    let whole = Archive::of(&good()).bytes();
+    // Two empty blocks end it, and before them stands the block of the last blob.
+    let cut = whole[..whole.len() - 1024 - 500].to_vec();
     let another = Image::of(&shop.repository.head("main")).containing("web");
     let hostile = [
         ("gzip bomb", [&[0x1f, 0x8b, 8, 0][..], &[0; 4096]].concat()),
@@ -108,7 +113,25 @@ async fn a_hostile_archive_is_refused_and_nothing_is_pushed() {
     let told = told
         .replace(&shop.repository.head_of(number), "[head]")
         .replace(&shop.repository.head("main"), "[main]");
-    insta::assert_snapshot!(shop.without_hashes(&told), @"");
+    insta::assert_snapshot!(shop.without_hashes(&told), @r#"
+    gzip bomb: it is compressed as a whole, with gzip; give the archive as it was before
+    no archive: it is no tar archive: "numeric field was not a number: l><html> when getting cksum for <html><html><html><html><html><html>"
+    cut short: it is no tar archive: "unexpected EOF during skip"
+    huge size: its entry "blobs/sha256/[hex]" has 1125899906842624 bytes, and may have 2147483648 (pull_requests.import.blob)
+    sparse: its entry "blobs/sha256/[hex]" is a sparse file, and a layout has files and folders alone
+    symbolic link: its entry "blobs/sha256/[hex]" is a symbolic link, and a layout has files and folders alone
+    hard link: its entry "index.json" is a hard link, and a layout has files and folders alone
+    device: its entry "blobs" is a device, and a layout has files and folders alone
+    long name: its entry "././@LongLink" is a long name (GNU), and a layout has files and folders alone
+    traversal: its entry "../../.bashrc" is none that a layout has: oci-layout, index.json, manifest.json, and blobs/sha256/ with 64 hex digits
+    absolute: its entry "/etc/passwd" is none that a layout has: oci-layout, index.json, manifest.json, and blobs/sha256/ with 64 hex digits
+    twice: its entry "index.json" is there twice
+    10,000 entries: its blob sha256:[hex] holds something else, whose digest is sha256:[hex]
+    another layer: its blob sha256:[hex] holds something else, whose digest is sha256:[hex]
+    missing layer: it lacks the layer sha256:[hex], which the manifest sha256:[hex] refers to
+    another commit: the image of component web, registry.test/acme/web@sha256:[hex], was built from [main] (parents: none), which is neither the head [head] nor a merge of it into main; run CI again for that
+    no commit: it names nothing as what it was built from; set the label org.opencontainers.image.revision to the one commit that was built
+    "#);
     assert_eq!(shop.pushed(), Vec::<String>::new());
     for component in ["acme/web", "acme/api"] {
         assert!(shop.world.registry.tags(component).is_empty());
@@ -137,7 +160,7 @@ async fn a_folder_is_read_as_an_archive_is_and_its_links_are_not_followed() {
     std::fs::remove_file(&layer).unwrap();
     std::os::unix::fs::symlink(shop.path("kubeconfig"), &layer).unwrap();
     let ran = shop.import(number, folder, "trusted").await.exits(1);
-    insta::assert_snapshot!(shop.without_hashes(&ran.error()), @"");
+    insta::assert_snapshot!(shop.without_hashes(&ran.error()), @r#"error: the OCI layout of component web is not imported: its entry "blobs/sha256/[hex]" is a symbolic link, and a layout has files and folders alone"#);
     assert_eq!(shop.pushed(), Vec::<String>::new());
 
     std::fs::remove_file(&layer).unwrap();

@@ -1,7 +1,7 @@
 //! OCI layouts as archives, as BuildKit writes them and as an attacker would.
 
 use sandbox::registry::{Image, Kind};
-use serde_json::{Value, json};
+use serde_json::json;
 use tar::{EntryType, Header};
 
 use crate::DEPLOY;
@@ -78,7 +78,7 @@ impl Shop {
     /// What a job of the default branch's workflow builds for the pull request: its test merge.
     pub(crate) fn built(&self, number: u64, component: &str) -> Image {
         let merge = self.repository.merge_commit_of(number).unwrap();
-        Image::of(&merge).containing(component)
+        Image::of(&merge).containing(component.to_owned())
     }
 
     /// Puts an archive where an artifact was downloaded to.
