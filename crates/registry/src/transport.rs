@@ -296,7 +296,7 @@ impl Transport {
         let at = base.join(location).ok();
         // The credential goes along, so it must not go anywhere else.
         let Some(mut at) = at.filter(|at| at.origin() == base.origin()) else {
-            let reason = "it names an address elsewhere for the upload".to_owned();
+            let reason = "202 and an address elsewhere for the upload".to_owned();
             return Err(Failure::Lasting(reason));
         };
         at.query_pairs_mut().append_pair("digest", digest.as_str());

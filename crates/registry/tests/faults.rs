@@ -190,7 +190,7 @@ async fn a_credential_is_not_carried_to_wherever_an_upload_is_sent() {
     let traffic = stage.server.traffic();
     traffic.plan("POST", "/blobs/uploads/", 9, elsewhere);
     let error = stage.us.push(&layout, &stage.name).await.unwrap_err();
-    insta::assert_snapshot!(stage.told(&error), @"");
+    insta::assert_snapshot!(stage.told(&error), @"push REGISTRY/acme/web@sha256:4589badb8217c88d5e215a9ae269639d48b812131aa91b440901d6b208d33975: REGISTRY answered 202 and an address elsewhere for the upload; check the image's name and that this is a registry");
 }
 
 #[tokio::test]
@@ -208,5 +208,8 @@ async fn what_has_changed_since_it_was_checked_is_not_pushed() {
         told.push(stage.told(&error));
         assert!(!stage.server.holds("acme/web", layout.digest().as_str()));
     }
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    push REGISTRY/acme/web@sha256:4589badb8217c88d5e215a9ae269639d48b812131aa91b440901d6b208d33975: REGISTRY answered 400 DIGEST_INVALID: provided digest did not match uploaded content; check the image's name and that this is a registry
+    push REGISTRY/acme/web@sha256:4589badb8217c88d5e215a9ae269639d48b812131aa91b440901d6b208d33975: the manifest sha256:de3f25076bb0ccc5bd064ded39ad9fdc4644299b05a8f3c65fd457ede30564e4 should be sha256:de3f25076bb0ccc5bd064ded39ad9fdc4644299b05a8f3c65fd457ede30564e4 and is sha256:3d9f43d8c85882b1e55af85bbeb9e7438a21513b3b306e894da2eb10348bb070; do not use this image: build and push it again
+    ");
 }

@@ -202,6 +202,6 @@ async fn a_run_of_a_fork_that_was_deleted_is_refused() {
     shop.repository.delete_fork("mallory");
     let payload = shop.repository.workflow_run_payload(fork);
     let ran = shop.on(DEPLOY, "workflow_run", &payload).await.exits(1);
-    insta::assert_snapshot!(ran.error(), @"");
+    insta::assert_snapshot!(ran.error(), @"error: the CI run is of a fork that was deleted since, so which pull request it was for cannot be looked up; deploy that by hand with its number and its head");
     shop.close();
 }

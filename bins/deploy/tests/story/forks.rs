@@ -155,10 +155,10 @@ async fn what_a_forks_author_built_is_previewed_where_the_configuration_says_so_
     shop.takes_forks("build");
     let refused = shop.deploys(number, &[]).await.exits(1);
     let told = shop.without_commits(number, &refused.verdict());
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @r#"refused: the image of component web, registry.test/acme/web@sha256:[hex], was built by the own workflow of the fork mallory/shop, and pull_requests.forks = "build" in preview.toml takes only what the default branch's has built; let preview-deploy.yml build it once it is approved; the image of component api, registry.test/acme/api@sha256:[hex], was built by the own workflow of the fork mallory/shop, and pull_requests.forks = "build" in preview.toml takes only what the default branch's has built; let preview-deploy.yml build it once it is approved"#);
     shop.takes_forks("none");
     let nothing = shop.deploys(number, &[]).await.exits(0);
-    insta::assert_snapshot!(nothing.verdict(), @"");
+    insta::assert_snapshot!(nothing.verdict(), @r#"nothing: pull request #7 gets no preview: it comes from the fork mallory/shop (pull_requests.forks = "none")"#);
     shop.close();
 }
 
@@ -191,7 +191,12 @@ async fn an_image_that_somebody_pushed_under_a_forks_tag_is_not_taken_for_what_w
     )];
     let ran = shop.run(DEPLOY, &by_hand, &other_key).await.exits(1);
     told.push(ran.verdict());
-    insta::assert_snapshot!(shop.without_commits(number, &told.join("\n")), @"");
+    insta::assert_snapshot!(shop.without_commits(number, &told.join("\n")), @r"
+    refused: the image of component web, registry.test/acme/web@sha256:[hex], is recorded nowhere as imported for this head of the fork mallory/shop, so whoever may push to the registry may have put it there; let the workflow preview-deploy.yml build it once it is approved, or import its OCI layout with `preview-deploy import`
+    refused: the image of component web, registry.test/acme/web@sha256:[hex], is of the fork mallory/shop, and who built it cannot be told without the key; give this job's environment the secret PREVIEW_RECORD_KEY that `preview-deploy import` has; the image of component api, registry.test/acme/api@sha256:[hex], is of the fork mallory/shop, and who built it cannot be told without the key; give this job's environment the secret PREVIEW_RECORD_KEY that `preview-deploy import` has
+    error: PREVIEW_RECORD_KEY is not set, and what nobody has recorded as imported is not deployed; set the secret in the environment of this job
+    refused: the image of component web, registry.test/acme/web@sha256:[hex], is recorded nowhere as imported for this head of the fork mallory/shop, so whoever may push to the registry may have put it there; let the workflow preview-deploy.yml build it once it is approved, or import its OCI layout with `preview-deploy import`; the image of component api, registry.test/acme/api@sha256:[hex], is recorded nowhere as imported for this head of the fork mallory/shop, so whoever may push to the registry may have put it there; let the workflow preview-deploy.yml build it once it is approved, or import its OCI layout with `preview-deploy import`
+    ");
     shop.close();
 }
 
@@ -267,6 +272,7 @@ async fn what_is_not_to_be_imported_is_said() {
         }
         told.push(shop.run(DEPLOY, &arguments, &[]).await.exits(2).error());
     }
+    let merge = shop.repository.merge_commit_of(number).unwrap();
     shop.repository
         .push(number, &[("web/cart.html", "two carts")]);
     let stale = [
@@ -283,8 +289,20 @@ async fn what_is_not_to_be_imported_is_said() {
     told.push(shop.run(DEPLOY, &stale, &[]).await.exits(0).verdict());
     let late = shop.import(number, &folder, "trusted").await.exits(1);
     told.push(late.verdict());
-    let told = told.join("\n").replace(&head[..7], "[old head]");
-    insta::assert_snapshot!(shop.without_commits(number, &told), @"");
+    let told = told
+        .join("\n")
+        .replace(&merge, "[old merge]")
+        .replace(&head, "[old head]")
+        .replace(&head[..7], "[old head]");
+    insta::assert_snapshot!(shop.without_commits(number, &told), @r"
+    error: pull request #8 is of a branch of acme/shop, whose own runs push its images; nothing is imported for it
+    error: preview.toml has no component cart; give the layouts of those that it has
+    error: there are two layouts of component web; give one
+    error: read the OCI layout nowhere.tar: No such file or directory (os error 2); check that it is there, as a tar archive or a folder
+    error: there is nothing to import; give --layout COMPONENT=FILE, or --layouts FOLDER with COMPONENT.tar in it
+    superseded: pull request #7 has moved from [old head] to [head]; the run for that head deploys it
+    refused: the image of component web, registry.test/acme/web@sha256:[hex], was built from [old merge], which merges another head, [old head], and not the head [head]; run CI again for that; the image of component api, registry.test/acme/api@sha256:[hex], was built from [old merge], which merges another head, [old head], and not the head [head]; run CI again for that
+    ");
     shop.close();
 }
 

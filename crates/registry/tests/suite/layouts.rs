@@ -66,7 +66,7 @@ pub(crate) async fn the_anonymous_may_not_push(stage: Stage) {
     let (_folder, layout) = layout(&Image::of(FIRST));
     let anonymous = client(&stage.backend, None);
     let error = anonymous.push(&layout, &stage.name).await.unwrap_err();
-    insta::assert_snapshot!(stage.told(&error), @"");
+    insta::assert_snapshot!(stage.told(&error), @"push REGISTRY/acme/web@sha256:4589badb8217c88d5e215a9ae269639d48b812131aa91b440901d6b208d33975: REGISTRY refuses: 401 UNAUTHORIZED: authentication required; set a credential for REGISTRY that may push it, or check the image's name");
     let pinned = stage.at(layout.digest().as_str());
     assert!(!stage.us.inspect(&pinned).await.unwrap().is_complete());
 }
