@@ -107,16 +107,12 @@ impl World<'_> {
         };
         knows(self.runner, &previewed);
         let number = self.number_of(&previewed)?;
-        let story = Story::new(self, &previewed);
-        let accepted = async {
-            let layouts = self.layouts(files).await?;
-            let accepted = self.accepted(&layouts, &previewed, what.built_by.into());
-            Ok((accepted.await?, layouts))
-        };
-        let (accepted, layouts) = match accepted.await {
+        let built_by = BuiltBy::from(what.built_by);
+        let accepted = self.read(files, &previewed, built_by).await;
+        let (layouts, accepted) = match accepted {
             Ok(accepted) => accepted,
             Err(failed) => {
-                story.failed(&failed).await;
+                Story::new(self, &previewed).failed(&failed).await;
                 return Err(failed);
             }
         };
@@ -125,28 +121,39 @@ impl World<'_> {
         if let Err(instead) = choose_by_number(number, &previewed.head, &self.slug, pull) {
             return nothing_is_deployed(self.runner, instead);
         }
-        self.push(&layouts).await?;
         let import = Import {
             version: VERSION,
             repository: previewed.repository.id,
             pull: number,
             head: previewed.head.clone(),
             images: accepted.pinned(),
-            built_by: what.built_by.into(),
+            built_by,
             run: self.runner.environment().fence()?,
             imported_at: Timestamp::now(),
         };
+        self.push(&layouts).await?;
         self.keep(&import, key).await?;
         self.tag(&import).await?;
         let names: Vec<&str> = import.images.keys().map(ComponentName::as_str).collect();
         let reason = format!(
-            "the registry has {} of {}, built by: {}",
+            "the registry has {} of {}, built by: {built_by}",
             names.join(", "),
             previewed.at_head(),
-            import.built_by
         );
         self.runner.know(|result| result.images = import.images);
         Ok(Conclusion::done("imported", reason))
+    }
+
+    /// The layouts, all of them good, and the images in them.
+    async fn read<'a>(
+        &self,
+        files: Vec<(&'a Component, PathBuf)>,
+        previewed: &Previewed,
+        built_by: BuiltBy,
+    ) -> Result<(Layouts<'a>, Accepted), Failed> {
+        let layouts = self.layouts(files).await?;
+        let accepted = self.accepted(&layouts, previewed, built_by).await?;
+        Ok((layouts, accepted))
     }
 
     /// Where the layout of each component is that has one.

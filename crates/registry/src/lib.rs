@@ -22,6 +22,7 @@ mod push;
 mod retry;
 mod token;
 mod transport;
+mod upload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -7,7 +7,8 @@ use preview_core::names::{Digest, ImageName};
 use crate::Registry;
 use crate::error::{Error, Operation};
 use crate::layout::Layout;
-use crate::transport::{Ask, time_for};
+use crate::transport::Ask;
+use crate::upload::time_for;
 
 /// How many blobs of an image are sent at a time.
 const PARALLEL: usize = 4;

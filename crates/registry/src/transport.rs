@@ -1,25 +1,21 @@
 //! Requests to a registry: addressed, authorised, bounded, repeated and logged.
 
 use std::cell::Cell;
-use std::io::SeekFrom;
 use std::time::Duration;
 
 use backon::Retryable as _;
 use bytes::{Bytes, BytesMut};
-use futures::stream::try_unfold;
 use oci_client::errors::{OciEnvelope, OciErrorCode};
 use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE,
     OCI_IMAGE_MEDIA_TYPE,
 };
 use oci_client::token_cache::RegistryToken;
-use preview_core::names::{Digest, ImageName};
+use preview_core::names::ImageName;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
@@ -28,6 +24,7 @@ use crate::error::{Error, Operation};
 use crate::layout::Stretch;
 use crate::retry;
 use crate::token::{Challenge, Proof, Proofs, Scope};
+use crate::upload::{streamed, time_for};
 use crate::{Credentials, Settings};
 
 /// The four kinds of manifest. Whoever does not ask for an index may be given one platform's manifest instead.
@@ -47,9 +44,6 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 
 /// How many requests are under way at a time: an image with many layers on many platforms is no reason for a flood.
 const PARALLEL: usize = 8;
-
-/// Bytes in a second that an upload may count on.
-const SLOWEST: u64 = 1 << 20;
 
 /// One request.
 #[derive(Debug)]
@@ -97,7 +91,7 @@ impl Ask {
         }
     }
 
-    fn start_upload() -> Self {
+    pub(crate) fn start_upload() -> Self {
         Self {
             method: Method::POST,
             path: "blobs/uploads/".to_owned(),
@@ -108,13 +102,18 @@ impl Ask {
         }
     }
 
-    fn finish_upload(at: Url, blob: Stretch) -> Self {
+    pub(crate) fn finish_upload(at: Url, blob: Stretch) -> Self {
         Self {
             method: Method::PUT,
             at: Some(at),
             content: Some(Content::Blob(blob)),
             ..Self::start_upload()
         }
+    }
+
+    /// The same, of somebody who is about to push: a registry may hide from others what is not there yet.
+    pub(crate) fn of_who_pushes(self) -> Self {
+        Self { push: true, ..self }
     }
 
     pub(crate) fn get_blob(digest: &str, limit: usize) -> Self {
@@ -191,7 +190,7 @@ impl Reply {
 
 /// Why a request has no useful answer.
 #[derive(Debug)]
-enum Failure {
+pub(crate) enum Failure {
     /// We may not.
     Refused(String),
     /// Another time perhaps, after the pause that the registry asked for.
@@ -260,56 +259,8 @@ impl Transport {
         self.repeated(operation, ask.push, attempt).await
     }
 
-    /// Uploads a blob, unless it is there. Whether it was sent.
-    pub(crate) async fn upload(
-        &self,
-        operation: &Operation,
-        digest: &Digest,
-        blob: &Stretch,
-    ) -> Result<bool, Error> {
-        let attempt = || self.upload_once(operation, digest, blob);
-        self.repeated(operation, true, attempt).await
-    }
-
-    /// An upload that broke off is not gone on with: another one starts, unless the first came to its end all the same.
-    /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#post-then-put>
-    async fn upload_once(
-        &self,
-        operation: &Operation,
-        digest: &Digest,
-        blob: &Stretch,
-    ) -> Result<bool, Failure> {
-        let there = Ask {
-            push: true,
-            ..Ask::head_blob(digest.as_str())
-        };
-        if self.attempt(operation, &there).await?.status.is_success() {
-            return Ok(false);
-        }
-        let start = Ask::start_upload();
-        let started = self.attempt(operation, &start).await?;
-        let location = started.header("location");
-        let (StatusCode::ACCEPTED, Some(location)) = (started.status, location) else {
-            return Err(Failure::Lasting(started.summary()));
-        };
-        let base = self.url(&operation.name, &start)?;
-        let at = base.join(location).ok();
-        // The credential goes along, so it must not go anywhere else.
-        let Some(mut at) = at.filter(|at| at.origin() == base.origin()) else {
-            let reason = "202 and an address elsewhere for the upload".to_owned();
-            return Err(Failure::Lasting(reason));
-        };
-        at.query_pairs_mut().append_pair("digest", digest.as_str());
-        let finish = Ask::finish_upload(at, blob.clone());
-        let finished = self.attempt(operation, &finish).await?;
-        match finished.status.is_success() {
-            true => Ok(true),
-            false => Err(Failure::Lasting(finished.summary())),
-        }
-    }
-
     /// Attempts until one succeeds, the registry refuses, or the operation's time is over.
-    async fn repeated<T, F>(
+    pub(crate) async fn repeated<T, F>(
         &self,
         operation: &Operation,
         push: bool,
@@ -345,7 +296,7 @@ impl Transport {
         })
     }
 
-    async fn attempt(&self, operation: &Operation, ask: &Ask) -> Result<Reply, Failure> {
+    pub(crate) async fn attempt(&self, operation: &Operation, ask: &Ask) -> Result<Reply, Failure> {
         let answer = timeout_at(operation.deadline, self.authorised(&operation.name, ask));
         let reply = answer.await.unwrap_or_else(|_| {
             Err(Failure::Transient("the request timed out".to_owned(), None))
@@ -406,7 +357,7 @@ impl Transport {
         self.roundtrip(request, ask.limit).await
     }
 
-    fn url(&self, name: &ImageName, ask: &Ask) -> Result<Url, Failure> {
+    pub(crate) fn url(&self, name: &ImageName, ask: &Ask) -> Result<Url, Failure> {
         if let Some(at) = &ask.at {
             return Ok(at.clone());
         }
@@ -522,32 +473,6 @@ impl Transport {
             _ => words,
         }
     }
-}
-
-/// The time that an upload of so many bytes may take.
-pub(crate) fn time_for(bytes: u64) -> Duration {
-    Duration::from_secs(bytes / SLOWEST)
-}
-
-/// A blob as a body, read while it is sent.
-async fn streamed(blob: &Stretch) -> Result<Body, Failure> {
-    let opened = async {
-        let mut file = File::open(&blob.file).await?;
-        file.seek(SeekFrom::Start(blob.offset)).await?;
-        Ok::<_, std::io::Error>(file.take(blob.size))
-    };
-    let opened = opened.await.map_err(|error| {
-        Failure::Lasting(format!(
-            "nothing, for {} cannot be read: {error}",
-            blob.file.display()
-        ))
-    })?;
-    let chunks = try_unfold(opened, |mut rest| async move {
-        let mut chunk = BytesMut::with_capacity(1 << 16);
-        let read = rest.read_buf(&mut chunk).await?;
-        Ok::<_, std::io::Error>((read > 0).then(|| (chunk.freeze(), rest)))
-    });
-    Ok(Body::wrap_stream(chunks))
 }
 
 fn basic(request: RequestBuilder, known: &Credentials) -> RequestBuilder {
