@@ -1,6 +1,10 @@
 //! The threat model in docs/security.md names a test for each row, and each is there.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::{fs, path::Path};
 
@@ -51,7 +55,10 @@ fn each_threat_has_a_test_that_is_there() {
         for (name, file) in links(shown) {
             let source = fs::read_to_string(root().join(file));
             let source = source.unwrap_or_else(|error| panic!("{file}: {error}"));
-            assert!(source.contains(&format!("fn {name}(")), "{file} has no {name}");
+            assert!(
+                source.contains(&format!("fn {name}(")),
+                "{file} has no {name}"
+            );
         }
     }
     for actor in ACTORS {

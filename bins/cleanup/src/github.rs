@@ -5,7 +5,9 @@ use preview_actions::{Failed, Outside as _};
 use preview_core::cleanup::GitHubSide;
 use preview_core::comment::{Comment, MARKER, Note, State, tells_of_destruction, with_destruction};
 use preview_core::config::Target;
-use preview_core::deployments::{ENDED, ENVIRONMENT, PROGRESS, PROMOTION, RECORD, subject_of};
+use preview_core::deployments::{
+    ENDED, ENVIRONMENT, IMPORT, PROGRESS, PROMOTION, RECORD, subject_of,
+};
 use preview_core::labels;
 use preview_core::names::{CommitSha, PrNumber, Subject};
 use preview_core::promote::Promotion;
@@ -149,7 +151,7 @@ impl Cleanup<'_> {
     async fn retire(&self, side: GitHubSide) -> Result<(), Failed> {
         let goes = |task: &str| match task {
             PROGRESS => side.retire_progress,
-            RECORD => side.retire_records,
+            RECORD | IMPORT => side.retire_records,
             _ => false,
         };
         self.world.retire(&self.owner.subject, goes, ENDED).await

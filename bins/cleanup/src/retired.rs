@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 use preview_actions::{Failed, Outside as _};
 use preview_core::cleanup::{GitHubSide, Verdict};
-use preview_core::deployments::{ENVIRONMENT, PROGRESS, RECORD, subject_of};
+use preview_core::deployments::{ENVIRONMENT, IMPORT, PROGRESS, RECORD, subject_of};
 use preview_core::names::{NamespaceName, Subject};
 use preview_core::objects::NamespaceFacts;
 use preview_core::sweep::{Measure, Swept};
@@ -29,7 +29,7 @@ struct Told {
 impl Told {
     fn note(&mut self, task: &str) {
         self.progress |= task == PROGRESS;
-        self.record |= task == RECORD;
+        self.record |= [RECORD, IMPORT].contains(&task);
     }
 
     /// Whether any of it goes.

@@ -4,14 +4,15 @@ use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::comment::Note;
 use preview_core::deploy::{
-    Accepted, ApprovalFacts, Gate, Kept, Need, Previewed, Reviewed, ShownImages, StartedBy,
-    needs_approval,
+    Accepted, ApprovalFacts, Gate, ImageRefusal, Kept, Need, Previewed, Reviewed, ShownImages,
+    StartedBy, needs_approval,
 };
 use preview_core::doctor::Environment;
 use preview_core::names::PrNumber;
 use preview_core::ownership::Owner;
 use preview_github::event::Account;
 
+use crate::observe::refused;
 use crate::story::Story;
 use crate::world::World;
 use crate::{Arguments, Command, owner_of};
@@ -49,6 +50,42 @@ impl Permission {
     }
 }
 
+/// What may run, or who has to build it first.
+pub(crate) enum Permitted {
+    /// These images, with the approval that lets them.
+    Runs(Permission, Accepted),
+    /// Nothing yet: the pull request's own runs may push no image, so it is built once somebody has approved the commit. No more
+    /// than a plan comes to that.
+    Unbuilt,
+}
+
+/// Why images are not accepted.
+pub(crate) enum NotAccepted {
+    Refused(Vec<ImageRefusal>),
+    Failed(Failed),
+}
+
+impl From<Failed> for NotAccepted {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
+    }
+}
+
+impl From<Vec<ImageRefusal>> for NotAccepted {
+    fn from(refusals: Vec<ImageRefusal>) -> Self {
+        Self::Refused(refusals)
+    }
+}
+
+impl From<NotAccepted> for Failed {
+    fn from(not: NotAccepted) -> Self {
+        match not {
+            NotAccepted::Refused(refusals) => refused(refusals),
+            NotAccepted::Failed(failed) => failed,
+        }
+    }
+}
+
 /// What was read live of the protection of environments, and of what started the run.
 struct Observed {
     environments: Vec<Environment>,
@@ -74,17 +111,25 @@ impl World<'_> {
         arguments: &Arguments,
         previewed: &Previewed,
         start: &Start,
-    ) -> Result<(Permission, Accepted), Failed> {
-        let mut permission = match arguments.command {
-            Some(Command::Plan | Command::Ask) => Permission::default(),
-            None | Some(_) => self.permission(arguments, previewed, start).await?,
+    ) -> Result<Permitted, Failed> {
+        let is_plan = matches!(arguments.command, Some(Command::Plan | Command::Ask));
+        let mut permission = match is_plan {
+            true => Permission::default(),
+            false => self.permission(arguments, previewed, start).await?,
         };
-        let (accepted, moved) = self.accepted(previewed, &permission).await?;
+        let (accepted, moved) = match self.accepted(previewed, &permission).await {
+            Err(NotAccepted::Refused(refusals))
+                if is_plan && refusals.iter().all(ImageRefusal::is_yet_to_be_built) =>
+            {
+                return Ok(Permitted::Unbuilt);
+            }
+            accepted => accepted?,
+        };
         permission.moved = moved;
         if let Some(kept) = &mut permission.kept {
             kept.images = accepted.pinned();
         }
-        Ok((permission, accepted))
+        Ok(Permitted::Runs(permission, accepted))
     }
 
     async fn permission(

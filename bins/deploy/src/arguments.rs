@@ -9,6 +9,7 @@ use preview_core::names::{CommitSha, PrNumber, Subject};
 use preview_github::event::{Account, Dispatch, Event};
 
 use crate::approval::Start;
+use crate::import::ToImport;
 
 /// Makes or updates the preview of a pull request, or of a commit
 ///
@@ -58,7 +59,7 @@ pub struct Arguments {
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Say what would be deployed, object by object, and stop: writes nothing, and needs no cluster
     Plan,
@@ -69,6 +70,9 @@ pub enum Command {
     /// Answer a comment that says `/preview deploy` or another command, of somebody who may write to the repository: on the event
     /// issue_comment
     Answer,
+    /// Bring the images of a pull request whose own runs may push none, as those of a fork, to the registry, from OCI layouts that
+    /// were built elsewhere
+    Import(ToImport),
     /// Look whether everything is there that a deploy needs, and how to mend what is not; exit code 1 where something is missing
     Doctor,
 }

@@ -1,18 +1,21 @@
 //! What somebody is asked to approve: the plan, told on the pull request, before a job waits for its reviewers.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use preview_actions::{Conclusion, Failed, Outside as _};
+use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::approvals::{Answer, Approval, RunName, WaitingRun, expires, outdated};
 use preview_core::comment::{Asks, Comment, MARKER, State, with_asks};
-use preview_core::deploy::{Gate, Instead, Meanwhile, Need, Review, meanwhile};
+use preview_core::deploy::{Gate, Instead, Meanwhile, Need, Previewed, Review, meanwhile};
 use preview_core::lifecycle::Phase;
-use preview_core::names::PrNumber;
+use preview_core::names::{ComponentName, PinnedImage, PrNumber};
 use preview_core::pulls::PullRequest;
 use preview_github::{Cancelling, CommitState};
 
 use crate::Deploy;
 use crate::approval::Start;
 use crate::story::Story;
+use crate::world::World;
 
 impl Deploy<'_> {
     /// Says what a deploy would do; and where somebody has to approve it first, says so on the pull request, and cancels runs
@@ -25,10 +28,44 @@ impl Deploy<'_> {
         mut story: Story<'_>,
         start: &Start,
     ) -> Result<Conclusion, Failed> {
-        let asked = match self.planned(&mut story).await {
-            Ok(planned) => self.asked_as_planned(&story, planned, start).await,
-            Err(failed) => Err(failed),
+        let planned = match self.planned(&mut story).await {
+            Ok(planned) => planned,
+            Err(failed) => {
+                story.failed(&failed).await;
+                return Err(failed);
+            }
         };
+        let asking = Asking {
+            world: self.world,
+            runner: self.runner,
+            previewed: self.previewed,
+            images: self.accepted.pinned(),
+        };
+        asking.asked(&story, planned, start).await
+    }
+}
+
+/// What somebody is asked for.
+pub(crate) struct Asking<'a> {
+    pub(crate) world: &'a World<'a>,
+    pub(crate) runner: &'a Runner,
+    pub(crate) previewed: &'a Previewed,
+    /// As which images it would run; none where it is built only once somebody has approved it.
+    pub(crate) images: BTreeMap<ComponentName, PinnedImage>,
+}
+
+impl Asking<'_> {
+    /// Asks, where somebody has to be asked, for what is `planned`.
+    ///
+    /// # Errors
+    /// When nobody could approve it, or something outside failed; the pull request was told before.
+    pub(crate) async fn asked(
+        &self,
+        story: &Story<'_>,
+        planned: Conclusion,
+        start: &Start,
+    ) -> Result<Conclusion, Failed> {
+        let asked = self.asked_as_planned(story, planned, start).await;
         if let Err(failed) = &asked {
             story.failed(failed).await;
         }
@@ -74,7 +111,12 @@ impl Deploy<'_> {
                 self.wait_for(story, number, reviewers).await?;
                 let what = self.previewed.at_head();
                 let reason = format!("{what} waits for the approval of {who}");
-                Ok(Conclusion::done("asked", reason))
+                // A workflow has to know what it has to build.
+                let verdict = match self.images.is_empty() {
+                    true => planned.verdict,
+                    false => "asked",
+                };
+                Ok(Conclusion::done(verdict, reason))
             }
         }
     }
@@ -103,7 +145,7 @@ impl Deploy<'_> {
         let now = Timestamp::now();
         let asks = Asks {
             head: self.previewed.head.clone(),
-            images: self.accepted.pinned(),
+            images: self.images.clone(),
             reviewers,
             page: page.clone(),
             until: expires(now),

@@ -4,7 +4,8 @@
 //! whether they may be deployed (`preview_core::deploy`); a slot, then everything that a preview is made of, wave by wave
 //! ([`slot`], [`waves`]), after a look whether they can go well ([`preflight`]); and what of it people see ([`story`]).
 //! Before that somebody has approved it, where that is wanted ([`approval`]), who was asked by [`ask`].
-//! [`plan`] says what would come of it, and stops; [`answer`] answers a command in a comment; [`doctor`] looks whether all is there that any deploy needs.
+//! [`plan`] says what would come of it, and stops; [`import`] brings images to
+//! the registry that were built elsewhere; [`answer`] answers a command in a comment; [`doctor`] looks whether all is there that any deploy needs.
 
 mod answer;
 mod approval;
@@ -16,6 +17,8 @@ mod database;
 mod doctor;
 mod golden;
 mod handover;
+mod import;
+mod imported;
 mod observe;
 mod plan;
 mod preflight;
@@ -33,6 +36,9 @@ mod waves;
 mod world;
 
 pub use arguments::{Arguments, Command};
+pub use import::{Builder, ComponentLayout, ToImport};
+
+use std::collections::BTreeMap;
 
 use preview_actions::{Conclusion, Failed, Outside as _, Runner};
 use preview_core::comment::Note;
@@ -42,8 +48,9 @@ use preview_core::manifests::Preview;
 use preview_core::names::Subject;
 use preview_core::ownership::{Claimant, Owner};
 
-use approval::Start;
+use approval::{Permitted, Start};
 use arguments::Requested;
+use ask::Asking;
 use preflight::Found;
 use serving::Before;
 use slot::Slot;
@@ -82,6 +89,9 @@ pub async fn run(runner: Runner, arguments: Arguments) -> Result<Conclusion, Fai
         },
     };
 
+    if let Some(Command::Import(what)) = &arguments.command {
+        return world.import(what, &request).await;
+    }
     let ended = deploy(&world, &arguments, &request, &start).await;
     // Who has it, or found that there is none, has taken its turn.
     let took_turn = |ended: &Conclusion| matches!(ended.verdict, "deployed" | "queued");
@@ -105,14 +115,12 @@ async fn deploy(
         Err(instead) => return nothing_is_deployed(runner, instead),
     };
     let (repository, owner) = (&previewed.repository, owner_of(&previewed));
-    runner.know(|result| {
-        result.repository = Some(repository.slug.clone());
-        result.subject = Some(owner.subject.clone());
-    });
+    knows(runner, &previewed);
     let mut story = Story::new(world, &previewed);
     let permitted = world.permitted(arguments, &previewed, start).await;
     let (permission, accepted) = match permitted {
-        Ok(permitted) => permitted,
+        Ok(Permitted::Runs(permission, accepted)) => (permission, accepted),
+        Ok(Permitted::Unbuilt) => return unbuilt(&story, arguments, &previewed, start).await,
         Err(failed) => return Err(told(&story, arguments, failed).await),
     };
     permission.told(&mut story);
@@ -152,6 +160,31 @@ async fn deploy(
     }
 }
 
+/// Says, and asks where it is to ask, that there is no more than the commit to approve yet.
+async fn unbuilt(
+    story: &Story<'_>,
+    arguments: &Arguments,
+    previewed: &Previewed,
+    start: &Start,
+) -> Result<Conclusion, Failed> {
+    let (what, origin) = (previewed.at_head(), previewed.origin());
+    let why = format!(
+        "the runs of {origin} may push no image, so what there is to approve of {what} is the commit: once it is approved, its \
+         test merge is built, imported and deployed"
+    );
+    let unbuilt = Conclusion::done("unbuilt", why);
+    if arguments.command != Some(Command::Ask) {
+        return Ok(unbuilt);
+    }
+    let asking = Asking {
+        world: story.world,
+        runner: story.world.runner,
+        previewed,
+        images: BTreeMap::new(),
+    };
+    asking.asked(story, unbuilt, start).await
+}
+
 /// Tells the pull request of it, unless nothing is to be written.
 async fn told(story: &Story<'_>, arguments: &Arguments, failed: Failed) -> Failed {
     if arguments.command != Some(Command::Plan) {
@@ -167,6 +200,14 @@ fn nothing_is_deployed(runner: &Runner, instead: Instead) -> Result<Conclusion, 
         Instead::Superseded { .. } => Ok(Conclusion::done("superseded", instead)),
         Instead::Refused(refusal) => Err(Failed::refused(refusal)),
     }
+}
+
+fn knows(runner: &Runner, previewed: &Previewed) {
+    runner.know(|result| {
+        result.repository = Some(previewed.repository.slug.clone());
+        result.subject = Some(previewed.subject());
+        result.commit = Some(previewed.head.clone());
+    });
 }
 
 fn owner_of(previewed: &Previewed) -> Owner {

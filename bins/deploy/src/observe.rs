@@ -18,7 +18,8 @@ use preview_core::pulls::PullRequest;
 use preview_registry::Inspection;
 
 use crate::Deploy;
-use crate::approval::Permission;
+use crate::approval::{NotAccepted, Permission};
+use crate::imported::imported;
 use crate::stop::Stop;
 use crate::world::World;
 
@@ -33,7 +34,7 @@ impl World<'_> {
         &self,
         request: &Request,
     ) -> Result<Result<Previewed, Instead>, Failed> {
-        if let Err(instead) = request.screen(&self.slug) {
+        if let Err(instead) = request.screen() {
             return Ok(Err(instead));
         }
         let pull = match request {
@@ -44,7 +45,8 @@ impl World<'_> {
             }
             Request::Run(run) => {
                 let branch = run.branch.as_deref().unwrap_or_default();
-                let pulls = self.github.pulls_of_branch(branch, &self.slug);
+                let repository = run.repository.as_ref().unwrap_or(&self.slug);
+                let pulls = self.github.pulls_of_branch(branch, repository);
                 choose_by_run(run, pulls.await.outside()?)
             }
         };
@@ -99,12 +101,13 @@ impl World<'_> {
         &self,
         previewed: &Previewed,
         permission: &Permission,
-    ) -> Result<(Accepted, Vec<Note>), Failed> {
+    ) -> Result<(Accepted, Vec<Note>), NotAccepted> {
         let wanted = permission.shown.as_ref();
         let (mut evidence, moved) = self.images_of(previewed, wanted).await?;
         let shown = self.look_for_what_is_unchanged(previewed, &mut evidence);
         let shown = shown.await?;
-        let accepted = accept(&evidence, previewed, shown.as_ref()).map_err(refused)?;
+        let forks = self.config.pull_requests.forks;
+        let accepted = accept(&evidence, previewed, shown.as_ref(), forks)?;
         if let Some(wanted) = wanted {
             wanted.check(&accepted).map_err(refused)?;
         }
@@ -144,15 +147,17 @@ impl World<'_> {
         });
         let found = try_join_all(found).await?;
         let commits = self.commits_of(&found, previewed).await?;
+        let imports = self.imports_of(previewed).await?;
         let evidence = found
             .into_iter()
             .map(|(component, image, inspection)| ComponentEvidence {
                 component: component.name.clone(),
                 name: component.image.clone(),
                 tags: tags.clone(),
-                image,
                 missing: inspection.iter().flat_map(missing).collect(),
                 revision: inspection.map_or(Revision::None, |i| revision(&i, &commits)),
+                imported: imported(imports.as_deref(), previewed, component, image.as_ref()),
+                image,
                 unchanged: None,
             });
         Ok((evidence.collect(), moved))
@@ -227,7 +232,7 @@ impl World<'_> {
     }
 }
 
-fn refused<R: ToString>(refusals: Vec<R>) -> Failed {
+pub(crate) fn refused<R: ToString>(refusals: Vec<R>) -> Failed {
     Failed::Refused(refusals.iter().map(ToString::to_string).collect())
 }
 

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use preview_actions::{Failed, Outside as _};
 use preview_core::comment::{Comment, Condition, Ended, MARKER, Note, Replicas, State};
 use preview_core::deploy::Previewed;
-use preview_core::deployments::{ENVIRONMENT, PROGRESS, RECORD, progress_payload, subject_of};
+use preview_core::deployments::{
+    ENVIRONMENT, IMPORT, PROGRESS, RECORD, progress_payload, subject_of,
+};
 use preview_core::health::{FailureClass, Rollout};
 use preview_core::labels::{self, image_labels};
 use preview_core::manifests::Preview;
@@ -418,7 +420,8 @@ impl<'a> Story<'a> {
             // Those that were made later are of a run that has taken the preview over.
             .filter(|deployment| Some(deployment.id) < self.progress)
             .filter(|deployment| {
-                deployment.task != RECORD || deployment.reference != self.previewed.head
+                ![RECORD, IMPORT].contains(&deployment.task.as_str())
+                    || deployment.reference != self.previewed.head
             })
             .filter(|deployment| {
                 subject_of(&deployment.payload, repository).as_ref() == Some(&self.subject)

@@ -53,7 +53,7 @@ impl<'a> World<'a> {
             ..preview_k8s::Settings::inferred("preview-deploy")
         };
         let cluster = match arguments.command {
-            Some(Command::Plan | Command::Ask | Command::Answer) => {
+            Some(Command::Plan | Command::Ask | Command::Answer | Command::Import(_)) => {
                 Cluster::connect_if_known(settings).await
             }
             _ => Cluster::connect(settings).await,

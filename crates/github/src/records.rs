@@ -1,8 +1,9 @@
-//! Records of what was tested, where they are kept: in deployments.
+//! Records of what was tested, and of what was imported, where they are kept: in deployments.
 
-use preview_core::deployments::{ENVIRONMENT, RECORD};
+use preview_core::deployments::{ENVIRONMENT, IMPORT, RECORD};
+use preview_core::import::Import;
 use preview_core::names::{CommitSha, RepositoryId};
-use preview_core::record::{self, Record, RecordRefused, Trust};
+use preview_core::record::{self, Record, RecordKey, RecordRefused, Trust};
 
 use crate::client::GitHub;
 use crate::deployments::DeploymentFilter;
@@ -29,6 +30,27 @@ impl GitHub {
         Ok(deployments
             .iter()
             .filter_map(|deployment| record::read(&deployment.payload, trust, repository))
+            .collect())
+    }
+    /// The genuine records of what was imported for the head `head`.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn imports(
+        &self,
+        head: &CommitSha,
+        key: &RecordKey,
+        repository: RepositoryId,
+    ) -> Result<Vec<Import>, Error> {
+        let imports = DeploymentFilter {
+            reference: Some(head.clone()),
+            environment: Some(ENVIRONMENT.to_owned()),
+            task: Some(IMPORT.to_owned()),
+        };
+        let deployments = self.deployments(&imports).await?;
+        Ok(deployments
+            .iter()
+            .filter_map(|deployment| Import::genuine(&deployment.payload, key, repository))
             .collect())
     }
 }

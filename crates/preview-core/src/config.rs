@@ -45,7 +45,7 @@ pub(crate) use lifetime::days;
 pub use promote::{
     AfterMigration, Promote, Target, TargetCommand, TargetPage, TargetWorkload, Verification,
 };
-pub use pulls::{ApprovalOf, PullRules};
+pub use pulls::{ApprovalOf, Forks, PullRules};
 pub use quantity::{Cpu, Memory};
 pub(crate) use routes::host_variables;
 pub use routes::{GatewaySettings, Route, is_snippet};

@@ -3,6 +3,7 @@
 mod approval;
 mod as_shown;
 mod images;
+mod imported;
 mod previewed;
 mod unchanged;
 mod wanted;
@@ -20,6 +21,7 @@ pub use as_shown::{NotShown, ShownImages};
 pub use images::{
     Accepted, AcceptedImage, ComponentEvidence, ImageRefusal, Revision, Tag, TestedAs, accept,
 };
+pub use imported::{Imported, Origin, Unproven};
 pub use previewed::{CommitFacts, Of, Previewed, choose_commit};
 pub use unchanged::{MustBeBuilt, Past, Shown, Unchanged, nearest, unchanged};
 pub use wanted::{Uncounted, Unwanted, depends_on_files, touches, wanted};
@@ -81,7 +83,7 @@ impl Request {
     ///
     /// # Errors
     /// When nothing is deployed, whatever GitHub would answer.
-    pub fn screen(&self, repository: &RepositorySlug) -> Result<(), Instead> {
+    pub fn screen(&self) -> Result<(), Instead> {
         let Self::Run(run) = self else { return Ok(()) };
         if !["pull_request", GROUP].contains(&run.event.as_str()) {
             let event = run.event.clone();
@@ -91,9 +93,8 @@ impl Request {
             let conclusion = run.conclusion.clone();
             return Err(Nothing::CiDidNotSucceed { conclusion }.into());
         }
-        if run.repository.as_ref() != Some(repository) {
-            let fork = run.repository.clone();
-            return Err(Refusal::Fork { number: None, fork }.into());
+        if run.repository.is_none() {
+            return Err(Refusal::DeletedFork.into());
         }
         if run.branch.is_none() {
             return Err(Nothing::NoBranch.into());
@@ -240,19 +241,12 @@ pub enum Refusal {
         /// The commit M.
         commit: CommitSha,
     },
-    /// Its branch lies in another repository.
+    /// Its branch lay in another repository.
     #[error(
-        "{} from {}: who wrote it wrote its build too, and previews of forks are not supported yet; \
-         push the branch to this repository to have a preview of it",
-        number.map_or_else(|| "the CI run is".to_owned(), |n| format!("pull request #{n} comes")),
-        fork.as_ref().map_or_else(|| "a fork that was deleted".to_owned(), |fork| format!("the fork {fork}"))
+        "the CI run is of a fork that was deleted since, so which pull request it was for cannot be looked up; deploy that by \
+         hand with its number and its head"
     )]
-    Fork {
-        /// The pull request, where it is known.
-        number: Option<PrNumber>,
-        /// The fork; none when it was deleted.
-        fork: Option<RepositorySlug>,
-    },
+    DeletedFork,
     /// One branch, several pull requests: an event does not tell which is meant.
     #[error(
         "the head {} belongs to the pull requests {}; close all but one, or deploy one of them by hand with \
@@ -318,7 +312,7 @@ pub fn choose_by_run(run: &CiRun, pulls: Vec<PullRequest>) -> Result<PullRequest
     let mut of_branch: Vec<PullRequest> = pulls
         .into_iter()
         .filter(|pull| pull.state == PullState::Open)
-        .filter(|pull| !pull.is_from_fork() && pull.head_ref == branch)
+        .filter(|pull| pull.head_repository == run.repository && pull.head_ref == branch)
         .collect();
     if of_branch.len() > 1 {
         let mut numbers: Vec<PrNumber> = of_branch.iter().map(|pull| pull.number).collect();
@@ -330,29 +324,20 @@ pub fn choose_by_run(run: &CiRun, pulls: Vec<PullRequest>) -> Result<PullRequest
     at_head(pull, &run.head)
 }
 
-/// Whether `pull` may have a preview at all: it is open, and its branch lies in its own repository.
+/// Whether `pull` may have a preview at all: it is open.
 ///
 /// # Errors
-/// When it is not, or does not.
+/// When it is not.
 pub fn may_have_preview(pull: &PullRequest) -> Result<(), Refusal> {
     let number = pull.number;
     match &pull.state {
-        PullState::Open => {}
-        PullState::Closed => return Err(Refusal::Closed { number }),
-        PullState::Merged { commit } => {
-            return Err(Refusal::Merged {
-                number,
-                commit: commit.clone(),
-            });
-        }
+        PullState::Open => Ok(()),
+        PullState::Closed => Err(Refusal::Closed { number }),
+        PullState::Merged { commit } => Err(Refusal::Merged {
+            number,
+            commit: commit.clone(),
+        }),
     }
-    if pull.is_from_fork() {
-        return Err(Refusal::Fork {
-            number: Some(number),
-            fork: pull.head_repository.clone(),
-        });
-    }
-    Ok(())
 }
 
 fn at_head(pull: PullRequest, asked: &CommitSha) -> Result<PullRequest, Instead> {
@@ -419,7 +404,7 @@ mod tests {
     }
 
     fn by_run(run: CiRun, pulls: &[PullRequest]) -> String {
-        let screened = Request::Run(run.clone()).screen(&slug("acme/shop"));
+        let screened = Request::Run(run.clone()).screen();
         told(screened.and_then(|()| choose_by_run(&run, pulls.to_vec())))
     }
 
@@ -446,7 +431,13 @@ mod tests {
             head_ref: "other".into(),
             ..pull(9)
         };
-        assert_eq!(by_run(run(), &[fork, other_branch, pull(7)]), deploys);
+        let all = [fork, other_branch, pull(7)];
+        assert_eq!(by_run(run(), &all), deploys);
+        let of_fork = CiRun {
+            repository: Some(slug("mallory/shop")),
+            ..run()
+        };
+        assert_eq!(by_run(of_fork, &all), "deploy #8 at aaaaaaa");
     }
 
     #[test]
@@ -460,7 +451,7 @@ mod tests {
             conclusion: Some("cancelled".into()),
             ..group
         };
-        let Err(instead) = Request::of_run(failed).screen(&slug("acme/shop")) else {
+        let Err(instead) = Request::of_run(failed).screen() else {
             panic!()
         };
         insta::assert_snapshot!(instead, @r#"the CI run ended with "cancelled", so there are no images to deploy"#);
@@ -521,17 +512,9 @@ mod tests {
 
     #[test]
     fn refusals_name_what_is_wrong_and_how_to_go_on() {
-        let fork_run = CiRun {
-            repository: Some(slug("mallory/shop")),
-            ..run()
-        };
         let gone_fork = CiRun {
             repository: None,
             ..run()
-        };
-        let fork = PullRequest {
-            head_repository: Some(slug("mallory/shop")),
-            ..pull(7)
         };
         let closed = PullRequest {
             state: PullState::Closed,
@@ -542,19 +525,15 @@ mod tests {
             ..pull(7)
         };
         let told = [
-            by_run(fork_run, &[]),
             by_run(gone_fork, &[]),
             by_run(run(), &[pull(9), pull(7)]),
-            by_hand(Some(fork)),
             by_hand(Some(closed)),
             by_hand(Some(merged)),
             by_hand(None),
         ];
         insta::assert_snapshot!(told.join("\n"), @r"
-        the CI run is from the fork mallory/shop: who wrote it wrote its build too, and previews of forks are not supported yet; push the branch to this repository to have a preview of it
-        the CI run is from a fork that was deleted: who wrote it wrote its build too, and previews of forks are not supported yet; push the branch to this repository to have a preview of it
+        the CI run is of a fork that was deleted since, so which pull request it was for cannot be looked up; deploy that by hand with its number and its head
         the head aaaaaaa belongs to the pull requests #7, #9; close all but one, or deploy one of them by hand with its number and this commit
-        pull request #7 comes from the fork mallory/shop: who wrote it wrote its build too, and previews of forks are not supported yet; push the branch to this repository to have a preview of it
         pull request #7 is closed; reopen it to have a preview of it
         pull request #7 is merged as ddddddd, and its preview ended with that; open another for what comes next
         acme/shop has no pull request #7; look at its number, and whether the token may read pull requests

@@ -1,10 +1,12 @@
 //! What our GitHub Deployments are called, and what their payloads say of whom they belong to.
 //!
-//! Three kinds: a preview's progress, for eyes, and its record ([`crate::record`]), both in one environment that all
-//! previews share; and a promotion ([`crate::promote::Promotion`]), in the environment of its target.
+//! Four kinds: a preview's progress, for eyes, its record ([`crate::record`]), and what was imported for it
+//! ([`crate::import`]), all in one environment that all previews share; and a promotion ([`crate::promote::Promotion`]), in
+//! the environment of its target.
 
 use serde_json::{Value, json};
 
+use crate::import::Import;
 use crate::names::{Fence, RepositoryId, Subject};
 use crate::record::{self, Record, Trust};
 
@@ -14,6 +16,8 @@ pub const ENVIRONMENT: &str = "preview";
 pub const PROGRESS: &str = "preview";
 /// The task of a deployment that keeps a record.
 pub const RECORD: &str = "preview-record";
+/// The task of a deployment that keeps an import record.
+pub const IMPORT: &str = "preview-import";
 /// The task of a deployment that tells of a promotion, or of a way back by hand.
 pub const PROMOTION: &str = "promotion";
 /// The task of a deployment that tells of a promotion which failed.
@@ -40,13 +44,16 @@ pub fn unproven_record(payload: &Value, repository: RepositoryId) -> Option<Reco
     record::read(payload, anybody, repository)?.ok()
 }
 
-/// Whose preview a deployment with this payload shows the progress of, or keeps the record of; none for anything else.
+/// Whose preview a deployment with this payload shows the progress of, or keeps a record of; none for anything else.
 ///
 /// Nothing is proven by it: it serves to put away what is for eyes.
 #[must_use]
 pub fn subject_of(payload: &Value, repository: RepositoryId) -> Option<Subject> {
     if payload["kind"] == PROGRESS_KIND {
         return payload["subject"].as_str()?.parse().ok();
+    }
+    if let Some(import) = Import::unproven(payload, repository) {
+        return Some(Subject::Pr(import.pull));
     }
     Some(unproven_record(payload, repository)?.subject)
 }

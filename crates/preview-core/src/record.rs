@@ -134,12 +134,25 @@ impl RecordKey {
         Ok(Self(bytes.to_vec()))
     }
 
-    fn mac(&self, text: &str) -> Hmac<Sha256> {
+    fn mac(&self, domain: &[u8], text: &str) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0)
             .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-        mac.update(DOMAIN);
+        mac.update(domain);
         mac.update(text.as_bytes());
         mac
+    }
+
+    /// The signature of `text`, which proves nothing in another `domain`.
+    pub(crate) fn sign(&self, domain: &[u8], text: &str) -> String {
+        let signature = hex(&self.mac(domain, text).finalize().into_bytes());
+        format!("{SCHEME}{signature}")
+    }
+
+    /// Whether `signature` is ours, of exactly this text in this domain.
+    pub(crate) fn has_signed(&self, domain: &[u8], text: &str, signature: &str) -> bool {
+        let signature = signature.strip_prefix(SCHEME).and_then(unhex);
+        // Compares in constant time.
+        signature.is_some_and(|signature| self.mac(domain, text).verify_slice(&signature).is_ok())
     }
 }
 
@@ -160,8 +173,7 @@ impl Record {
         let text = json!(self).to_string();
         let mut payload = json!({ "kind": KIND, "version": VERSION, "record": text });
         if let Some(key) = key {
-            let signature = hex(&key.mac(&text).finalize().into_bytes());
-            payload["signature"] = Value::String(format!("{SCHEME}{signature}"));
+            payload["signature"] = Value::String(key.sign(DOMAIN, &text));
         }
         payload
     }
@@ -293,14 +305,8 @@ impl Found {
         match (&self.signature, trust.key) {
             (None, _) if trust.unsigned => Ok(()),
             (None, _) => Err(RecordRefused::Unsigned),
-            (Some(signature), Some(key)) => {
-                let signature = signature.strip_prefix(SCHEME).and_then(unhex);
-                let signature = signature.ok_or(RecordRefused::Forged)?;
-                // Compares in constant time.
-                key.mac(&self.text)
-                    .verify_slice(&signature)
-                    .map_err(|_| RecordRefused::Forged)
-            }
+            (Some(signature), Some(key)) if key.has_signed(DOMAIN, &self.text, signature) => Ok(()),
+            (Some(_), Some(_)) => Err(RecordRefused::Forged),
             // Who accepts records that nobody signed accepts those whose signature nobody checks.
             (Some(_), None) if trust.unsigned => Ok(()),
             (Some(_), None) => Err(RecordRefused::NoKey),

@@ -1,4 +1,5 @@
-//! Adapter to OCI registries: which digest a tag means, what an image is made of, and moving a tag.
+//! Adapter to OCI registries: which digest a tag means, what an image is made of, moving a tag, and pushing what was built
+//! elsewhere.
 //!
 //! A registry's word is never taken for a digest: the bytes are hashed here. The digest of an image is always that of
 //! its index, where it has one, and never of one platform's manifest.
@@ -15,10 +16,13 @@
 
 mod error;
 mod inspect;
+mod layout;
 mod manifest;
+mod push;
 mod retry;
 mod token;
 mod transport;
+mod upload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,6 +33,7 @@ use secrecy::SecretString;
 
 pub use error::Error;
 pub use inspect::{Attestation, Inspection, Kind, Missing, PlatformImage, RevisionsDisagree};
+pub use layout::{Layout, Unreadable};
 
 use error::Operation;
 use manifest::Manifest;

@@ -1,6 +1,7 @@
 //! When to repeat a request, and after which pause.
 //!
-//! Everything that this adapter sends may be repeated: reads, and the PUT of the same bytes under the same name.
+//! Everything that this adapter sends may be repeated: reads, the PUT of the same bytes under the same name, and the start
+//! of an upload, which comes to nothing where it is not finished.
 
 use std::time::Duration;
 

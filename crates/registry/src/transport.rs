@@ -12,7 +12,7 @@ use oci_client::manifest::{
 };
 use oci_client::token_cache::RegistryToken;
 use preview_core::names::ImageName;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -21,8 +21,10 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::error::{Error, Operation};
+use crate::layout::Stretch;
 use crate::retry;
 use crate::token::{Challenge, Proof, Proofs, Scope};
+use crate::upload::{streamed, time_for};
 use crate::{Credentials, Settings};
 
 /// The four kinds of manifest. Whoever does not ask for an index may be given one platform's manifest instead.
@@ -49,10 +51,21 @@ pub(crate) struct Ask {
     method: Method,
     /// What follows the repository in the path.
     path: String,
+    /// Where to, where the registry has said it.
+    at: Option<Url>,
     /// For a PUT.
-    content: Option<(String, Bytes)>,
+    content: Option<Content>,
     /// The longest answer that is read.
     limit: usize,
+    /// Whether whoever asks has to be one who may push.
+    push: bool,
+}
+
+/// What a PUT puts.
+#[derive(Debug)]
+enum Content {
+    Manifest(String, Bytes),
+    Blob(Stretch),
 }
 
 impl Ask {
@@ -60,8 +73,10 @@ impl Ask {
         Self {
             method: Method::GET,
             path,
+            at: None,
             content: None,
             limit: LARGEST_MANIFEST,
+            push: false,
         }
     }
 
@@ -69,17 +84,46 @@ impl Ask {
         Self {
             method: Method::PUT,
             path: format!("manifests/{tag}"),
-            content: Some((media_type, bytes)),
+            at: None,
+            content: Some(Content::Manifest(media_type, bytes)),
             limit: LARGEST_MANIFEST,
+            push: true,
         }
+    }
+
+    pub(crate) fn start_upload() -> Self {
+        Self {
+            method: Method::POST,
+            path: "blobs/uploads/".to_owned(),
+            at: None,
+            content: None,
+            limit: LARGEST_MANIFEST,
+            push: true,
+        }
+    }
+
+    pub(crate) fn finish_upload(at: Url, blob: Stretch) -> Self {
+        Self {
+            method: Method::PUT,
+            at: Some(at),
+            content: Some(Content::Blob(blob)),
+            ..Self::start_upload()
+        }
+    }
+
+    /// The same, of somebody who is about to push: a registry may hide from others what is not there yet.
+    pub(crate) fn of_who_pushes(self) -> Self {
+        Self { push: true, ..self }
     }
 
     pub(crate) fn get_blob(digest: &str, limit: usize) -> Self {
         Self {
             method: Method::GET,
             path: format!("blobs/{digest}"),
+            at: None,
             content: None,
             limit,
+            push: false,
         }
     }
 
@@ -88,10 +132,6 @@ impl Ask {
             method: Method::HEAD,
             ..Self::get_blob(digest, 0)
         }
-    }
-
-    fn is_push(&self) -> bool {
-        self.method == Method::PUT
     }
 }
 
@@ -150,7 +190,7 @@ impl Reply {
 
 /// Why a request has no useful answer.
 #[derive(Debug)]
-enum Failure {
+pub(crate) enum Failure {
     /// We may not.
     Refused(String),
     /// Another time perhaps, after the pause that the registry asked for.
@@ -215,10 +255,24 @@ impl Transport {
 
     /// Sends until there is an answer of success or of 404, the registry refuses, or the operation's time is over.
     pub(crate) async fn send(&self, operation: &Operation, ask: Ask) -> Result<Reply, Error> {
+        let attempt = || self.attempt(operation, &ask);
+        self.repeated(operation, ask.push, attempt).await
+    }
+
+    /// Attempts until one succeeds, the registry refuses, or the operation's time is over.
+    pub(crate) async fn repeated<T, F>(
+        &self,
+        operation: &Operation,
+        push: bool,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let attempts = Cell::new(0);
         let attempt = || {
             attempts.set(attempts.get() + 1);
-            self.attempt(operation, &ask)
+            attempt()
         };
         let outcome = attempt
             .retry(retry::pauses())
@@ -231,7 +285,7 @@ impl Transport {
         outcome.map_err(|failure| {
             let known = self.credentials(&operation.name).is_some();
             match failure {
-                Failure::Refused(reason) => operation.refused(reason, known, ask.is_push()),
+                Failure::Refused(reason) => operation.refused(reason, known, push),
                 Failure::Transient(reason, None) => operation.unavailable(attempts.get(), reason),
                 Failure::Transient(reason, Some(pause)) => operation.unavailable(
                     attempts.get(),
@@ -242,7 +296,7 @@ impl Transport {
         })
     }
 
-    async fn attempt(&self, operation: &Operation, ask: &Ask) -> Result<Reply, Failure> {
+    pub(crate) async fn attempt(&self, operation: &Operation, ask: &Ask) -> Result<Reply, Failure> {
         let answer = timeout_at(operation.deadline, self.authorised(&operation.name, ask));
         let reply = answer.await.unwrap_or_else(|_| {
             Err(Failure::Transient("the request timed out".to_owned(), None))
@@ -255,7 +309,7 @@ impl Transport {
         let scope = Scope {
             registry: name.registry().to_owned(),
             repository: name.repository().to_owned(),
-            push: ask.is_push(),
+            push: ask.push,
         };
         let proof = self.proofs.get(&scope).await;
         let reply = self.exchange(name, ask, proof.as_ref()).await?;
@@ -284,9 +338,17 @@ impl Transport {
         if ask.path.starts_with("manifests/") {
             request = request.header(ACCEPT, MANIFEST_TYPES.join(", "));
         }
-        if let Some((media_type, bytes)) = &ask.content {
-            request = request.header(CONTENT_TYPE, media_type).body(bytes.clone());
-        }
+        request = match &ask.content {
+            Some(Content::Manifest(media_type, bytes)) => {
+                request.header(CONTENT_TYPE, media_type).body(bytes.clone())
+            }
+            Some(Content::Blob(blob)) => request
+                .header(CONTENT_TYPE, "application/octet-stream")
+                .header(CONTENT_LENGTH, blob.size)
+                .timeout(REQUEST_LIMIT + time_for(blob.size))
+                .body(streamed(blob).await?),
+            None => request,
+        };
         request = match (proof, self.credentials(name)) {
             (Some(Proof::Bearer(token)), _) => request.bearer_auth(token.expose_secret()),
             (Some(Proof::Basic), Some(known)) => basic(request, known),
@@ -295,7 +357,10 @@ impl Transport {
         self.roundtrip(request, ask.limit).await
     }
 
-    fn url(&self, name: &ImageName, ask: &Ask) -> Result<Url, Failure> {
+    pub(crate) fn url(&self, name: &ImageName, ask: &Ask) -> Result<Url, Failure> {
+        if let Some(at) = &ask.at {
+            return Ok(at.clone());
+        }
         let host = match name.registry() {
             // The name that people type is not the registry's address.
             "docker.io" => "registry-1.docker.io",

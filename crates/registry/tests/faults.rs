@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod unpacked;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use preview_core::names::{ImageName, PinnedImage};
 use preview_registry::{Credentials, Error, Registry, Settings};
 use sandbox::Fault;
 use sandbox::registry::{Image, Kind};
+use unpacked::layout;
 
 const FIRST: &str = "1111111111111111111111111111111111111111";
 const SECOND: &str = "2222222222222222222222222222222222222222";
@@ -145,4 +148,68 @@ async fn a_text_that_is_no_tag_asks_nothing() {
         assert!(matches!(error, Error::NotATag { .. }), "{error}");
     }
     assert_eq!(stage.server.traffic().exchanges(), []);
+}
+
+#[tokio::test]
+async fn an_upload_that_broke_off_or_whose_answer_got_lost_comes_to_its_end() {
+    let broken = Fault::Answer {
+        status: 503,
+        headers: Vec::new(),
+        body: String::new(),
+    };
+    let lost = Fault::AnswerAfter {
+        status: 502,
+        body: String::new(),
+    };
+    for (method, fault) in [
+        ("POST", broken.clone()),
+        ("POST", lost.clone()),
+        ("PUT", broken),
+        ("PUT", lost),
+    ] {
+        let stage = Stage::new().await;
+        let (_folder, layout) = layout(&Image::of(FIRST));
+        let traffic = stage.server.traffic();
+        traffic.plan(method, "/blobs/uploads/", 1, fault.clone());
+        stage.us.push(&layout, &stage.name).await.unwrap();
+        let pushed = stage.name.at(layout.digest().clone());
+        let seen = stage.us.inspect(&pushed).await.unwrap();
+        assert!(seen.is_complete(), "{method} {fault:?}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_is_not_carried_to_wherever_an_upload_is_sent() {
+    let stage = Stage::new().await;
+    let (_folder, layout) = layout(&Image::of(FIRST));
+    let elsewhere = Fault::Answer {
+        status: 202,
+        headers: vec![("location", "http://evil.example/upload".to_owned())],
+        body: String::new(),
+    };
+    let traffic = stage.server.traffic();
+    traffic.plan("POST", "/blobs/uploads/", 9, elsewhere);
+    let error = stage.us.push(&layout, &stage.name).await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @"push REGISTRY/acme/web@sha256:4589badb8217c88d5e215a9ae269639d48b812131aa91b440901d6b208d33975: REGISTRY answered 202 and an address elsewhere for the upload; check the image's name and that this is a registry");
+}
+
+#[tokio::test]
+async fn what_has_changed_since_it_was_checked_is_not_pushed() {
+    let image = Image::of(FIRST);
+    let mut told = Vec::new();
+    for kind in [Kind::Layer, Kind::Manifest] {
+        let stage = Stage::new().await;
+        let (folder, layout) = layout(&image);
+        let digest = image.build().digests(kind)[0].replace(':', "/");
+        let file = folder.path().join("blobs").join(digest);
+        let swapped = std::fs::read(&file).unwrap().to_ascii_uppercase();
+        std::fs::write(&file, swapped).unwrap();
+        let error = stage.us.push(&layout, &stage.name).await.unwrap_err();
+        told.push(stage.told(&error));
+        assert!(!stage.server.holds("acme/web", layout.digest().as_str()));
+    }
+    insta::assert_snapshot!(told.join("\n"), @r"
+    push REGISTRY/acme/web@sha256:4589badb8217c88d5e215a9ae269639d48b812131aa91b440901d6b208d33975: REGISTRY answered 400 DIGEST_INVALID: provided digest did not match uploaded content; check the image's name and that this is a registry
+    push REGISTRY/acme/web@sha256:4589badb8217c88d5e215a9ae269639d48b812131aa91b440901d6b208d33975: the manifest sha256:de3f25076bb0ccc5bd064ded39ad9fdc4644299b05a8f3c65fd457ede30564e4 should be sha256:de3f25076bb0ccc5bd064ded39ad9fdc4644299b05a8f3c65fd457ede30564e4 and is sha256:3d9f43d8c85882b1e55af85bbeb9e7438a21513b3b306e894da2eb10348bb070; do not use this image: build and push it again
+    ");
 }

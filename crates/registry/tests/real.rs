@@ -10,6 +10,7 @@
 )]
 
 mod suite;
+mod unpacked;
 
 use suite::Backend;
 

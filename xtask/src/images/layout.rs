@@ -192,6 +192,19 @@ impl Layout {
         Ok(bytes)
     }
 
+    /// Packs the layout into a tar archive, as `docker buildx build --output type=oci` does.
+    ///
+    /// # Errors
+    /// When the layout cannot be read, or `to` not be written.
+    pub(crate) fn archive(&self, to: &Path) -> anyhow::Result<()> {
+        let packed = || {
+            let mut archive = tar::Builder::new(fs::File::create(to)?);
+            archive.append_dir_all(".", &self.folder)?;
+            archive.into_inner()?.sync_all()
+        };
+        packed().with_context(|| format!("pack {} into {}", self.folder.display(), to.display()))
+    }
+
     fn document(&self, piece: &Piece) -> anyhow::Result<Value> {
         serde_json::from_slice(&self.bytes(piece)?)
             .with_context(|| format!("parse {} of {}", piece.digest, self.folder.display()))

@@ -233,7 +233,11 @@ impl Ground {
         self.publish(&web.built_again()?, "web", tag).await
     }
 
-    async fn example(
+    /// Builds the example as it is at `revision`, and pushes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub(crate) async fn example(
         &self,
         revision: &str,
         edition: Edition,
@@ -263,14 +267,28 @@ impl Ground {
         let _turn = ONE_AT_A_TIME.lock().await;
         let image = self.image(name);
         let digest = images::push(layout, &image, &[tag], self.account.as_ref()).await?;
+        self.has_package(layout, name, &[tag])?;
+        Ok(digest)
+    }
+
+    /// GitHub has what is pushed of this image as versions of its package: of a real registry's the sandbox hears nothing.
+    ///
+    /// # Errors
+    /// When the layout is damaged.
+    pub(crate) fn has_package(
+        &self,
+        layout: &Layout,
+        name: &str,
+        tags: &[&str],
+    ) -> anyhow::Result<()> {
         if let Kind::Real(_, github) = &self.kind {
             let package = format!("{REPOSITORY}-{name}");
             for manifest in layout.manifests()? {
                 github.package_pushed(OWNER, &package, &manifest.digest, &[]);
             }
-            github.package_pushed(OWNER, &package, &digest, &[tag]);
+            github.package_pushed(OWNER, &package, layout.digest(), tags);
         }
-        Ok(digest)
+        Ok(())
     }
 
     /// Whether the registry has a component's image of this digest.

@@ -7,6 +7,7 @@ mod broken;
 mod certificate;
 mod commits;
 mod database;
+mod forks;
 mod front;
 mod front_door;
 mod golden;
@@ -87,6 +88,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("golden", golden::a_copy_of_production),
     play!("unchanged", unchanged::the_page_alone_is_built),
     play!("sleep", sleep::an_idle_preview),
+    play!("fork", forks::from_push_to_production),
     play!("commit", commits::a_merge_that_nobody_saw),
     play!("promotion", promotion::production_never_stops_answering),
     play!("killed", killed::a_preview_goes_although_its_cleanup_dies),

@@ -26,6 +26,7 @@ mod approval;
 mod commits;
 mod database;
 mod edge;
+mod forks;
 mod furnish;
 mod golden;
 mod monorepo;

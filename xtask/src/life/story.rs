@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 use sandbox::World;
 
 use super::{
-    Ground, Like, Programs, Progress, Stage, broken, commits, database, front, golden, isolation,
-    killed, overlay, play, promotion, routes, sleep, stage::short, unchanged,
+    Ground, Like, Programs, Progress, Stage, broken, commits, database, forks, front, golden,
+    isolation, killed, overlay, play, promotion, routes, sleep, stage::short, unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -108,6 +108,12 @@ async fn a_pull_requests_life() {
 async fn an_image_that_is_missing_is_told_long_before_the_deadline() {
     let (mut stage, _folder) = stage().await;
     broken::an_image_is_missing(&mut stage).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forks_pull_request_goes_from_push_to_production() {
+    let (mut stage, _folder) = stage().await;
+    forks::from_push_to_production(&mut stage).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

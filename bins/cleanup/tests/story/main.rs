@@ -10,6 +10,7 @@ mod metrics;
 #[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;
 
+mod forks;
 mod images;
 mod killed;
 mod leftovers;

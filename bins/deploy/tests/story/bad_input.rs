@@ -193,13 +193,15 @@ async fn what_is_not_for_us_is_no_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forks_pull_request_is_refused() {
+async fn a_run_of_a_fork_that_was_deleted_is_refused() {
     let shop = Shop::open().await;
     let fork =
         shop.repository
             .open_pull_request_from_fork("mallory", "fix", &[("web/cart.html", "mine")]);
+    shop.repository.complete_ci(fork);
+    shop.repository.delete_fork("mallory");
     let payload = shop.repository.workflow_run_payload(fork);
     let ran = shop.on(DEPLOY, "workflow_run", &payload).await.exits(1);
-    insta::assert_snapshot!(ran.error(), @"error: the CI run is from the fork mallory/shop: who wrote it wrote its build too, and previews of forks are not supported yet; push the branch to this repository to have a preview of it");
+    insta::assert_snapshot!(ran.error(), @"error: the CI run is of a fork that was deleted since, so which pull request it was for cannot be looked up; deploy that by hand with its number and its head");
     shop.close();
 }

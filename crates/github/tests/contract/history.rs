@@ -1,7 +1,10 @@
 //! What two trees and two histories have in common, and which records are kept of a commit.
 
+use std::collections::BTreeMap;
+
+use preview_core::import::{self, Import};
 use preview_core::names::{RepositoryId, TreeSha};
-use preview_core::record::{RecordRefused, Trust};
+use preview_core::record::{BuiltBy, RecordKey, RecordRefused, Trust};
 
 use crate::*;
 
@@ -87,6 +90,51 @@ async fn a_record_that_cannot_be_believed_is_listed_with_the_reason_and_other_de
     let elsewhere = sha(stage.repository.head("main"));
     let none = stage.github.records(&elsewhere, trust, ours).await.unwrap();
     assert_eq!(none, []);
+    stage.conforms();
+}
+
+#[tokio::test]
+async fn what_was_imported_for_a_head_is_listed_where_our_key_has_signed_it() {
+    let stage = Stage::new().await;
+    let number = stage.repository.open_pull_request_from_fork(
+        "mallory",
+        "feature/tea",
+        &[("tea.md", "green")],
+    );
+    let pull = stage.pull(number).await;
+    let import = Import {
+        version: import::VERSION,
+        repository: RepositoryId(stage.repository.id()),
+        pull: pull.number,
+        head: pull.head.clone(),
+        images: BTreeMap::new(),
+        built_by: BuiltBy::Trusted,
+        run: "12.1".parse().unwrap(),
+        imported_at: "2026-11-28T14:32:00Z".parse().unwrap(),
+    };
+    let keys = ["our key ", "another "].map(|key| RecordKey::new(&key.repeat(8)).unwrap());
+    for payload in [
+        import.payload(&keys[0]),
+        import.payload(&keys[1]),
+        json!({ "kind": import::KIND }),
+    ] {
+        let request = DeploymentRequest {
+            reference: pull.head.clone(),
+            environment: "preview".to_owned(),
+            task: "preview-import".to_owned(),
+            description: String::new(),
+            payload,
+            production: false,
+            transient: true,
+        };
+        stage.github.create_deployment(&request).await.unwrap();
+    }
+    let ours = import.repository;
+    let imports = stage.github.imports(&pull.head, &keys[0], ours).await;
+    assert_eq!(imports.unwrap(), [import]);
+    let elsewhere = sha(stage.repository.head("main"));
+    let none = stage.github.imports(&elsewhere, &keys[0], ours).await;
+    assert_eq!(none.unwrap(), []);
     stage.conforms();
 }
 

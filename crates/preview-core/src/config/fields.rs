@@ -25,6 +25,7 @@ pub(super) fn levels() -> Vec<Level> {
     vec![
         level::<file::File>(&[]),
         level::<pulls::PullsFile>(&["pull_requests"]),
+        level::<pulls::ImportFile>(&["pull_requests", "import"]),
         level::<file::Component>(&["components", "*"]),
         level::<file::Check>(&["components", "*", "check"]),
         level::<file::Resources>(&["components", "*", "resources"]),

@@ -4,8 +4,10 @@ use serde::Deserialize;
 
 use super::error::{ConfigError, Source};
 use super::patterns::patterns;
+use super::quantity::Memory;
 use super::read::check;
 use crate::branches::BranchPattern;
+use crate::layout::Limits;
 use crate::paths::PathPatterns;
 
 /// A label's name holds so many characters.
@@ -56,6 +58,52 @@ pub(super) struct PullsFile {
     /// Logins of authors whose pull requests get no preview, such as `dependabot[bot]`.
     #[serde(default)]
     exclude_authors: Vec<String>,
+    /// What becomes of pull requests from forks, whose own runs may push no image.
+    #[serde(default)]
+    forks: Forks,
+    /// How large the OCI layouts may be that `preview-deploy import` takes.
+    #[serde(default)]
+    import: ImportFile,
+}
+
+/// What becomes of pull requests from forks, whose own runs may push no image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Forks {
+    /// A workflow of the default branch builds them once they are approved. They can be promoted.
+    #[default]
+    Build,
+    /// As `build`; and what a fork's own workflow has built is previewed, too. That is never promoted.
+    Import,
+    /// They get no preview.
+    None,
+}
+
+/// How large the OCI layouts may be that `preview-deploy import` takes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct ImportFile {
+    /// The most entries of one; 1000 unless told.
+    entries: Option<usize>,
+    /// The most bytes of one entry, such as a layer; `2Gi` unless told.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    blob: Option<Memory>,
+    /// The most bytes of all entries of one together; `4Gi` unless told.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    whole: Option<Memory>,
+}
+
+impl ImportFile {
+    fn limits(self) -> Limits {
+        let default = Limits::default();
+        Limits {
+            entries: self.entries.unwrap_or(default.entries),
+            blob: self.blob.map_or(default.blob, |blob| blob.bytes()),
+            whole: self.whole.map_or(default.whole, |whole| whole.bytes()),
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -74,6 +122,8 @@ impl Default for PullsFile {
             exclude_paths: None,
             bots: yes(),
             exclude_authors: Vec::new(),
+            forks: Forks::default(),
+            import: ImportFile::default(),
         }
     }
 }
@@ -99,6 +149,10 @@ pub struct PullRules {
     pub bots: bool,
     /// The authors whose do not.
     pub exclude_authors: Vec<String>,
+    /// What becomes of those from forks.
+    pub forks: Forks,
+    /// How large the OCI layouts may be that are imported for them.
+    pub import: Limits,
 }
 
 impl Default for PullRules {
@@ -113,6 +167,8 @@ impl Default for PullRules {
             exclude_paths: PathPatterns::default(),
             bots: true,
             exclude_authors: Vec::new(),
+            forks: Forks::default(),
+            import: Limits::default(),
         }
     }
 }
@@ -146,6 +202,8 @@ pub(super) fn pulls(source: &Source<'_>, written: PullsFile) -> Result<PullRules
         exclude_paths: patterns(source, &[TABLE, "exclude_paths"], written.exclude_paths)?,
         bots: written.bots,
         exclude_authors: written.exclude_authors,
+        forks: written.forks,
+        import: written.import.limits(),
     })
 }
 
@@ -221,6 +279,8 @@ mod tests {
             exclude_paths = ["**/*.md"]
             bots = false
             exclude_authors = ["acme-ci", "renovate[bot]"]
+            forks = "import"
+            import = { entries = 50, blob = "1Gi", whole = "1500Mi" }
             "#,
         );
         insta::assert_debug_snapshot!(rules.unwrap(), @r#"
@@ -254,6 +314,12 @@ mod tests {
                 "acme-ci",
                 "renovate[bot]",
             ],
+            forks: Import,
+            import: Limits {
+                entries: 50,
+                blob: 1073741824,
+                whole: 1572864000,
+            },
         }
         "#);
     }
@@ -271,6 +337,9 @@ mod tests {
             "paths = [\"/web/**\"]",
             "exclude_paths = []",
             "exclude_authors = [\"@octocat\"]",
+            "forks = \"yes\"",
+            "import = { layer = \"1Gi\" }",
+            "import.blob = \"much\"",
         ]
         .map(|key| {
             read(&format!("[pull_requests]\n{key}"))
@@ -288,6 +357,9 @@ mod tests {
         preview.toml:5: pull_requests.paths: "/web/**" is no pattern of paths: paths are relative to the repository's root; leave the first / out
         preview.toml:5: pull_requests.exclude_paths: no patterns, so no file is meant; write it like ["web/**"], or leave the key out
         preview.toml:5: pull_requests.exclude_authors: "@octocat" is no login; write it like octocat or dependabot[bot]
+        preview.toml:5: pull_requests.forks: unknown variant `yes`, expected one of `build`, `import`, `none`
+        preview.toml:5: pull_requests.import.layer: unknown key; there are: entries, blob, whole
+        preview.toml:5: pull_requests.import.blob: "much" is not an amount of bytes such as "512Mi" or "1Gi"
         "#);
     }
 }

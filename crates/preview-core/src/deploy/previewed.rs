@@ -6,7 +6,7 @@ use crate::commits::{BuiltFrom, NotBuiltFrom, Wanted, base_of};
 use crate::names::{CommitSha, PrNumber, Subject, TreeSha};
 use crate::pulls::{Commit, PullRequest, Repository};
 
-use super::{Instead, Refusal, Tag};
+use super::{Instead, Origin, Refusal, Tag};
 
 /// What is previewed, as it was read live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub enum Of {
         test_merge: Option<CommitSha>,
         /// Whether it is of somebody who need not be able to write to the repository: it comes from a fork, or from a bot.
         is_strange: bool,
+        /// Where it comes from.
+        origin: Origin,
     },
     /// A commit that was merged, or that a merge queue is about to merge.
     Commit {
@@ -54,6 +56,15 @@ impl Previewed {
     #[must_use]
     pub fn number(&self) -> Option<PrNumber> {
         self.subject().pr()
+    }
+
+    /// Where it comes from; what is merged is on a branch.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        match &self.of {
+            Of::Pull { origin, .. } => origin,
+            Of::Commit { .. } => &Origin::Branch,
+        }
     }
 
     /// What it is at which commit: `pull request #7 at abc1234` or `commit abc1234`.
@@ -129,6 +140,7 @@ impl Previewed {
 impl From<PullRequest> for Previewed {
     fn from(pull: PullRequest) -> Self {
         let is_strange = pull.is_from_fork() || pull.is_by_bot;
+        let origin = Origin::from(&pull);
         Self {
             repository: pull.base_repository,
             head: pull.head,
@@ -137,6 +149,7 @@ impl From<PullRequest> for Previewed {
                 number: pull.number,
                 test_merge: pull.test_merge,
                 is_strange,
+                origin,
             },
         }
     }

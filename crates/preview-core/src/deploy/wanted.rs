@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use crate::config::PullRules;
+use super::Origin;
+use crate::config::{Forks, PullRules};
 use crate::pulls::{ChangedFiles, PullRequest};
 
 /// The rule by which nothing is deployed of a pull request, and the value that decided.
@@ -54,6 +55,9 @@ pub enum Unwanted {
         /// The author's login.
         author: String,
     },
+    /// It comes from a fork.
+    #[error("it comes from {0} (pull_requests.forks = \"none\")")]
+    Fork(Origin),
     /// It changes no file that counts.
     #[error("{0}")]
     Files(Uncounted),
@@ -128,6 +132,10 @@ pub fn wanted(rules: &PullRules, pull: &PullRequest) -> Result<(), Unwanted> {
             base_ref: pull.base_ref.clone(),
             patterns: patterns.join(", "),
         });
+    }
+    let origin = Origin::from(pull);
+    if matches!(origin, Origin::Fork(_)) && rules.forks == Forks::None {
+        return Err(Unwanted::Fork(origin));
     }
     let author = pull.author.clone();
     if pull.is_by_bot && !rules.bots {

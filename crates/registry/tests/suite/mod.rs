@@ -1,11 +1,17 @@
 //! What a registry does for us, as stories written against any registry.
 
+mod layouts;
 mod publisher;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+pub(crate) use layouts::{
+    a_layout_in_docker_format_keeps_its_media_types,
+    a_layout_is_pushed_byte_for_byte_and_tagged_then, the_anonymous_may_not_push,
+    what_is_there_is_not_sent_again,
+};
 use preview_core::names::{Digest, ImageName, PinnedImage};
 use preview_registry::{Credentials, Error, Kind as Piece, Missing, Registry, Settings};
 use publisher::Publisher;
@@ -47,6 +53,10 @@ macro_rules! every_story {
             the_anonymous_may_not_tag,
             a_wrong_password_is_told_and_not_shown,
             an_absent_image_cannot_be_tagged,
+            a_layout_is_pushed_byte_for_byte_and_tagged_then,
+            what_is_there_is_not_sent_again,
+            a_layout_in_docker_format_keeps_its_media_types,
+            the_anonymous_may_not_push,
         }
     };
     ($backend:path: $($story:ident,)*) => {

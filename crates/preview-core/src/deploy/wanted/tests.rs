@@ -159,3 +159,22 @@ fn where_github_does_not_list_all_files_one_that_is_not_listed_may_count() {
     assert_eq!(touches(&rules, &changed(&many)), Ok(()));
     assert!(touches(&rules, &changed(&many[1..])).is_err());
 }
+
+#[test]
+fn pull_requests_from_forks_get_none_where_none_are_wanted() {
+    let none = PullRules {
+        forks: Forks::None,
+        ..rules()
+    };
+    let from = |rules: &PullRules, fork: &str| {
+        said(rules, |pull| {
+            pull.head_repository = Some(fork.parse().unwrap())
+        })
+    };
+    assert_eq!(from(&rules(), "mallory/shop"), "wanted");
+    assert_eq!(from(&none, "acme/shop"), "wanted");
+    assert_eq!(
+        from(&none, "mallory/shop"),
+        "it comes from the fork mallory/shop (pull_requests.forks = \"none\")"
+    );
+}
