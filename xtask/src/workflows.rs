@@ -72,8 +72,8 @@ const LINTERS: [Linter; 3] = [
         reads_actions: false,
         mistake: Mistake {
             file: "examples/workflows/preview-deploy.yml",
-            right: "steps.plan.outputs.verdict",
-            wrong: "steps.pln.outputs.verdict",
+            right: "steps.plan.outputs.subject",
+            wrong: "steps.pln.outputs.subject",
             said: "property \"pln\" is not defined",
         },
     },

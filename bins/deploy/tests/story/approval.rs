@@ -298,7 +298,7 @@ async fn what_nobody_has_approved_does_not_run() {
     shop.repository.approve(other, "preview-approval", "anna");
     let ran = step(&shop, run, number, &[]).await.exits(1);
     let head = shop.repository.head_of(number);
-    insta::assert_snapshot!(ran.error().replace(&head[..7], "[head]"), @"error: nobody has approved [head] in this run; it must wait in a job of the environment preview-approval before it deploys, or be started by `/preview deploy`");
+    insta::assert_snapshot!(ran.error().replace(&head[..7], "[head]"), @"error: nobody has approved [head] in this run; let a job of its workflow wait in the environment preview-approval before it deploys, or comment `/preview deploy` to have somebody asked");
     insta::assert_snapshot!(comment(&shop, number), @r"
     <!-- preview-environments:comment -->
     ## 🚀 Preview Environment
@@ -309,7 +309,7 @@ async fn what_nobody_has_approved_does_not_run() {
 
     ---
 
-    - nobody has approved [head] in this run; it must wait in a job of the environment preview-approval before it deploys, or be started by \`/preview deploy\`
+    - nobody has approved [head] in this run; let a job of its workflow wait in the environment preview-approval before it deploys, or comment \`/preview deploy\` to have somebody asked
 
     [The run and its log](https://github.com/acme/shop/actions/runs/[run]/attempts/1)
 
@@ -339,7 +339,7 @@ async fn the_image_that_was_shown_runs_although_its_tag_was_moved() {
     let shown: Value = serde_json::from_str(&asked.output("images")).unwrap();
     assert_eq!(shop.plain(&web(&shop)), shown["web"]);
     assert_ne!(web(&shop), moved);
-    insta::assert_snapshot!(line(&shop, number, "- Web runs"), @"- Web runs the image that was approved; its tag names another by now, `registry.test/acme/web@sha256:[hex]`.");
+    insta::assert_snapshot!(line(&shop, number, "- Web runs"), @"- Web runs the image that was shown beforehand; its tag names another by now, `registry.test/acme/web@sha256:[hex]`.");
     shop.close();
 }
 
@@ -373,7 +373,7 @@ async fn an_image_that_was_not_shown_does_not_run() {
     insta::assert_snapshot!(told, @r"
     refused: the image of component web, registry.test/acme/web@sha256:[hex], was built from [main] (parents: none), which is neither the head [head] nor a merge of it into main; run CI again for that
     refused: the image of component web, registry.test/acme/web@sha256:[hex], was built from [main] (parents: none), which is neither the head [head] nor a merge of it into main; run CI again for that; the image of component api, registry.test/acme/api@sha256:[hex], is incomplete: the registry lacks image sha256:[hex]; run CI again to push it
-    refused: component api would run registry.test/acme/api@sha256:[hex], and nothing was shown of it before the approval; look at what is new, and have it approved; component web would run registry.test/acme/web@sha256:[hex], and nothing was shown of it before the approval; look at what is new, and have it approved
+    refused: component api would run registry.test/acme/api@sha256:[hex], and nothing was shown of it beforehand; look at what is new, and have it deployed anew; component web would run registry.test/acme/web@sha256:[hex], and nothing was shown of it beforehand; look at what is new, and have it deployed anew
     ");
     shop.close();
 }
@@ -401,7 +401,10 @@ async fn a_run_that_is_run_again_is_approved_again() {
         let ran = again(arguments).await.exits(1);
         told.push(ran.error().replace(&head[..7], "[head]"));
     }
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    error: nobody has approved [head] in this run; let a job of its workflow wait in the environment preview-approval before it deploys, or comment `/preview deploy` to have somebody asked
+    error: [head] was approved in an earlier attempt of this run, and what that showed may be another image; deploy with the output `approvals` of `preview-deploy ask` (the input `approvals-before`), or start a new run by `/preview deploy`
+    ");
     shop.repository.approve(run, "preview-approval", "bob");
     again(&["--approvals-before", &before]).await.exits(0);
     insta::assert_snapshot!(line(&shop, number, "- [head] was approved"), @"");
@@ -454,7 +457,7 @@ async fn a_new_head_is_asked_for_beside_the_preview_of_the_earlier_one() {
     // The approval was of another head.
     let ran = step(&shop, second, number, &[]).await.exits(1);
     let head = shop.repository.head_of(number);
-    insta::assert_snapshot!(ran.error().replace(&head[..7], "[head]"), @"error: nobody has approved [head] in this run; it must wait in a job of the environment preview-approval before it deploys, or be started by `/preview deploy`");
+    insta::assert_snapshot!(ran.error().replace(&head[..7], "[head]"), @"error: nobody has approved [head] in this run; let a job of its workflow wait in the environment preview-approval before it deploys, or comment `/preview deploy` to have somebody asked");
     shop.close();
 }
 

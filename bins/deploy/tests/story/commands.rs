@@ -96,10 +96,10 @@ async fn who_may_write_is_answered_by_a_reaction_a_workflow_and_the_comment() {
     answered: /preview status by alice, on #7 (eyes +1)
     ");
     insta::assert_snapshot!(started(&shop, number), @r#"
-    preview-deploy.yml {"pr":"7","sha":"[head]"}
-    preview-deploy.yml {"pr":"7","sha":"[head]"}
-    preview-deploy.yml {"pr":"7","reset_database":"true","sha":"[head]"}
-    preview-deploy.yml {"pr":"7","sha":"[head]"}
+    preview-deploy.yml {"comment":"[comment]","pr":"7","sha":"[head]"}
+    preview-deploy.yml {"comment":"[comment]","pr":"7","sha":"[head]"}
+    preview-deploy.yml {"comment":"[comment]","pr":"7","reset_database":"true","sha":"[head]"}
+    preview-deploy.yml {"comment":"[comment]","pr":"7","sha":"[head]"}
     preview-cleanup.yml {"force":"true","pr":"7"}
     "#);
     insta::assert_snapshot!(told(&shop, number), @r"

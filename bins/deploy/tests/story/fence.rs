@@ -27,7 +27,7 @@ async fn small() -> (Shop, u64) {
     let shop = Shop::open().await;
     let host = shop.world.registry.host();
     let text = format!(
-        "host = \"{{pr}}.pr.example.com\"\n[components.web]\nimage = \"{host}/acme/web\"\npath = \"/\"\n\
+        "approval = \"none\"\nhost = \"{{pr}}.pr.example.com\"\n[components.web]\nimage = \"{host}/acme/web\"\npath = \"/\"\n\
          [registry]\nplain_http = [\"{host}\"]\n"
     );
     std::fs::write(shop.path("preview.toml"), text).unwrap();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::call::{Answer, Call};
 use super::environments::{find, reviewers};
 use super::objects;
-use super::state::{Approval, Dispatch, Repo, Run, State, TokenKind};
+use super::state::{Approval, Dispatch, Kind, Repo, Run, State, TokenKind};
 
 pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer> {
     let id = call.number("run_id");
@@ -234,6 +234,7 @@ pub(super) fn decide(
     comment: &str,
 ) {
     let now = state.now();
+    state.user(login, Kind::User);
     let Some(run) = state
         .repos
         .get_mut(&repo)
