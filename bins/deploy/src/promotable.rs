@@ -27,8 +27,10 @@ impl Deploy<'_> {
             return Ok(());
         }
         let is_believed = self.world.key.is_some() || self.world.config.promote.unsigned_records;
+        let images = self.accepted.images.values();
+        let built_by = images.map(|accepted| accepted.built_by);
         let promotable = match is_believed {
-            true => promotable(&self.accepted.tree, &merging),
+            true => promotable(&self.accepted.tree, built_by, &merging),
             false => Promotable::Unsigned,
         };
         let line = format!("  {CONTEXT}: {promotable}");

@@ -75,7 +75,9 @@ impl GitHub {
         let same = merging.filter(|merging| {
             merging.pull.head == open.head && merging.pull.state == PullState::Open
         });
-        Ok(same.map(|merging| promotable(&tested.tree, &merging)))
+        let components = tested.components.values();
+        let built_by = components.map(|recorded| recorded.built_by);
+        Ok(same.map(|merging| promotable(&tested.tree, built_by, &merging)))
     }
 
     /// Finds out by [`Self::promotable`], and says on the head, whether merging the open pull request now would leave what

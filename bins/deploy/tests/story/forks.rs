@@ -150,6 +150,12 @@ async fn what_a_forks_author_built_is_previewed_where_the_configuration_says_so_
     shop.import(number, &folder, "contributor").await.exits(0);
     shop.deploys(number, &[]).await.exits(0);
     assert_eq!(shop.recorded(), [BuiltBy::Contributor; 2]);
+    // A branch protection that requires it keeps from being merged what promotion would refuse.
+    let statuses = shop.repository.statuses(&shop.repository.head_of(number));
+    let promotable = statuses
+        .iter()
+        .find(|status| status.context == "preview/promotable");
+    assert_eq!(promotable.unwrap().state, "failure");
 
     // The configuration has changed its mind.
     shop.takes_forks("build");

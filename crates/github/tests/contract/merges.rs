@@ -16,14 +16,14 @@ async fn a_pull_request_is_merged_with_its_base_as_both_are() {
     let merging = stage.github.merging(pr(number)).await.unwrap().unwrap();
     let merge = merging.made().unwrap().clone();
     assert_eq!(merge.parents, [base, merging.pull.head.clone()]);
-    assert_eq!(promotable(&merge.tree, &merging), Promotable::Yes);
+    assert_eq!(promotable(&merge.tree, [], &merging), Promotable::Yes);
 
     stage.repository.push_to_base(&[("b.md", "b")]);
     let moved = stage.github.merging(pr(number)).await.unwrap().unwrap();
     assert_ne!(moved.base, merging.base);
     let base_ref = "main".to_owned();
     assert_eq!(
-        promotable(&merge.tree, &moved),
+        promotable(&merge.tree, [], &moved),
         Promotable::Moved { base_ref }
     );
 

@@ -108,6 +108,12 @@ fn everything_has_a_default_but_names_images_and_hosts() {
             ),
             bots: true,
             exclude_authors: [],
+            forks: Build,
+            import: Limits {
+                entries: 1000,
+                blob: 2147483648,
+                whole: 4294967296,
+            },
         },
         components: [
             Component {

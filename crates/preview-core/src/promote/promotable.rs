@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::names::{CommitSha, TreeSha};
 use crate::pulls::{Commit, PullRequest};
+use crate::record::BuiltBy;
 
 /// The context of the commit status that tells it, for a branch protection to require.
 pub const CONTEXT: &str = "preview/promotable";
@@ -73,11 +74,20 @@ pub enum Promotable {
     },
     /// Nobody would believe the record, for it is unsigned.
     Unsigned,
+    /// Its author's own workflow built an image of it.
+    ByContributor,
 }
 
-/// Compares the tree that was `tested` with the one that merging now would leave.
+/// Compares the tree that was `tested` with the one that merging now would leave, where promotion takes what these built.
 #[must_use]
-pub fn promotable(tested: &TreeSha, merging: &Merging) -> Promotable {
+pub fn promotable(
+    tested: &TreeSha,
+    built_by: impl IntoIterator<Item = BuiltBy>,
+    merging: &Merging,
+) -> Promotable {
+    if built_by.into_iter().any(|one| one == BuiltBy::Contributor) {
+        return Promotable::ByContributor;
+    }
     let base_ref = merging.pull.base_ref.clone();
     match (&merging.tried, merging.made()) {
         (_, Some(merge)) if merge.tree == *tested => Promotable::Yes,
@@ -93,7 +103,9 @@ impl Promotable {
     pub fn is_so(&self) -> Option<bool> {
         match self {
             Self::Yes => Some(true),
-            Self::Moved { .. } | Self::Conflicts { .. } | Self::Unsigned => Some(false),
+            Self::Moved { .. } | Self::Conflicts { .. } | Self::Unsigned | Self::ByContributor => {
+                Some(false)
+            }
             Self::Unknown { .. } => None,
         }
     }
@@ -117,6 +129,9 @@ impl fmt::Display for Promotable {
             Self::Unsigned => {
                 f.write_str("The record of its preview is unsigned; set PREVIEW_RECORD_KEY")
             }
+            Self::ByContributor => f.write_str(
+                "Its author's own workflow built it, which is never promoted; let preview-deploy.yml build it",
+            ),
         }
     }
 }
@@ -164,7 +179,7 @@ mod tests {
         ];
         let told = table.map(|(what, tested, tried)| {
             let merging = merging(tried);
-            let promotable = promotable(&tree(tested), &merging);
+            let promotable = promotable(&tree(tested), [BuiltBy::Trusted], &merging);
             assert_eq!(promotable.is_so().is_some(), merging.is_known(), "{what}");
             assert!(promotable.to_string().chars().count() <= 140, "{what}");
             format!("{what}: {:?}, {promotable}", promotable.is_so())
@@ -178,5 +193,14 @@ mod tests {
         conflicts: Some(false), It has conflicts with main; resolve them
         not tried yet: None, GitHub has not merged it with main as it is; the next push or sweep looks again
         ");
+    }
+
+    #[test]
+    fn what_an_author_built_is_not_whatever_the_merge_gives() {
+        let merging = merging(made(&['9', 'a']));
+        let built_by = [BuiltBy::Trusted, BuiltBy::Contributor];
+        let promotable = promotable(&tree('7'), built_by, &merging);
+        assert_eq!(promotable.is_so(), Some(false));
+        assert!(promotable.to_string().chars().count() <= 140);
     }
 }
