@@ -20,6 +20,7 @@ mod kinds;
 mod life;
 mod openapi;
 mod reachability;
+mod runner;
 mod schema;
 mod suites;
 mod workflows;

@@ -28,6 +28,7 @@ mod sight;
 mod sleep;
 mod stage;
 mod unchanged;
+mod workflows;
 
 #[cfg(test)]
 mod inputs;
@@ -47,9 +48,10 @@ use crate::counterparts::Running;
 pub(crate) use front_door::FrontDoor;
 pub(crate) use ground::Ground;
 pub(crate) use play::play;
-pub(crate) use programs::{Like, Programs};
+pub(crate) use programs::{Like, Programs, is_secret};
 pub(crate) use progress::Progress;
-pub(crate) use stage::Stage;
+pub(crate) use repository::second_edition;
+pub(crate) use stage::{Stage, USUAL_PATH};
 
 /// A play for real servers. On the sandbox each but `rights` is a plain test besides, see `story`.
 #[derive(Clone, Copy)]
@@ -89,6 +91,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),
+    play!("workflows", workflows::from_push_to_production),
     play!("wrong", broken::everything_goes_wrong),
     play!("rights", rights::suffice_and_reach_no_further),
 ];

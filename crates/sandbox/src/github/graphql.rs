@@ -40,7 +40,8 @@ pub(super) fn answer(state: &State, token: &Token, body: Option<&Value>) -> Opti
 /// GraphQL refuses within an answer of 200.
 fn forbidden() -> Value {
     let message = "Resource not accessible by integration";
-    let error = json!({ "type": "FORBIDDEN", "path": ["repository", "deployments"], "message": message });
+    let error =
+        json!({ "type": "FORBIDDEN", "path": ["repository", "deployments"], "message": message });
     json!({ "data": { "repository": null }, "errors": [error] })
 }
 

@@ -137,9 +137,11 @@ impl Repository {
     pub fn files(&self, sha: &str) -> BTreeMap<String, String> {
         let state = self.lock();
         let files = state.git.files(sha).into_iter();
-        files
-            .map(|(path, text)| (path, text.to_string()))
-            .collect()
+        let text = |sha: &String| {
+            let bytes = state.git.blobs.get(sha).cloned();
+            String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        };
+        files.map(|(path, sha)| (path, text(&sha))).collect()
     }
 
     /// A pull request as the payloads of `pull_request` have it, with the repository. No such payload but that of `closed`

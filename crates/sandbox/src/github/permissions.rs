@@ -49,12 +49,30 @@ const TABLE: &[(&str, Needs)] = &[
     ("GET /rate_limit", NOTHING),
     ("GET /user", NOTHING),
     ("GET /users/{username}", NOTHING),
-    ("GET /orgs/{org}/packages/{package_type}/{package_name}/versions", PACKAGES),
-    ("GET /users/{username}/packages/{package_type}/{package_name}/versions", PACKAGES),
-    ("GET /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}", PACKAGES),
-    ("GET /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}", PACKAGES),
-    ("DELETE /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}", PACKAGES_WRITE),
-    ("DELETE /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}", PACKAGES_WRITE),
+    (
+        "GET /orgs/{org}/packages/{package_type}/{package_name}/versions",
+        PACKAGES,
+    ),
+    (
+        "GET /users/{username}/packages/{package_type}/{package_name}/versions",
+        PACKAGES,
+    ),
+    (
+        "GET /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}",
+        PACKAGES,
+    ),
+    (
+        "GET /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}",
+        PACKAGES,
+    ),
+    (
+        "DELETE /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}",
+        PACKAGES_WRITE,
+    ),
+    (
+        "DELETE /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}",
+        PACKAGES_WRITE,
+    ),
     // "Metadata": every token has it.
     ("GET ", NOTHING),
     ("GET /collaborators/{username}/permission", NOTHING),
@@ -63,10 +81,19 @@ const TABLE: &[(&str, Needs)] = &[
     ("GET /actions/runs/{run_id}/approvals", ACTIONS),
     ("POST /actions/runs/{run_id}/cancel", ACTIONS_WRITE),
     ("GET /actions/runs/{run_id}/pending_deployments", ACTIONS),
-    ("POST /actions/runs/{run_id}/pending_deployments", DEPLOYMENTS_WRITE),
+    (
+        "POST /actions/runs/{run_id}/pending_deployments",
+        DEPLOYMENTS_WRITE,
+    ),
     ("GET /actions/workflows", ACTIONS),
-    ("POST /actions/workflows/{workflow_id}/dispatches", ACTIONS_WRITE),
-    ("GET /attestations/{subject_digest}", &[("attestations", Level::Read)]),
+    (
+        "POST /actions/workflows/{workflow_id}/dispatches",
+        ACTIONS_WRITE,
+    ),
+    (
+        "GET /attestations/{subject_digest}",
+        &[("attestations", Level::Read)],
+    ),
     ("GET /commits/{commit_sha}/pulls", PULLS),
     ("GET /commits/{ref}", CONTENTS),
     ("GET /commits/{ref}/status", STATUSES),
@@ -78,10 +105,16 @@ const TABLE: &[(&str, Needs)] = &[
     ("GET /deployments/{deployment_id}", DEPLOYMENTS),
     ("DELETE /deployments/{deployment_id}", DEPLOYMENTS_WRITE),
     ("GET /deployments/{deployment_id}/statuses", DEPLOYMENTS),
-    ("POST /deployments/{deployment_id}/statuses", DEPLOYMENTS_WRITE),
+    (
+        "POST /deployments/{deployment_id}/statuses",
+        DEPLOYMENTS_WRITE,
+    ),
     ("GET /environments", ACTIONS),
     ("GET /environments/{environment_name}", ACTIONS),
-    ("GET /environments/{environment_name}/deployment-branch-policies", ACTIONS),
+    (
+        "GET /environments/{environment_name}/deployment-branch-policies",
+        ACTIONS,
+    ),
     ("GET /git/blobs/{file_sha}", CONTENTS),
     ("GET /git/commits/{commit_sha}", CONTENTS),
     ("GET /git/matching-refs/{ref}", CONTENTS),

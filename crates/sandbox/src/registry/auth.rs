@@ -136,7 +136,9 @@ fn allow(state: &State, grant: &mut Grant, scope: &str) -> Result<(), Refusal> {
         match action {
             "pull" => grant.pull.insert(name.to_owned()),
             // The anonymous get less than they ask for, without an error; so do `push` and deletion go together.
-            "push" | "delete" if grant.user.is_some() && !grant.reads_only => grant.push.insert(name.to_owned()),
+            "push" | "delete" if grant.user.is_some() && !grant.reads_only => {
+                grant.push.insert(name.to_owned())
+            }
             "push" | "delete" => false,
             _ => return Err(Refusal::not_modelled(&format!("the scope {scope:?}"))),
         };

@@ -1,0 +1,156 @@
+//! A pull request's life as an adopter's repository has it: the example's workflow files are executed, from the push that builds
+//! an image to the sweep.
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context as _, ensure};
+use sandbox::github::MergeStyle;
+use serde_json::json;
+
+use super::{
+    Stage,
+    stage::workflows::{GATE, REVIEWER},
+};
+use crate::runner::{Ended, Event, Service};
+
+/// Plays it.
+///
+/// # Errors
+/// When a workflow ends differently than it should.
+pub(crate) async fn from_push_to_production(stage: &mut Stage) -> anyhow::Result<()> {
+    let played = async {
+        let workflows = stage.workflows()?;
+        let service = stage.adopt_previews(workflows).await?;
+        acts(stage, &service).await
+    };
+    let played = played.await;
+    stage.cleared_after(played).await
+}
+
+/// The acts, whatever the workflows are.
+///
+/// # Errors
+/// As [`from_push_to_production`].
+pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result<()> {
+    stage.act("Production runs the default branch, and the workflows are there");
+    stage.commit_the_configuration()?;
+    stage.furnish_production().await?;
+    stage.hide_the_images().await?;
+
+    stage.act(
+        "A pull request is opened: build.yml builds it, and preview-deploy.yml waits for somebody",
+    );
+    let number = stage.open_pull_request();
+    stage.push_second_edition()?;
+    let action = "opened";
+    service.happens(&Event::PullRequest { number, action })?;
+    service.settle().await?;
+    let test_merge = stage.repository.merge_commit_of(number);
+    let test_merge = test_merge.context("the pull request conflicts with its base")?;
+    let waiting = service.waiting_for(GATE);
+    let [run] = waiting.as_slice() else {
+        anyhow::bail!("these runs wait for approval: {waiting:?}{}", told(service));
+    };
+
+    stage.act("Somebody approves, and the preview is there");
+    stage.repository.approve(*run, GATE, REVIEWER);
+    service.settle().await?;
+    ended_well(service, "preview-deploy.yml", "deploy")?;
+    let seen = stage.look_at_preview(&test_merge).await?;
+    stage.show_page();
+
+    stage.act("Somebody asks how it is");
+    let id = stage.repository.comment(number, "alice", "/preview status");
+    let author = "alice".to_owned();
+    service.happens(&Event::Comment { id, author })?;
+    service.settle().await?;
+    ended_well(service, "preview-commands.yml", "answer")?;
+
+    stage.act("The pull request is merged: it is not promoted over what nobody has promoted, and the preview goes");
+    stage.the_preview_can_be_seen().await?;
+    let sha = stage.merge()?;
+    let action = "closed";
+    service.happens(&Event::PullRequest { number, action })?;
+    service.happens(&Event::Push { sha })?;
+    service.settle().await?;
+    ended_well(service, "preview-cleanup.yml", "cleanup")?;
+    stage.nothing_is_left_of_the_preview().await?;
+
+    stage.act("Somebody lets promotion replace it, once");
+    service.dispatch("promote.yml", json!({ "adopt": "true" }), "alice");
+    service.settle().await?;
+    ended_well(service, "promote.yml", "promote")?;
+    stage.look_at_production(&seen.commit).await?;
+
+    stage.act("An hour passes");
+    for cron in ["17 * * * *", "47 * * * *"] {
+        let cron = cron.to_owned();
+        service.happens(&Event::Schedule { cron })?;
+    }
+    service.settle().await?;
+    ended_well(service, "preview-cleanup.yml", "sweep")?;
+    ended_well(service, "promote.yml", "promote")?;
+    stage.show_page();
+    stage.github_is_content()
+}
+
+/// A merge that nobody has seen: promote.yml tests it, and promotes it then.
+///
+/// # Errors
+/// When a workflow ends differently than it should.
+pub(crate) async fn acts_of_skew(stage: &mut Stage, service: &Service) -> anyhow::Result<()> {
+    stage.act("Production runs the default branch, and the workflows are there");
+    stage.commit_the_configuration()?;
+    stage.furnish_production().await?;
+    stage.hide_the_images().await?;
+
+    stage.act("A pull request is merged without a preview: promote.yml tests it by itself, and promotes that");
+    let number = stage.open_pull_request();
+    stage.push_second_edition()?;
+    let sha = stage.repository.merge(number, MergeStyle::Squash);
+    service.happens(&Event::Push { sha: sha.clone() })?;
+    service.settle().await?;
+    ended_well(service, "promote.yml", "test")?;
+
+    stage.act("Somebody lets promotion replace what nobody has promoted, once");
+    service.dispatch("promote.yml", json!({ "adopt": "true" }), "alice");
+    service.settle().await?;
+    ended_well(service, "promote.yml", "promote")?;
+    stage.look_at_production(&sha).await?;
+    stage.github_is_content()
+}
+
+/// Checks that the last of a workflow's jobs of this name succeeded.
+fn ended_well(service: &Service, file: &str, job: &str) -> anyhow::Result<()> {
+    let ended = service.ended();
+    let last = ended
+        .iter()
+        .rev()
+        .find(|it| it.file == file && it.job == job);
+    let last = last.with_context(|| format!("{file} has run no {job}{}", told(service)))?;
+    ensure!(
+        last.conclusion == "success",
+        "{file}: {job} ended with {}{}",
+        last.conclusion,
+        log(last)
+    );
+    Ok(())
+}
+
+/// How all jobs have ended.
+fn told(service: &Service) -> String {
+    let ended = service.ended();
+    let lines = ended.iter().map(|it| {
+        let remarks = it.remarks.join("; ");
+        format!(
+            "\n{} {} ({}): {} {remarks}",
+            it.file, it.job, it.event, it.conclusion
+        )
+    });
+    lines.collect()
+}
+
+fn log(ended: &Ended) -> String {
+    format!("\n{}\n{}", ended.remarks.join("\n"), ended.log.join("\n"))
+}
