@@ -52,6 +52,7 @@ pub(crate) use programs::{Like, Programs, is_secret};
 pub(crate) use progress::Progress;
 pub(crate) use repository::second_edition;
 pub(crate) use stage::{Stage, USUAL_PATH};
+pub(crate) use workflows::each_is_needed;
 
 /// A play for real servers. On the sandbox each but `rights` is a plain test besides, see `story`.
 #[derive(Clone, Copy)]

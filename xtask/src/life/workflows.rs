@@ -1,6 +1,7 @@
 //! A pull request's life as an adopter's repository has it: the example's workflow files are executed, from the push that builds
 //! an image to the sweep.
 
+mod permissions;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use super::{
     stage::workflows::{GATE, REVIEWER},
 };
 use crate::runner::{Ended, Event, Service};
+
+pub(crate) use permissions::each_is_needed;
 
 /// Plays it.
 ///
@@ -105,18 +108,18 @@ pub(crate) async fn acts_of_skew(stage: &mut Stage, service: &Service) -> anyhow
     stage.furnish_production().await?;
     stage.hide_the_images().await?;
 
-    stage.act("A pull request is merged without a preview: promote.yml tests it by itself, and promotes that");
+    stage.act("A pull request is merged without a preview, and nothing may replace what runs");
     let number = stage.open_pull_request();
     stage.push_second_edition()?;
     let sha = stage.repository.merge(number, MergeStyle::Squash);
     service.happens(&Event::Push { sha: sha.clone() })?;
     service.settle().await?;
-    ended_well(service, "promote.yml", "test")?;
 
-    stage.act("Somebody lets promotion replace what nobody has promoted, once");
+    stage.act("Somebody lets promotion replace it, once: promote.yml tests what was merged by itself, and promotes that");
     service.dispatch("promote.yml", json!({ "adopt": "true" }), "alice");
     service.settle().await?;
-    ended_well(service, "promote.yml", "promote")?;
+    ended_well(service, "promote.yml", "test")?;
+    ended_well(service, "promote.yml", "promote-tested")?;
     stage.look_at_production(&sha).await?;
     stage.github_is_content()
 }

@@ -215,8 +215,8 @@ impl<'a> Known<'a> {
         Ok(())
     }
 
+    /// Names are the same in capitals.
     fn has(&self, path: &[&str]) -> bool {
-        let lists = |all: &BTreeSet<&str>, name: &&str| all.contains(name);
         match path {
             ["github", "event", ..] => true,
             ["github", name] => GITHUB.contains(name),
@@ -225,17 +225,26 @@ impl<'a> Known<'a> {
             ["secrets", name] => lists(&self.secrets, name),
             ["matrix", name] => lists(&self.matrix, name),
             ["env", name] => lists(&self.env, name),
-            ["needs", job, "result"] => self.needs.contains_key(job),
+            ["needs", job, "result"] => find(&self.needs, job).is_some(),
             ["needs", job, "outputs", name] => {
-                let outputs = self.needs.get(job);
-                outputs.is_some_and(|outputs| lists(outputs, name))
+                find(&self.needs, job).is_some_and(|outputs| lists(outputs, name))
             }
-            ["steps", id, "outcome" | "conclusion"] => self.steps.contains_key(id),
-            ["steps", id, "outputs", name] => match self.steps.get(id) {
+            ["steps", id, "outcome" | "conclusion"] => find(&self.steps, id).is_some(),
+            ["steps", id, "outputs", name] => match find(&self.steps, id) {
                 None => false,
                 Some(outputs) => outputs.as_ref().is_none_or(|outputs| lists(outputs, name)),
             },
             _ => false,
         }
     }
+}
+
+fn lists(all: &BTreeSet<&str>, name: &str) -> bool {
+    all.iter().any(|it| it.eq_ignore_ascii_case(name))
+}
+
+fn find<'m, T>(all: &'m BTreeMap<&str, T>, name: &str) -> Option<&'m T> {
+    let mut entries = all.iter();
+    let found = entries.find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value)
 }

@@ -80,7 +80,19 @@ struct State {
     runs: BTreeMap<u64, Progress>,
     ended: Vec<Ended>,
     faults: Vec<String>,
+    watched: Option<Watched>,
+    difference: Option<String>,
 }
+
+/// A job that is compared with how it ended before.
+struct Watched {
+    file: String,
+    job: String,
+    usual: Vec<Outline>,
+}
+
+/// What people see of a job: how it ended, and its errors and warnings.
+type Outline = (&'static str, Vec<String>);
 
 /// How far a run is.
 #[derive(Default)]
@@ -211,15 +223,31 @@ impl Service {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.0.start_dispatched()?;
-            if let Some(fault) = self.0.lock().faults.first() {
-                bail!("{fault}");
+            let state = self.0.lock();
+            if let Some(stops) = state.faults.first().or(state.difference.as_ref()) {
+                bail!("{stops}");
             }
+            drop(state);
             if self.0.is_at_rest() {
                 return Ok(());
             }
             ensure!(Instant::now() < deadline, "the workflows come to no rest");
             tokio::time::sleep(GLANCE).await;
         }
+    }
+
+    /// Compares a job with how it ended in `usual`, as often as it did: the first time that it does not, everything stops.
+    pub(crate) fn watch(&self, file: &str, job: &str, usual: &[Ended]) {
+        self.0.lock().watched = Some(Watched {
+            file: file.to_owned(),
+            job: job.to_owned(),
+            usual: outlines(usual, file, job),
+        });
+    }
+
+    /// How the watched job ended otherwise.
+    pub(crate) fn difference(&self) -> Option<String> {
+        self.0.lock().difference.clone()
     }
 
     /// The jobs that have ended, in that order.
@@ -237,6 +265,46 @@ impl Service {
         let found = state.runs.iter().filter(|(_, progress)| waits(progress));
         found.map(|(run, _)| *run).collect()
     }
+}
+
+impl State {
+    fn compare(&mut self) {
+        let Some(Watched { file, job, usual }) = &self.watched else {
+            return;
+        };
+        let seen = outlines(&self.ended, file, job);
+        let differs = seen.iter().zip(usual).find(|(seen, usual)| seen != usual);
+        if let Some(((conclusion, remarks), (_, usual))) = differs {
+            let new = remarks.iter().find(|remark| !usual.contains(remark));
+            let new = new.map_or_else(String::new, |remark| format!(", {remark}"));
+            self.difference = Some(format!("{conclusion}{new}"));
+        }
+    }
+}
+
+/// The outlines of a job, each time that it ran.
+fn outlines(ended: &[Ended], file: &str, job: &str) -> Vec<Outline> {
+    let of_job = ended.iter().filter(|it| it.file == file && it.job == job);
+    let outlines = of_job.map(|it| {
+        let remarks = it.remarks.iter().map(|remark| without_numbers(remark));
+        (it.conclusion, remarks.collect())
+    });
+    outlines.collect()
+}
+
+/// A remark without what differs from one time to the next: numbers and hashes.
+fn without_numbers(remark: &str) -> String {
+    let words = remark.split_inclusive(|letter: char| !letter.is_ascii_alphanumeric());
+    let same = words.map(|word| {
+        let is_number = word.starts_with(|letter: char| letter.is_ascii_digit());
+        let is_hash = word.len() > 6
+            && word
+                .trim_end_matches(|it: char| !it.is_ascii_alphanumeric())
+                .bytes()
+                .all(|it| it.is_ascii_hexdigit());
+        if is_number || is_hash { "#" } else { word }
+    });
+    same.collect()
 }
 
 impl Inner {
@@ -360,7 +428,9 @@ impl Inner {
     /// A job of a run has ended.
     pub(super) fn has_ended(&self, ended: Ended) {
         self.of_run(ended.run, |progress| progress.active -= 1);
-        self.lock().ended.push(ended);
+        let mut state = self.lock();
+        state.ended.push(ended);
+        state.compare();
     }
 
     fn is_at_rest(&self) -> bool {
