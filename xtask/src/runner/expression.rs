@@ -389,7 +389,30 @@ mod tests {
             "hashFiles('x')",
             "startWith('a', 'a')",
             "format('{1}', 'a')",
-        ]), @"");
+        ]), @r#"
+        1 == '1'  →  true
+        'Push' == github.event_name  →  true
+        null == 0 && '' == 0  →  true
+        'a' < 'B'  →  true
+        github.event.pull_request.head.sha || 'none'  →  "none"
+        inputs.pr && format('#{0} {{at}} {1}', inputs.pr, true)  →  "#7 {at} true"
+        inputs.force || ''  →  ""
+        !inputs.force  →  true
+        github.event.labels.*.name  →  ["a","b"]
+        contains(github.event.labels.*.name, 'B')  →  true
+        startsWith('commit-1', 'COMMIT-')  →  true
+        github['event_name']  →  "push"
+        github.event.labels[1].name  →  "b"
+        join(github.event.labels.*.name, '+')  →  "a+b"
+        fromJSON('[1, 2]')[1]  →  2
+        toJSON(inputs.force)  →  "false"
+        case(false, 1, true, 2, 3)  →  2.0
+        needs.plan.outputs.nothing  →  null
+        secrets.KEY  →  evaluate `secrets.KEY`: there is no `secrets` here
+        hashFiles('x')  →  evaluate `hashFiles('x')`: hashFiles is not modelled
+        startWith('a', 'a')  →  read `startWith('a', 'a')`: Invalid function call: Unknown function: startWith
+        format('{1}', 'a')  →  evaluate `format('{1}', 'a')`: format has nothing for {1}
+        "#);
     }
 
     #[test]
