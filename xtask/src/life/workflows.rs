@@ -5,7 +5,7 @@ mod permissions;
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use sandbox::github::MergeStyle;
 use serde_json::json;
 
@@ -51,13 +51,10 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     service.settle().await?;
     let test_merge = stage.repository.merge_commit_of(number);
     let test_merge = test_merge.context("the pull request conflicts with its base")?;
-    let waiting = service.waiting_for(GATE);
-    let [run] = waiting.as_slice() else {
-        anyhow::bail!("these runs wait for approval: {waiting:?}{}", told(service));
-    };
+    let run = one_waits(service)?;
 
     stage.act("Somebody approves, and the preview is there");
-    stage.repository.approve(*run, GATE, REVIEWER);
+    stage.repository.approve(run, GATE, REVIEWER);
     service.settle().await?;
     ended_well(service, "preview-deploy.yml", "deploy")?;
     let seen = stage.look_at_preview(&test_merge).await?;
@@ -70,11 +67,15 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     service.settle().await?;
     ended_well(service, "preview-commands.yml", "answer")?;
 
+    let forgotten = another_is_left(stage, service).await?;
+
+    stage.act("A third waits for somebody");
+    let waiting = opened(stage, service, "feature/colours").await?;
+
     stage.act("The pull request is merged: it is not promoted over what nobody has promoted, and the preview goes");
     stage.the_preview_can_be_seen().await?;
     let sha = stage.merge()?;
-    let action = "closed";
-    service.happens(&Event::PullRequest { number, action })?;
+    closed(service, number)?;
     service.happens(&Event::Push { sha })?;
     service.settle().await?;
     ended_well(service, "preview-cleanup.yml", "cleanup")?;
@@ -86,7 +87,7 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     ended_well(service, "promote.yml", "promote")?;
     stage.look_at_production(&seen.commit).await?;
 
-    stage.act("An hour passes");
+    stage.act("An hour passes, and what was left goes");
     for cron in ["17 * * * *", "47 * * * *"] {
         let cron = cron.to_owned();
         service.happens(&Event::Schedule { cron })?;
@@ -94,8 +95,70 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     service.settle().await?;
     ended_well(service, "preview-cleanup.yml", "sweep")?;
     ended_well(service, "promote.yml", "promote")?;
+    is_cancelled(stage, forgotten)?;
+
+    stage.act("The third is closed, and its images go");
+    stage.repository.close(waiting);
+    closed(service, waiting)?;
+    service.settle().await?;
+    ended_well(service, "preview-cleanup.yml", "cleanup")?;
     stage.show_page();
     stage.github_is_content()
+}
+
+/// A second pull request has a preview, too, and a newer head that nobody approves. It is closed, and GitHub does not tell; gives
+/// the run that waits.
+async fn another_is_left(stage: &Stage, service: &Service) -> anyhow::Result<u64> {
+    stage.act("A second pull request has a preview, and a head that nobody approves; it is closed without a word");
+    let number = opened(stage, service, "feature/sounds").await?;
+    let run = one_waits(service)?;
+    stage.repository.approve(run, GATE, REVIEWER);
+    service.settle().await?;
+    ended_well(service, "preview-deploy.yml", "deploy")?;
+    stage
+        .repository
+        .push(number, &[("sounds.md", "None yet.\n")]);
+    let action = "synchronize";
+    service.happens(&Event::PullRequest { number, action })?;
+    service.settle().await?;
+    let run = one_waits(service)?;
+    stage.repository.close(number);
+    Ok(run)
+}
+
+/// Opens a pull request that changes nothing of the example, and lets its image be built.
+async fn opened(stage: &Stage, service: &Service, branch: &str) -> anyhow::Result<u64> {
+    let file = format!("{branch}.md");
+    let changes = &[(file.as_str(), "To be written.\n")];
+    let number = stage.repository.open_pull_request(branch, changes);
+    let action = "opened";
+    service.happens(&Event::PullRequest { number, action })?;
+    service.settle().await?;
+    Ok(number)
+}
+
+/// GitHub tells that a pull request was closed.
+fn closed(service: &Service, number: u64) -> anyhow::Result<()> {
+    let action = "closed";
+    service.happens(&Event::PullRequest { number, action })
+}
+
+/// The one run that waits for approval.
+fn one_waits(service: &Service) -> anyhow::Result<u64> {
+    let waiting = service.waiting_for(GATE);
+    match waiting.as_slice() {
+        [run] => Ok(*run),
+        _ => bail!("these runs wait for approval: {waiting:?}{}", told(service)),
+    }
+}
+
+fn is_cancelled(stage: &Stage, run: u64) -> anyhow::Result<()> {
+    let (status, conclusion) = stage.repository.run_state(run);
+    ensure!(
+        conclusion.as_deref() == Some("cancelled"),
+        "run {run} should be cancelled; it is {status}, {conclusion:?}"
+    );
+    Ok(())
 }
 
 /// A merge that nobody has seen: promote.yml tests it, and promotes it then.

@@ -389,7 +389,7 @@ mod tests {
             "hashFiles('x')",
             "startWith('a', 'a')",
             "format('{1}', 'a')",
-        ]), @r#"
+        ]), @r##"
         1 == '1'  →  true
         'Push' == github.event_name  →  true
         null == 0 && '' == 0  →  true
@@ -412,7 +412,7 @@ mod tests {
         hashFiles('x')  →  evaluate `hashFiles('x')`: hashFiles is not modelled
         startWith('a', 'a')  →  read `startWith('a', 'a')`: Invalid function call: Unknown function: startWith
         format('{1}', 'a')  →  evaluate `format('{1}', 'a')`: format has nothing for {1}
-        "#);
+        "##);
     }
 
     #[test]
