@@ -103,12 +103,15 @@ pub(crate) struct Arguments {
     /// Executes the example's workflows instead, once as they are and once without each permission that a job asks for.
     #[arg(long)]
     run: bool,
+    /// Of the permissions, only this.
+    #[arg(long, value_name = "NAME", requires = "run")]
+    permission: Option<String>,
 }
 
 /// Runs `cargo xtask workflows`.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.run {
-        true => life::each_is_needed(),
+        true => life::each_is_needed(arguments.permission.as_deref()),
         false => check(&Shell::new()?),
     }
 }

@@ -61,16 +61,12 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     stage.show_page();
 
     stage.act("Somebody asks how it is");
-    let id = stage.repository.comment(number, "alice", "/preview status");
-    let author = "alice".to_owned();
-    service.happens(&Event::Comment { id, author })?;
-    service.settle().await?;
-    ended_well(service, "preview-commands.yml", "answer")?;
-
-    let forgotten = another_is_left(stage, service).await?;
+    commented(stage, service, number, "/preview status").await?;
+    let (second, forgotten) = another_is_left(stage, service).await?;
 
     stage.act("A third waits for somebody");
     let waiting = opened(stage, service, "feature/colours").await?;
+    commented(stage, service, waiting, "/preview deploy").await?;
 
     stage.act("The pull request is merged: it is not promoted over what nobody has promoted, and the preview goes");
     stage.the_preview_can_be_seen().await?;
@@ -87,7 +83,8 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     ended_well(service, "promote.yml", "promote")?;
     stage.look_at_production(&seen.commit).await?;
 
-    stage.act("An hour passes, and what was left goes");
+    stage.act("The second is closed without a word; an hour passes, and what was left goes");
+    stage.repository.close(second);
     for cron in ["17 * * * *", "47 * * * *"] {
         let cron = cron.to_owned();
         service.happens(&Event::Schedule { cron })?;
@@ -106,10 +103,9 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     stage.github_is_content()
 }
 
-/// A second pull request has a preview, too, and a newer head that nobody approves. It is closed, and GitHub does not tell; gives
-/// the run that waits.
-async fn another_is_left(stage: &Stage, service: &Service) -> anyhow::Result<u64> {
-    stage.act("A second pull request has a preview, and a head that nobody approves; it is closed without a word");
+/// A second pull request has a preview, too, and a newer head that nobody approves; gives its number, and the run that waits.
+async fn another_is_left(stage: &Stage, service: &Service) -> anyhow::Result<(u64, u64)> {
+    stage.act("A second pull request has a preview, and a head that nobody approves");
     let number = opened(stage, service, "feature/sounds").await?;
     let run = one_waits(service)?;
     stage.repository.approve(run, GATE, REVIEWER);
@@ -121,9 +117,7 @@ async fn another_is_left(stage: &Stage, service: &Service) -> anyhow::Result<u64
     let action = "synchronize";
     service.happens(&Event::PullRequest { number, action })?;
     service.settle().await?;
-    let run = one_waits(service)?;
-    stage.repository.close(number);
-    Ok(run)
+    Ok((number, one_waits(service)?))
 }
 
 /// Opens a pull request that changes nothing of the example, and lets its image be built.
@@ -135,6 +129,20 @@ async fn opened(stage: &Stage, service: &Service, branch: &str) -> anyhow::Resul
     service.happens(&Event::PullRequest { number, action })?;
     service.settle().await?;
     Ok(number)
+}
+
+/// Somebody who may says something on a pull request.
+async fn commented(
+    stage: &Stage,
+    service: &Service,
+    number: u64,
+    text: &str,
+) -> anyhow::Result<()> {
+    let author = "alice".to_owned();
+    let id = stage.repository.comment(number, &author, text);
+    service.happens(&Event::Comment { id, author })?;
+    service.settle().await?;
+    ended_well(service, "preview-commands.yml", "answer")
 }
 
 /// GitHub tells that a pull request was closed.

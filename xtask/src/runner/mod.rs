@@ -26,3 +26,5 @@ mod value;
 pub(crate) use event::Event;
 pub(crate) use service::{Ended, Secrets, Service, Setting, workflows_of};
 pub(crate) use syntax::Workflow;
+#[cfg(test)]
+pub(crate) use syntax::read;

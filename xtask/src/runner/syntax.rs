@@ -35,8 +35,9 @@ pub(crate) struct Triggers {
     pub(crate) pull_request: Option<Filter>,
     #[serde(default, deserialize_with = "named")]
     pub(crate) push: Option<Filter>,
-    #[serde(default, deserialize_with = "named")]
-    pub(crate) merge_group: Option<Filter>,
+    /// No story has a merge queue.
+    #[serde(rename = "merge_group", default, deserialize_with = "named")]
+    _merge_group: Option<Filter>,
     #[serde(default, deserialize_with = "named")]
     pub(crate) issue_comment: Option<Filter>,
     pub(crate) workflow_run: Option<OfWorkflows>,
@@ -121,7 +122,8 @@ pub(crate) struct Job {
     pub(crate) condition: Option<String>,
     #[serde(default, deserialize_with = "one_or_more")]
     pub(crate) needs: Vec<String>,
-    pub(crate) runs_on: String,
+    #[serde(rename = "runs-on")]
+    _runs_on: String,
     pub(crate) timeout_minutes: Value,
     pub(crate) permissions: Option<Permissions>,
     pub(crate) environment: Option<Environment>,

@@ -15,8 +15,29 @@ use crate::runner::{Ended, Service, Workflow};
 /// How many stories are on at a time: most of a story is computing.
 const AT_A_TIME: usize = 3;
 
-/// What a job asks for although no story shows what for.
-const ALL_THE_SAME: &[Case<'_>] = &[];
+/// What a job asks for although no story shows what for: file, job, permission, and why.
+const ALL_THE_SAME: &[(&str, &str, &str, &str)] = &[
+    ("preview-cleanup.yml", "cleanup", "actions", QUEUE),
+    ("preview-cleanup.yml", "cleanup", "issues", LABELS),
+    ("preview-cleanup.yml", "sweep", "statuses", PROMOTABLE),
+    ("preview-deploy.yml", "deploy", "actions", QUEUE),
+    ("preview-deploy.yml", "deploy", "issues", LABELS),
+    ("preview-deploy.yml", "plan", "deployments", UNCHANGED),
+    ("promote.yml", "promote", "attestations", ATTESTATION),
+    ("promote.yml", "promote-tested", "attestations", ATTESTATION),
+    ("promote.yml", "promote-tested", "issues", LABELS),
+    ("promote.yml", "promote-tested", "statuses", PROMOTABLE),
+    ("promote.yml", "test", "actions", QUEUE),
+    ("promote.yml", "test", "pull-requests", QUEUE),
+];
+const QUEUE: &str =
+    "starts and tells those who wait for a slot, and nobody does here: the play `queue`";
+const LABELS: &str = "looks what else carries a label that has to go, and none has to here";
+const PROMOTABLE: &str = "tells other pull requests with previews, and there is none any more";
+const UNCHANGED: &str =
+    "finds the image of a component that CI did not build: the play `unchanged`";
+const ATTESTATION: &str =
+    "reads who built the images, where preview.toml asks: docs/attestation.md";
 
 /// A permission of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +73,13 @@ impl Story {
     }
 }
 
-/// Plays the stories once as they are, and once for each permission without it; prints what each was needed for.
+/// Plays the stories once as they are, and once for each permission, `only` of this name where one is told, without it; prints what each was needed for.
 ///
 /// Must not be called on a thread that drives an async runtime: it has one of its own.
 ///
 /// # Errors
 /// When a story fails as it is, or one ends as usual without a permission that nothing in [`ALL_THE_SAME`] is said of.
-pub(crate) fn each_is_needed() -> anyhow::Result<()> {
+pub(crate) fn each_is_needed(only: Option<&str>) -> anyhow::Result<()> {
     let programs = Programs::build(Like::Tests)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -72,7 +93,8 @@ pub(crate) fn each_is_needed() -> anyhow::Result<()> {
             usual.insert(story, service.ended());
         }
         let workflows = stage(&programs).await?.0.workflows()?;
-        let cases = cases(&workflows);
+        let mut cases = cases(&workflows);
+        cases.retain(|case| only.is_none_or(|only| case.permission == only));
         let without = stream::iter(&cases).map(|case| without(case, &usual, &programs));
         let ended = without.buffered(AT_A_TIME);
         let ended: Vec<_> = ended.collect().await;
@@ -119,14 +141,12 @@ fn cases(workflows: &BTreeMap<String, Workflow>) -> Vec<Case<'_>> {
             let named = declared.permissions.iter().flat_map(|it| it.all());
             cases.extend(named.map(|(permission, _)| {
                 let mut listed = ALL_THE_SAME.iter();
-                let listed = listed.find(|it| {
-                    (it.file, it.job, it.permission) == (file.as_str(), job.as_str(), permission)
-                });
+                let listed = listed.find(|it| (it.0, it.1, it.2) == (file, job, permission));
                 Case {
                     file,
                     job,
                     permission,
-                    why: listed.map_or("", |it| it.why),
+                    why: listed.map_or("", |it| it.3),
                 }
             }));
         }
