@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use super::{
@@ -123,10 +123,7 @@ impl<'a> Known<'a> {
         actions: &'a BTreeMap<String, Action>,
     ) -> anyhow::Result<()> {
         for (nth, step) in steps.iter().enumerate() {
-            let place = || {
-                let name = step.id.as_ref().or(step.name.as_ref());
-                format!("step {} ({})", nth + 1, name.map_or("", String::as_str))
-            };
+            let place = || format!("step {}", nth + 1);
             let outputs = self.step(step, actions).with_context(place)?;
             if let Some(id) = &step.id {
                 self.steps.insert(id, outputs);
@@ -155,10 +152,9 @@ impl<'a> Known<'a> {
         let Some(name) = standins::ours(uses) else {
             let (inputs, outputs) = standins::interface(uses)?;
             let unknown = step.with.keys().find(|key| !inputs.contains(&key.as_str()));
-            ensure!(
-                unknown.is_none(),
-                "{uses}: the stand-in has no input {unknown:?}"
-            );
+            if let Some(unknown) = unknown {
+                bail!("{uses}: the stand-in has no input {unknown:?}");
+            }
             return Ok(Some(outputs.iter().copied().collect()));
         };
         let action = actions.get(name);
@@ -167,16 +163,14 @@ impl<'a> Known<'a> {
             .with
             .keys()
             .find(|key| !action.inputs.contains_key(*key));
-        ensure!(
-            unknown.is_none(),
-            "the action {name} has no input {unknown:?}"
-        );
+        if let Some(unknown) = unknown {
+            bail!("the action {name} has no input {unknown:?}");
+        }
         let mut inputs = action.inputs.iter();
         let missing = inputs.find(|(key, input)| input.required && !step.with.contains_key(*key));
-        ensure!(
-            missing.is_none(),
-            "the action {name} lacks an input: {missing:?}"
-        );
+        if let Some((missing, _)) = missing {
+            bail!("the action {name} lacks the input {missing:?}");
+        }
         Ok(Some(action.outputs.keys().map(String::as_str).collect()))
     }
 

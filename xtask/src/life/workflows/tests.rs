@@ -12,6 +12,30 @@ use super::{
 };
 use crate::runner::read;
 
+/// What somebody who may push a branch puts into a workflow there.
+const HOSTILE: &str = r#"
+name: Hostile
+on:
+  pull_request:
+permissions: {}
+jobs:
+  outside:
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    steps:
+      - run: '[ -z "$KEY" ]'
+        env:
+          KEY: ${{ secrets.KUBECONFIG }}
+  inside:
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    environment:
+      name: preview
+      deployment: false
+    steps:
+      - run: 'true'
+"#;
+
 /// A stage whose images are the sandbox's.
 async fn stage() -> (Stage, TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -148,14 +172,9 @@ async fn a_forks_run_pushes_nothing_and_the_image_is_missed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_from_another_branch_enters_no_protected_environment_and_knows_no_secret() {
     let (stage, _folder) = stage().await;
-    let hostile = "name: Hostile\non: pull_request\npermissions: {}\njobs:\n  outside:\n    runs-on: x\n    \
-        timeout-minutes: 1\n    steps:\n      - run: '[ -z \"$KEY\" ]'\n        env:\n          KEY: ${{ secrets.KUBECONFIG }}\n  \
-        inside:\n    runs-on: x\n    timeout-minutes: 1\n    environment:\n      name: preview\n      deployment: false\n    \
-        steps:\n      - run: 'true'\n";
-    let hostile = hostile.replace("on: pull_request", "on:\n  pull_request:");
     let workflows = BTreeMap::from([(
         "hostile.yml".to_owned(),
-        read("hostile.yml", &hostile).unwrap(),
+        read("hostile.yml", HOSTILE).unwrap(),
     )]);
     let service = stage.adopt_previews(workflows).await.unwrap();
     let number = stage
@@ -254,12 +273,12 @@ async fn a_name_that_is_misspelt_is_found() {
     steps.pln.outputs.verdict  →  preview-deploy.yml: job plan of Preview: there is no `steps.pln.outputs.verdict`
     steps.plan.outputs.verdct  →  preview-deploy.yml: job plan of Preview: there is no `steps.plan.outputs.verdct`
     needs.plan.outputs.verdct  →  preview-deploy.yml: job gate of Preview: there is no `needs.plan.outputs.verdct`
-    secrets.KUBE_CONFIG  →  preview-deploy.yml: job deploy of Preview: step 2 (): there is no `secrets.KUBE_CONFIG`
-    kube-config:  →  preview-deploy.yml: job deploy of Preview: step 2 (): the action deploy has no input Some("kube-config")
+    secrets.KUBE_CONFIG  →  preview-deploy.yml: job deploy of Preview: step 2: there is no `secrets.KUBE_CONFIG`
+    kube-config:  →  preview-deploy.yml: job deploy of Preview: step 2: the action deploy has no input "kube-config"
     inputs.pull  →  preview-cleanup.yml: job cleanup of Preview cleanup: there is no `inputs.pull`
-    env.PSH  →  build.yml: job image of Build: step 3 (): there is no `env.PSH`
+    env.PSH  →  build.yml: job image of Build: step 3: there is no `env.PSH`
     matrix.componet  →  build.yml: job image of Build: there is no `matrix.componet`
-    actions/chekout@  →  build.yml: job image of Build: step 1 (): nothing stands in for actions/chekout
+    actions/chekout@  →  build.yml: job image of Build: step 1: nothing stands in for actions/chekout
     startWith(  →  preview-commands.yml: job answer of Preview commands: read `github.event.issue.pull_request && startWith(github.event.comment.body, '/preview')`: Invalid function call: Unknown function: startWith
     queue: most  →  read promote.yml: error: line 38 column 14: unknown variant `most`, expected one of max, single
     github.evnt.pull_request  →  preview-closed.yml: there is no `github.evnt.pull_request.number`
