@@ -20,6 +20,7 @@ mod kinds;
 mod life;
 mod openapi;
 mod reachability;
+mod runner;
 mod schema;
 mod suites;
 mod workflows;
@@ -36,7 +37,7 @@ enum Verb {
     /// Checks format, lints, documentation, dependencies, workflows, and that what is generated is current.
     Check,
     /// Has GitHub's parser, actionlint and zizmor read all workflows and actions; part of `check`.
-    Workflows,
+    Workflows(workflows::Arguments),
     /// The real Kubernetes node and registry that tests run against.
     Counterparts(counterparts::Arguments),
     /// Measures how fast we are, beside somebody else in the same run.
@@ -60,7 +61,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Check => check::run(),
-        Verb::Workflows => workflows::run(),
+        Verb::Workflows(arguments) => workflows::run(arguments),
         Verb::Counterparts(arguments) => counterparts::run(arguments),
         Verb::Bench => bench::run(),
         Verb::Demo(arguments) => demo::run(arguments),

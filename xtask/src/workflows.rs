@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use sha2::{Digest as _, Sha256};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::counterparts;
+use crate::{counterparts, life};
 
 /// Where workflows lie: those that run here, and those to copy.
 const WORKFLOWS: [&str; 2] = [".github/workflows", "examples/workflows"];
@@ -97,9 +97,23 @@ const LINTERS: [Linter; 3] = [
     },
 ];
 
+/// Arguments of `cargo xtask workflows`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Executes the example's workflows instead, once as they are and once without each permission that a job asks for.
+    #[arg(long)]
+    run: bool,
+    /// Of the permissions, only this.
+    #[arg(long, value_name = "NAME", requires = "run")]
+    permission: Option<String>,
+}
+
 /// Runs `cargo xtask workflows`.
-pub(crate) fn run() -> anyhow::Result<()> {
-    check(&Shell::new()?)
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.run {
+        true => life::each_is_needed(arguments.permission.as_deref()),
+        false => check(&Shell::new()?),
+    }
 }
 
 /// Has every linter read every file, and a copy with a mistake that it has to find.

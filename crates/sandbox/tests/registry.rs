@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use reqwest::{Client, Method, RequestBuilder, Response};
+use sandbox::github::Level;
 use sandbox::registry::{Image, Kind, Registry};
 use serde_json::Value;
 
@@ -294,4 +295,33 @@ async fn what_tests_do_to_an_image_is_seen_by_clients() {
     assert!(stage.registry.remove_manifest("acme/web", &digest));
     assert!(!stage.registry.holds("acme/web", &digest));
     assert!(!stage.registry.remove_manifest("acme/web", &digest));
+}
+
+#[tokio::test]
+async fn a_job_does_with_images_what_its_permissions_say() {
+    let stage = Stage::new().await;
+    stage
+        .registry
+        .publish("acme/web", "main", &Image::of(COMMIT));
+    stage.registry.make_private("acme/web");
+    stage.registry.let_job_in("reads", Level::Read);
+    stage.registry.let_job_in("writes", Level::Write);
+    let scope = "repository:acme/web:pull,push";
+    let mut seen = Vec::new();
+    for job in ["reads", "writes"] {
+        let token = token(stage.token(scope, Some(job)).await).await;
+        let manifest = stage.ask("GET", "/v2/acme/web/manifests/main");
+        let manifest = manifest.header("accept", INDEX).bearer_auth(&token);
+        let pulled = manifest.send().await.unwrap().status();
+        let push = stage.ask("POST", UPLOADS).bearer_auth(&token);
+        let pushed = told(push.send().await.unwrap()).await;
+        seen.push(format!("{job}: {pulled}, {pushed}"));
+    }
+    let unknown = told(stage.token(scope, Some("nothing")).await).await;
+    seen.push(format!("nothing: {unknown}"));
+    insta::assert_snapshot!(seen.join("\n"), @r"
+    reads: 200 OK, 403 DENIED: permission_denied: The token provided does not match expected scopes.
+    writes: 200 OK, 202
+    nothing: 403 DENIED: requested access to the resource is denied
+    ");
 }

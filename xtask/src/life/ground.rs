@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use sandbox::{Gate, Way, World, cluster::Behaviour, github::GitHub};
 use tokio::sync::mpsc;
 
@@ -250,6 +250,25 @@ impl Ground {
             false => images::example_layouts(&revision, edition, &folder),
         });
         built.await.context("build the example")
+    }
+
+    /// Builds one component of the example as it is at `revision`.
+    ///
+    /// # Errors
+    /// When it does not compile, or there is no such component.
+    pub(crate) async fn build(
+        &self,
+        component: &str,
+        revision: &str,
+        edition: Edition,
+        folder: &Path,
+    ) -> anyhow::Result<Layout> {
+        let Example { web, api } = self.example(revision, edition, folder).await?;
+        match component {
+            "web" => Ok(web),
+            "api" => Ok(api),
+            _ => bail!("the example has no component {component:?}"),
+        }
     }
 
     /// Pushes an image and gives its digest.

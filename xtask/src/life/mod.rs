@@ -32,6 +32,7 @@ mod simulated;
 mod sleep;
 mod stage;
 mod unchanged;
+mod workflows;
 
 #[cfg(test)]
 mod inputs;
@@ -51,9 +52,11 @@ use crate::counterparts::Running;
 pub(crate) use front_door::FrontDoor;
 pub(crate) use ground::Ground;
 pub(crate) use play::play;
-pub(crate) use programs::{Like, Programs};
+pub(crate) use programs::{Like, Programs, is_secret};
 pub(crate) use progress::Progress;
-pub(crate) use stage::Stage;
+pub(crate) use repository::second_edition;
+pub(crate) use stage::{Stage, USUAL_PATH};
+pub(crate) use workflows::each_is_needed;
 
 /// A play for real servers. On the sandbox each but `rights` and `numbers` is a plain test besides, see `story`.
 #[derive(Clone, Copy)]
@@ -95,6 +98,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),
+    play!("workflows", workflows::from_push_to_production),
     play!("wrong", broken::everything_goes_wrong),
     play!("rights", rights::suffice_and_reach_no_further),
 ];

@@ -77,8 +77,7 @@ impl Programs {
     }
 
     /// Where one of them is.
-    #[cfg(test)]
-    pub(super) fn place(&self, program: Program) -> &Path {
+    pub(crate) fn place(&self, program: Program) -> &Path {
         &self.0[&program]
     }
 }

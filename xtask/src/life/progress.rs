@@ -24,7 +24,6 @@ enum Audience {
     /// Reads lines.
     Log,
     /// Nobody.
-    #[cfg(test)]
     Nobody,
 }
 
@@ -69,7 +68,6 @@ impl Progress {
     }
 
     /// For nobody.
-    #[cfg(test)]
     pub(crate) fn unseen() -> Self {
         Self {
             audience: Audience::Nobody,
@@ -150,7 +148,6 @@ impl Progress {
                 write!(out, "{WIPE}{text}\n{}", self.book().clock()).and_then(|()| out.flush())
             }
             Audience::Log => writeln!(out, "{text}"),
-            #[cfg(test)]
             Audience::Nobody => Ok(()),
         };
     }

@@ -46,3 +46,10 @@ pub(crate) const SECOND_EDITION: &[(&str, &str)] = &[
         ),
     ),
 ];
+
+/// What the second edition makes of a file, where it changes it.
+pub(crate) fn second_edition(path: &str) -> Option<&'static str> {
+    let mut changes = SECOND_EDITION.iter();
+    let found = changes.find(|(changed, _)| *changed == path);
+    found.map(|(_, text)| *text)
+}

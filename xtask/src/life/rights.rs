@@ -35,7 +35,7 @@ pub(crate) async fn suffice_and_reach_no_further(stage: &mut Stage) -> anyhow::R
     let files = tempfile::tempdir().context("make a folder for deploy/")?;
     let everybody = stage.ground.kubeconfig.clone();
     let played = acts(stage, &files).await;
-    stage.ground.kubeconfig.clone_from(&everybody);
+    stage.acts_with(&everybody)?;
     let cluster = Kubectl::of(stage, &everybody)?;
     let gone = ["delete", "--ignore-not-found", "--wait", "-k"];
     let removed = cluster.done(&gone, Some(files.path())).await;
@@ -79,14 +79,14 @@ async fn acts(stage: &mut Stage, files: &TempDir) -> anyhow::Result<()> {
     stage.act("A preview is made, promoted and destroyed with these accounts alone");
     stage.open_pull_request();
     let built = stage.ci_builds(Edition::First).await?;
-    stage.ground.kubeconfig.clone_from(&deploy.kubeconfig);
+    stage.acts_with(&deploy.kubeconfig)?;
     let tested = stage.deploy().await?;
     stage.look_at_preview(&built.test_merge).await?;
     let merged = stage.merge()?;
-    stage.ground.kubeconfig.clone_from(&promote.kubeconfig);
+    stage.acts_with(&promote.kubeconfig)?;
     stage.promote(&merged).await?;
     stage.production_runs(&tested).await?;
-    stage.ground.kubeconfig.clone_from(&cleanup.kubeconfig);
+    stage.acts_with(&cleanup.kubeconfig)?;
     stage.cleanup().await?;
     stage.nothing_is_left_of_the_preview().await?;
     let nothing = stage.sweep().await?;

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
@@ -38,11 +39,12 @@ mod routes;
 mod runs;
 mod sights;
 mod sleep;
+pub(crate) mod workflows;
 
 pub(crate) use monorepo::deployed;
-pub(crate) use runs::Event;
 #[cfg(test)]
 pub(crate) use runs::Prepared;
+pub(crate) use runs::{Event, USUAL_PATH};
 pub(crate) use sights::Identity;
 
 /// Until something is there, or gone: on a node of two cores, with images to pull.
@@ -58,7 +60,7 @@ pub(crate) struct Stage {
     pub(crate) progress: Progress,
     pub(crate) github: GitHub,
     pub(crate) repository: Repository,
-    pub(crate) ground: Ground,
+    pub(crate) ground: Arc<Ground>,
     programs: Programs,
     /// Where the result files go.
     results: PathBuf,
@@ -144,7 +146,7 @@ impl Stage {
             progress,
             github,
             repository,
-            ground,
+            ground: Arc::new(ground),
             programs,
             results: std::path::absolute(results).context("find the folder for results")?,
             folder: tempfile::tempdir().context("make a folder for the play")?,
@@ -170,6 +172,13 @@ impl Stage {
         stage.clear().await?;
         stage.furnish_edge().await?;
         Ok(stage)
+    }
+
+    /// From now on the programs have this kubeconfig.
+    pub(crate) fn acts_with(&mut self, kubeconfig: &Path) -> anyhow::Result<()> {
+        let ground = Arc::get_mut(&mut self.ground).context("workflows are running")?;
+        kubeconfig.clone_into(&mut ground.kubeconfig);
+        Ok(())
     }
 
     /// Begins an act.

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 const PRODUCTION: &str = "production";
 
 /// What a token needs: the block of a workflow that gives it.
-const PERMISSIONS: &str = "permissions: { actions: write, contents: read, deployments: write, issues: write, \
+const PERMISSIONS: &str = "permissions: { actions: write, contents: read, deployments: write, issues: read, \
                            pull-requests: write, statuses: write }";
 
 pub(super) async fn findings(runner: &Runner) -> Vec<Finding> {

@@ -40,7 +40,7 @@ async fn a_healthy_shop_lacks_nothing() {
     let ran = doctor(&shop, &[]).await.exits(0);
     insta::assert_snapshot!(ran.stdout, @r"
     ✓ GitHub token: the token of a job or an app; it reads acme/shop
-    – GitHub rights: what the token may write shows when it does; a job needs permissions: { actions: write, contents: read, deployments: write, issues: write, pull-requests: write, statuses: write }
+    – GitHub rights: what the token may write shows when it does; a job needs permissions: { actions: write, contents: read, deployments: write, issues: read, pull-requests: write, statuses: write }
     ✓ environment preview-approval: usable from any branch; somebody approves
     ✓ environment preview: limited to branches by name; nobody has to approve
     ✓ environment production: limited to protected branches; nobody has to approve
@@ -95,7 +95,7 @@ async fn whatever_is_missing_is_told_with_the_command_that_mends_it() {
     let ran = doctor(&shop, &variables).await.exits(1);
     insta::assert_snapshot!(ran.stdout, @r#"
     ✓ GitHub token: the token of a job or an app; it reads acme/shop
-    – GitHub rights: what the token may write shows when it does; a job needs permissions: { actions: write, contents: read, deployments: write, issues: write, pull-requests: write, statuses: write }
+    – GitHub rights: what the token may write shows when it does; a job needs permissions: { actions: write, contents: read, deployments: write, issues: read, pull-requests: write, statuses: write }
     ✗ environment preview-approval: it is not there, and a workflow that names it creates it without protection
         gh api --method PUT repos/acme/shop/environments/preview-approval -F 'reviewers[][type]=User' -F 'reviewers[][id]=ID'
     ✗ environment preview: usable from any branch; nobody has to approve

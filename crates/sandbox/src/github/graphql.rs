@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::call::Answer;
+use super::permissions;
 use super::state::{Deployment, State, Token};
 
 const VIEWER: &str = "query { viewer { login } }";
@@ -27,7 +28,21 @@ pub(super) fn answer(state: &State, token: &Token, body: Option<&Value>) -> Opti
         let viewer = json!({ "data": { "viewer": { "login": token.login } } });
         return Some(Answer::ok(viewer));
     }
-    (asked == words(DEPLOYMENTS)).then(|| Answer::ok(deployments(state, &body["variables"])))
+    (asked == words(DEPLOYMENTS)).then(|| {
+        let seen = permissions::sees_deployments(token);
+        Answer::ok(match seen {
+            true => deployments(state, &body["variables"]),
+            false => forbidden(),
+        })
+    })
+}
+
+/// GraphQL refuses within an answer of 200.
+fn forbidden() -> Value {
+    let message = "Resource not accessible by integration";
+    let error =
+        json!({ "type": "FORBIDDEN", "path": ["repository", "deployments"], "message": message });
+    json!({ "data": { "repository": null }, "errors": [error] })
 }
 
 fn words(query: &str) -> String {

@@ -24,12 +24,14 @@ mod deployments;
 mod environments;
 mod git;
 mod graphql;
+mod hosted;
 mod issues;
 mod judge;
 mod labels;
 mod objects;
 mod page;
 mod payloads;
+mod permissions;
 mod pulls;
 mod repository;
 mod routes;
@@ -43,7 +45,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+pub use hosted::{Cause, Protection};
 pub use judge::{Judge, LoadError, OPERATIONS, WEBHOOKS, WHOLE_DESCRIPTION, cut_down, write_down};
+pub use permissions::Level;
 pub use repository::Repository;
 pub use seen::{SeenDeployment, SeenLabel, SeenStatus};
 pub use state::{
@@ -149,11 +153,26 @@ impl GitHub {
         let mut token = Token {
             login: login.to_owned(),
             kind,
+            permissions: None,
             remaining: 0,
             reset: state.now().as_second() + state::HOUR,
         };
         token.remaining = token.quota();
         state.tokens.insert(secret.to_owned(), token);
+    }
+
+    /// The `GITHUB_TOKEN` of a job with exactly these `permissions`, by the names that a workflow has for them. Unless the
+    /// repository is private, they matter for changes alone: what is public is there for everybody to read.
+    #[must_use]
+    pub fn token_with(&self, permissions: &[(&str, Level)]) -> String {
+        let secret = format!("ghs_{:032x}", rand::random::<u128>());
+        self.add_token(&secret, ACTIONS_BOT, TokenKind::Installation);
+        let named = permissions.iter();
+        let named = named.map(|(name, level)| ((*name).to_owned(), *level));
+        if let Some(token) = self.lock().tokens.get_mut(&secret) {
+            token.permissions = Some(named.collect());
+        }
+        secret
     }
 
     /// Lets a token have so many requests left of its hour.

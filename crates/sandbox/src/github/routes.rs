@@ -16,7 +16,7 @@ use super::judge::{Found, Judge, query_pairs};
 use super::state::{State, Token, TokenKind};
 use super::{
     accounts, attestations, comments, commits, deployments, environments, graphql, issues, labels,
-    pulls, runs, statuses,
+    permissions, pulls, runs, statuses,
 };
 
 const IN_REPOSITORY: &str = "/repos/{owner}/{repo}";
@@ -176,8 +176,11 @@ fn rest(shared: &Shared, state: &mut State, asked: &Asked<'_>, token: &Token) ->
 
     let template = found.template.clone();
     let call = call(state, asked, found, token);
+    let refused = permissions::refusal(state, &call, token);
     let answer = if method != "GET" && token.kind == TokenKind::ReadOnlyInstallation {
         Some(Answer::forbidden())
+    } else if refused.is_some() {
+        refused
     } else {
         dispatch(state, &call, token, &template)
     };

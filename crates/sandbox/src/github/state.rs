@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::git::Git;
+use super::permissions::Permissions;
 
 /// What a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum TokenKind {
 pub(super) struct Token {
     pub(super) login: String,
     pub(super) kind: TokenKind,
+    /// All that its login may do, where none are named.
+    pub(super) permissions: Option<Permissions>,
     /// Requests left of the hour's quota.
     pub(super) remaining: u64,
     /// When the quota is whole again, in seconds since 1970.

@@ -54,7 +54,12 @@ pub(super) fn authorize(
         Access::Pull => &grant.pull,
         Access::Push => &grant.push,
     };
-    if allowed.contains(name) {
+    if access == Access::Push && grant.reads_only {
+        // As ghcr words it.
+        Err(Refusal::denied(
+            "permission_denied: The token provided does not match expected scopes.",
+        ))
+    } else if allowed.contains(name) {
         Ok(())
     } else {
         Err(unauthorized())
@@ -72,8 +77,10 @@ pub(super) fn token(state: &mut State, host: &str, asked: &Asked) -> Result<Resp
         return Err(Refusal::not_modelled("tokens for another service"));
     }
     let user = user(state, &asked.headers)?;
+    let reads_only = user.as_ref().is_some_and(|user| !user.pushes);
     let mut grant = Grant {
-        user,
+        user: user.map(|user| user.name),
+        reads_only,
         ..Grant::default()
     };
     for scope in asked.parameters("scope").flat_map(str::split_whitespace) {
@@ -85,8 +92,14 @@ pub(super) fn token(state: &mut State, host: &str, asked: &Asked) -> Result<Resp
     Ok(Json(json!({ "token": token })).into_response())
 }
 
-/// The account that the Basic header proves; none for the anonymous.
-fn user(state: &State, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+/// Somebody who proved who they are.
+struct User {
+    name: String,
+    pushes: bool,
+}
+
+/// Whoever the Basic header proves; none for the anonymous.
+fn user(state: &State, headers: &HeaderMap) -> Result<Option<User>, Refusal> {
     let Some(header) = headers.get(AUTHORIZATION) else {
         return Ok(None);
     };
@@ -98,11 +111,13 @@ fn user(state: &State, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         .as_deref()
         .and_then(|pair| pair.split_once(':'))
         .ok_or_else(denied)?;
-    if user == state.account.user && password == state.account.password {
-        Ok(Some(user.to_owned()))
+    let pushes = if user == state.account.user && password == state.account.password {
+        true
     } else {
-        Err(denied())
-    }
+        *state.jobs.get(password).ok_or_else(denied)?
+    };
+    let name = user.to_owned();
+    Ok(Some(User { name, pushes }))
 }
 
 fn allow(state: &State, grant: &mut Grant, scope: &str) -> Result<(), Refusal> {
@@ -121,7 +136,9 @@ fn allow(state: &State, grant: &mut Grant, scope: &str) -> Result<(), Refusal> {
         match action {
             "pull" => grant.pull.insert(name.to_owned()),
             // The anonymous get less than they ask for, without an error; so do `push` and deletion go together.
-            "push" | "delete" if grant.user.is_some() => grant.push.insert(name.to_owned()),
+            "push" | "delete" if grant.user.is_some() && !grant.reads_only => {
+                grant.push.insert(name.to_owned())
+            }
             "push" | "delete" => false,
             _ => return Err(Refusal::not_modelled(&format!("the scope {scope:?}"))),
         };

@@ -1,6 +1,6 @@
 //! An OCI registry as ghcr.io behaves, in memory.
 //!
-//! Modelled: the Bearer flow (anybody pulls what is not private, one account pushes), blobs with monolithic and
+//! Modelled: the Bearer flow (anybody pulls what is not private, one account pushes, and jobs do what their `permissions` say), blobs with monolithic and
 //! chunked uploads and mounts, manifests by tag and digest in the four media types of OCI and Docker, completeness on
 //! push, lists of tags with paging, and the specification's error bodies. As on ghcr, a manifest cannot be deleted
 //! (405) and there is no referrers API (404); [`Registry::allow_deletes`] makes it behave like docker-registry there.
@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use bytes::Bytes;
 
+use crate::github::Level;
 use crate::server::Server;
 
 mod api;
@@ -95,6 +96,13 @@ impl Registry {
     #[must_use]
     pub fn account(&self) -> Account {
         self.state().account.clone()
+    }
+
+    /// Lets a job in whose `permissions` name `packages`: its `GITHUB_TOKEN` is the password, and `write` may push.
+    /// <https://docs.github.com/en/packages/working-with-a-github-packages-registry/working-with-the-container-registry#authenticating-in-a-github-actions-workflow>
+    pub fn let_job_in(&self, token: &str, packages: Level) {
+        let pushes = packages == Level::Write;
+        self.state().jobs.insert(token.to_owned(), pushes);
     }
 
     /// Lets clients delete manifests and blobs, as docker-registry does and ghcr does not.

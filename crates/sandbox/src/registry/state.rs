@@ -61,6 +61,8 @@ impl Repository {
 pub(super) struct Grant {
     /// Empty for the anonymous.
     pub(super) user: Option<String>,
+    /// Somebody who is known and may push nothing.
+    pub(super) reads_only: bool,
     pub(super) pull: BTreeSet<String>,
     pub(super) push: BTreeSet<String>,
 }
@@ -88,6 +90,8 @@ pub(super) struct State {
     pub(super) repositories: BTreeMap<String, Repository>,
     pub(super) uploads: BTreeMap<String, Upload>,
     pub(super) account: Account,
+    /// Passwords of jobs, and whether they may push; the name that goes with one does not matter.
+    pub(super) jobs: BTreeMap<String, bool>,
     pub(super) private: BTreeSet<String>,
     pub(super) tokens: BTreeMap<String, Grant>,
     pub(super) deletes: bool,
@@ -112,6 +116,7 @@ impl State {
                 user: "robot".to_owned(),
                 password: secret(),
             },
+            jobs: BTreeMap::new(),
             private: BTreeSet::new(),
             tokens: BTreeMap::new(),
             deletes: false,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Method;
-use sandbox::github::{ACTIONS_TOKEN, Environment, Permission, RateLimit, TokenKind};
+use sandbox::github::{ACTIONS_TOKEN, Environment, Level, Permission, RateLimit, TokenKind};
 use serde_json::json;
 
 use crate::client::Desk;
@@ -233,6 +233,75 @@ async fn a_package_version_goes_with_all_its_tags() {
         desk.send(Method::GET, of_user, None).await.status(),
         404,
         "it is an organisation"
+    );
+    desk.close();
+}
+
+#[tokio::test]
+async fn a_jobs_token_does_what_its_permissions_say_and_no_more() {
+    let desk = Desk::open().await;
+    desk.shop.set_private();
+    let pr = desk
+        .shop
+        .open_pull_request("feature/cart", &[("cart", "1")]);
+    let reads = desk.github.token_with(&[("contents", Level::Read)]);
+    let talks = desk.github.token_with(&[("pull-requests", Level::Write)]);
+    let nothing = desk.github.token_with(&[]);
+    let pull = format!("/pulls/{pr}");
+    let comments = format!("/issues/{pr}/comments");
+    let body = json!({ "body": "hello" });
+    let mut seen = Vec::new();
+    for (who, token) in [("reads", reads), ("talks", talks), ("nothing", nothing)] {
+        for (method, path, body) in [
+            (Method::GET, "", None),
+            (Method::GET, "/contents/README.md", None),
+            (Method::GET, pull.as_str(), None),
+            (Method::POST, comments.as_str(), Some(body.clone())),
+            (Method::GET, "/deployments", None),
+        ] {
+            let whole = format!("/repos/acme/shop{path}");
+            let answer = desk.send_as(&token, method.clone(), &whole, body).await;
+            let status = answer.status().as_u16();
+            seen.push(format!("{who}: {method} {path} {status}"));
+        }
+    }
+    insta::assert_snapshot!(seen.join("\n"), @r"
+    reads: GET  200
+    reads: GET /contents/README.md 200
+    reads: GET /pulls/7 403
+    reads: POST /issues/7/comments 403
+    reads: GET /deployments 403
+    talks: GET  200
+    talks: GET /contents/README.md 403
+    talks: GET /pulls/7 200
+    talks: POST /issues/7/comments 201
+    talks: GET /deployments 403
+    nothing: GET  200
+    nothing: GET /contents/README.md 403
+    nothing: GET /pulls/7 403
+    nothing: POST /issues/7/comments 403
+    nothing: GET /deployments 403
+    ");
+    desk.close();
+}
+
+#[tokio::test]
+async fn what_is_public_is_there_for_every_token_to_read() {
+    let desk = Desk::open().await;
+    let token = desk.github.token_with(&[]);
+    let read = "/repos/acme/shop/contents/README.md";
+    let read = desk.send_as(&token, Method::GET, read, None).await;
+    assert_eq!(read.status(), 200);
+    let labels = "/repos/acme/shop/labels";
+    let label = json!({ "name": "bug", "color": "ff0000" });
+    let refused = desk
+        .send_as(&token, Method::POST, labels, Some(label))
+        .await;
+    assert_eq!(refused.status(), 403);
+    let refused: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(
+        refused["message"],
+        json!("Resource not accessible by integration")
     );
     desk.close();
 }

@@ -21,10 +21,10 @@ use super::{
 };
 
 /// No secret: it signs records on a GitHub that ends with the play.
-const RECORD_KEY: &str = "a key for records of a play, and of nothing else";
+pub(super) const RECORD_KEY: &str = "a key for records of a play, and of nothing else";
 
 /// Where programs are on every runner.
-pub(super) const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(crate) const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Where the programs' event comes from.
 pub(crate) enum Event {
@@ -275,7 +275,7 @@ impl Stage {
     }
 
     /// The example's own `preview.toml`, with the places of this play.
-    fn configuration(&self) -> anyhow::Result<String> {
+    pub(super) fn configuration(&self) -> anyhow::Result<String> {
         if self.small {
             return Ok(self.small_configuration());
         }
