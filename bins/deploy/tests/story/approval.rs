@@ -407,7 +407,7 @@ async fn a_run_that_is_run_again_is_approved_again() {
     ");
     shop.repository.approve(run, "preview-approval", "bob");
     again(&["--approvals-before", &before]).await.exits(0);
-    insta::assert_snapshot!(line(&shop, number, "- [head] was approved"), @"");
+    insta::assert_snapshot!(line(&shop, number, "- [head] was approved"), @"- [head] was approved by `anna, bob`, [day] [time] UTC, in a review of the run.");
     shop.close();
 }
 

@@ -237,27 +237,27 @@ pub struct Reviewed<'a> {
 pub enum NotApproved {
     /// The environment of the secrets is not as it has to be.
     #[error(
-        "{what}: {found}; limit it to the default branch, and let it have no reviewers, on {settings}"
+        "{}: {}; limit it to the default branch, and let it have no reviewers, on {settings}",
+        found.what,
+        found.found
     )]
     Secrets {
-        /// The environment.
-        what: String,
-        /// How it is.
-        found: String,
+        /// What was found of it.
+        found: Box<Finding>,
         /// The page that mends it.
         settings: String,
     },
     /// Nobody could approve.
     #[error(
-        "{what}: {found}, so nobody could approve {}; give it required reviewers on {settings}; where the plan of {repository} has \
+        "{}: {}, so nobody could approve {}; give it required reviewers on {settings}; where the plan of {repository} has \
          none, let somebody who may write comment `/preview approve {head}`",
+        found.what,
+        found.found,
         head.short()
     )]
     NoReviewers {
-        /// The environment.
-        what: String,
-        /// How it is.
-        found: String,
+        /// What was found of the environment.
+        found: Box<Finding>,
         /// The page that mends it.
         settings: String,
         /// The repository.
@@ -306,12 +306,10 @@ impl Facts<'_> {
             let found = environment(self.repository, name, purpose, self.environments);
             (found.health == Health::Missing).then_some(found)
         };
-        if let Some(Finding { what, found, .. }) = missing(ENVIRONMENT, Purpose::Secrets) {
-            let settings = self.settings.to_owned();
+        if let Some(found) = missing(ENVIRONMENT, Purpose::Secrets) {
             return Err(NotApproved::Secrets {
-                what,
-                found,
-                settings,
+                found: Box::new(found),
+                settings: self.settings.to_owned(),
             });
         }
         let unguarded = missing(GATE, Purpose::Approval);
@@ -403,8 +401,7 @@ impl Facts<'_> {
 
     fn no_reviewers(&self, unguarded: Finding) -> NotApproved {
         NotApproved::NoReviewers {
-            what: unguarded.what,
-            found: unguarded.found,
+            found: Box::new(unguarded),
             settings: self.settings.to_owned(),
             repository: self.repository.clone(),
             head: self.head.clone(),
