@@ -36,20 +36,42 @@ pub(crate) async fn from_push_to_production(stage: &mut Stage) -> anyhow::Result
 /// # Errors
 /// As [`from_push_to_production`].
 pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result<()> {
+    furnished(stage).await?;
+    let opened = until_all_are_open(stage, service).await?;
+    merged(stage, service, &opened).await?;
+    what_is_left_goes(stage, service, &opened).await?;
+    stage.show_page();
+    stage.github_is_content()
+}
+
+/// The pull requests of the life.
+struct Opened {
+    first: u64,
+    /// What the first one's preview shows.
+    commit: String,
+    /// Has a preview, too.
+    second: u64,
+    /// Waits for somebody.
+    third: u64,
+}
+
+async fn furnished(stage: &mut Stage) -> anyhow::Result<()> {
     stage.act("Production runs the default branch, and the workflows are there");
     stage.commit_the_configuration()?;
     stage.furnish_production().await?;
-    stage.hide_the_images().await?;
+    stage.hide_the_images().await
+}
 
+async fn until_all_are_open(stage: &mut Stage, service: &Service) -> anyhow::Result<Opened> {
     stage.act(
         "A pull request is opened: build.yml builds it, and preview-deploy.yml waits for somebody",
     );
-    let number = stage.open_pull_request();
+    let first = stage.open_pull_request();
     stage.push_second_edition()?;
-    let action = "opened";
+    let (number, action) = (first, "opened");
     service.happens(&Event::PullRequest { number, action })?;
     service.settle().await?;
-    let test_merge = stage.repository.merge_commit_of(number);
+    let test_merge = stage.repository.merge_commit_of(first);
     let test_merge = test_merge.context("the pull request conflicts with its base")?;
     let run = one_waits(service)?;
 
@@ -61,17 +83,32 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     stage.show_page();
 
     stage.act("Somebody asks how it is");
-    commented(stage, service, number, "/preview status").await?;
-    let (second, forgotten) = another_is_left(stage, service).await?;
+    commented(stage, service, first, "/preview status").await?;
+
+    stage.act("A second pull request has a preview");
+    let second = opened(stage, service, "feature/sounds").await?;
+    let run = one_waits(service)?;
+    stage.repository.approve(run, GATE, REVIEWER);
+    service.settle().await?;
+    ended_well(service, "preview-deploy.yml", "deploy")?;
 
     stage.act("A third waits for somebody");
-    let waiting = opened(stage, service, "feature/colours").await?;
-    commented(stage, service, waiting, "/preview deploy").await?;
+    let third = opened(stage, service, "feature/colours").await?;
+    commented(stage, service, third, "/preview deploy").await?;
+    let commit = seen.commit;
+    Ok(Opened {
+        first,
+        commit,
+        second,
+        third,
+    })
+}
 
+async fn merged(stage: &mut Stage, service: &Service, opened: &Opened) -> anyhow::Result<()> {
     stage.act("The pull request is merged: it is not promoted over what nobody has promoted, and the preview goes");
     stage.the_preview_can_be_seen().await?;
     let sha = stage.merge()?;
-    closed(service, number)?;
+    closed(service, opened.first)?;
     service.happens(&Event::Push { sha })?;
     service.settle().await?;
     ended_well(service, "preview-cleanup.yml", "cleanup")?;
@@ -81,10 +118,26 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     service.dispatch("promote.yml", json!({ "adopt": "true" }), "alice");
     service.settle().await?;
     ended_well(service, "promote.yml", "promote")?;
-    stage.look_at_production(&seen.commit).await?;
+    stage.look_at_production(&opened.commit).await.map(drop)
+}
 
-    stage.act("The second is closed without a word; an hour passes, and what was left goes");
-    stage.repository.close(second);
+async fn what_is_left_goes(
+    stage: &mut Stage,
+    service: &Service,
+    opened: &Opened,
+) -> anyhow::Result<()> {
+    stage.act("The second gets a head that nobody approves, and is closed without a word; an hour later what was left goes");
+    let asked = service.waiting_for(GATE);
+    stage
+        .repository
+        .push(opened.second, &[("sounds.md", "None yet.\n")]);
+    let (number, action) = (opened.second, "synchronize");
+    service.happens(&Event::PullRequest { number, action })?;
+    service.settle().await?;
+    let mut waiting_now = service.waiting_for(GATE).into_iter();
+    let forgotten = waiting_now.find(|run| !asked.contains(run));
+    let forgotten = forgotten.context("the new head waits for nobody")?;
+    stage.repository.close(opened.second);
     for cron in ["17 * * * *", "47 * * * *"] {
         let cron = cron.to_owned();
         service.happens(&Event::Schedule { cron })?;
@@ -95,29 +148,10 @@ pub(crate) async fn acts(stage: &mut Stage, service: &Service) -> anyhow::Result
     is_cancelled(stage, forgotten)?;
 
     stage.act("The third is closed, and its images go");
-    stage.repository.close(waiting);
-    closed(service, waiting)?;
+    stage.repository.close(opened.third);
+    closed(service, opened.third)?;
     service.settle().await?;
-    ended_well(service, "preview-cleanup.yml", "cleanup")?;
-    stage.show_page();
-    stage.github_is_content()
-}
-
-/// A second pull request has a preview, too, and a newer head that nobody approves; gives its number, and the run that waits.
-async fn another_is_left(stage: &Stage, service: &Service) -> anyhow::Result<(u64, u64)> {
-    stage.act("A second pull request has a preview, and a head that nobody approves");
-    let number = opened(stage, service, "feature/sounds").await?;
-    let run = one_waits(service)?;
-    stage.repository.approve(run, GATE, REVIEWER);
-    service.settle().await?;
-    ended_well(service, "preview-deploy.yml", "deploy")?;
-    stage
-        .repository
-        .push(number, &[("sounds.md", "None yet.\n")]);
-    let action = "synchronize";
-    service.happens(&Event::PullRequest { number, action })?;
-    service.settle().await?;
-    Ok((number, one_waits(service)?))
+    ended_well(service, "preview-cleanup.yml", "cleanup")
 }
 
 /// Opens a pull request that changes nothing of the example, and lets its image be built.
@@ -174,11 +208,7 @@ fn is_cancelled(stage: &Stage, run: u64) -> anyhow::Result<()> {
 /// # Errors
 /// When a workflow ends differently than it should.
 pub(crate) async fn acts_of_skew(stage: &mut Stage, service: &Service) -> anyhow::Result<()> {
-    stage.act("Production runs the default branch, and the workflows are there");
-    stage.commit_the_configuration()?;
-    stage.furnish_production().await?;
-    stage.hide_the_images().await?;
-
+    furnished(stage).await?;
     stage.act("A pull request is merged without a preview, and nothing may replace what runs");
     let number = stage.open_pull_request();
     stage.push_second_edition()?;

@@ -136,6 +136,8 @@ impl Desk<'_> {
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        // reqwest is built without a provider; another part of xtask may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let url = format!("{}/repos/{}{path}", self.api, self.repository);
         let client = reqwest::Client::builder().user_agent("gh").build()?;
         let answer = client.get(&url).bearer_auth(&self.token).send().await?;

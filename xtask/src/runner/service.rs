@@ -223,11 +223,9 @@ impl Service {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.0.start_dispatched()?;
-            let state = self.0.lock();
-            if let Some(stops) = state.faults.first().or(state.difference.as_ref()) {
+            if let Some(stops) = self.0.lock().stops() {
                 bail!("{stops}");
             }
-            drop(state);
             if self.0.is_at_rest() {
                 return Ok(());
             }
@@ -268,6 +266,12 @@ impl Service {
 }
 
 impl State {
+    /// Why nothing goes on.
+    fn stops(&self) -> Option<String> {
+        let fault = self.faults.first().or(self.difference.as_ref());
+        fault.cloned()
+    }
+
     fn compare(&mut self) {
         let Some(Watched { file, job, usual }) = &self.watched else {
             return;

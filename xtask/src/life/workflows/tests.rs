@@ -146,7 +146,7 @@ async fn a_merge_that_nobody_saw_is_tested_and_promoted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forks_run_pushes_nothing_and_the_image_is_missed() {
-    let (mut stage, _folder) = stage().await;
+    let (stage, _folder) = stage().await;
     let workflows = stage.workflows().unwrap();
     let service = stage.adopt_previews(workflows).await.unwrap();
     stage.commit_the_configuration().unwrap();
