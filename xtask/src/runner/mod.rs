@@ -11,7 +11,6 @@
 mod commands;
 mod event;
 mod expression;
-mod gh;
 mod job;
 mod permissions;
 mod queue;
@@ -21,6 +20,7 @@ mod service;
 mod standins;
 mod step;
 mod syntax;
+mod tools;
 mod value;
 
 pub(crate) use event::Event;

@@ -15,12 +15,12 @@ use tokio::task::JoinSet;
 
 use super::{
     event::Event,
-    gh::Gh,
     permissions::Permissions,
     queue::{Groups, Ticket},
     references,
     run::Run,
     syntax::{self, Action, Workflow},
+    tools::Tools,
 };
 use crate::life::{Ground, Programs};
 
@@ -112,8 +112,8 @@ pub(super) struct Inner {
     pub(super) setting: Setting,
     pub(super) actions: BTreeMap<String, Action>,
     pub(super) groups: Arc<Groups>,
-    /// What `gh` asks.
-    pub(super) gh: Gh,
+    /// What `gh`, `git` and `docker` ask.
+    pub(super) tools: Tools,
     state: Mutex<State>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -189,12 +189,13 @@ impl Service {
                 }
             }
         }
-        let gh = Gh::listen(&setting.github.url()).await?;
+        let (repository, ground) = (&setting.repository, &setting.ground);
+        let tools = Tools::listen(&setting.github.url(), repository, ground).await?;
         Ok(Self(Arc::new(Inner {
             actions: actions()?,
             setting,
             groups: Groups::new(),
-            gh,
+            tools,
             state: Mutex::default(),
             tasks: Mutex::default(),
         })))

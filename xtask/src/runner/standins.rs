@@ -45,7 +45,7 @@ const TABLE: &[StandIn] = &[
     },
     StandIn {
         name: "docker/setup-buildx-action",
-        inputs: &["driver", "driver-opts"],
+        inputs: &["driver", "driver-opts", "cache-binary"],
         outputs: &[],
         acts: Acts::SetUp,
     },
@@ -193,13 +193,7 @@ fn check_out(machine: &Machine<'_>, with: &With<'_>) -> anyhow::Result<Told> {
 }
 
 async fn build_and_push(machine: &Machine<'_>, with: &With<'_>) -> anyhow::Result<Told> {
-    let context = machine.workspace().join(with.get("context"));
-    let headline = fs::read_to_string(context.join("web/src/headline.txt"));
-    let headline = headline.context("the build's context has no example in it")?;
-    let edition = match second_edition("web/src/headline.txt") == Some(headline.as_str()) {
-        true => Edition::Second,
-        false => Edition::First,
-    };
+    let edition = edition_of(&machine.workspace().join(with.get("context")))?;
     let labels = with.lines("labels");
     let mut labels = labels.iter();
     let revision = labels.find_map(|it| it.strip_prefix("org.opencontainers.image.revision="));
@@ -237,6 +231,18 @@ async fn build_and_push(machine: &Machine<'_>, with: &With<'_>) -> anyhow::Resul
         }
     }
     Ok(Ok(outputs))
+}
+
+/// The edition of the example that lies in a build's context.
+pub(super) fn edition_of(context: &Path) -> anyhow::Result<Edition> {
+    let headline = fs::read_to_string(context.join("web/src/headline.txt"));
+    let headline = headline.context("the build's context has no example in it")?;
+    Ok(
+        match second_edition("web/src/headline.txt") == Some(headline.as_str()) {
+            true => Edition::Second,
+            false => Edition::First,
+        },
+    )
 }
 
 fn artifacts(machine: &Machine<'_>, name: &str) -> std::path::PathBuf {
@@ -300,7 +306,7 @@ fn download(machine: &Machine<'_>, with: &With<'_>) -> anyhow::Result<Told> {
     })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     fs::write(path, bytes).with_context(|| format!("write {}", path.display()))

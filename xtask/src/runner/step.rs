@@ -19,6 +19,7 @@ use super::{
     service::actions_folder,
     standins,
     syntax::Step,
+    tools,
     value::text,
 };
 use crate::life::{USUAL_PATH, is_secret};
@@ -136,7 +137,10 @@ impl Machine<'_> {
         fs::write(files.join("event.json"), payload).context("write the event")?;
         let path = file("script");
         fs::write(&path, script).context("write the step's script")?;
-        write_program(&self.folder.join("bin/gh"), &self.run.inner.gh.script())?;
+        for name in tools::NAMES {
+            let script = self.run.inner.tools.script(name);
+            write_program(&self.folder.join("bin").join(name), &script)?;
+        }
         let mut environment = frame.env.clone();
         environment.extend(self.variables(frame, &file));
         self.with_registry(&mut environment);

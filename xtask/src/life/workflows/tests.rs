@@ -96,6 +96,10 @@ async fn a_pull_request_goes_from_push_to_production() {
     preview-commands.yml (issue_comment) answer: success
     preview-commands.yml (issue_comment) answer: success
     preview-deploy.yml (workflow_dispatch) plan: success
+    preview-deploy.yml (workflow_run) build: skipped
+    preview-deploy.yml (workflow_run) build: skipped
+    preview-deploy.yml (workflow_run) build: skipped
+    preview-deploy.yml (workflow_run) build: skipped
     preview-deploy.yml (workflow_run) deploy: skipped
     preview-deploy.yml (workflow_run) deploy: skipped
     preview-deploy.yml (workflow_run) deploy: success
@@ -104,6 +108,10 @@ async fn a_pull_request_goes_from_push_to_production() {
     preview-deploy.yml (workflow_run) gate: skipped
     preview-deploy.yml (workflow_run) gate: success
     preview-deploy.yml (workflow_run) gate: success
+    preview-deploy.yml (workflow_run) import: skipped
+    preview-deploy.yml (workflow_run) import: skipped
+    preview-deploy.yml (workflow_run) import: skipped
+    preview-deploy.yml (workflow_run) import: skipped
     preview-deploy.yml (workflow_run) plan: skipped
     preview-deploy.yml (workflow_run) plan: success
     preview-deploy.yml (workflow_run) plan: success
@@ -132,8 +140,10 @@ async fn a_merge_that_nobody_saw_is_tested_and_promoted() {
     build.yml (push) image: success
     preview-cleanup.yml (push) cleanup: success
     preview-cleanup.yml (push) sweep: skipped
+    preview-deploy.yml (workflow_run) build: skipped
     preview-deploy.yml (workflow_run) deploy: skipped
     preview-deploy.yml (workflow_run) gate: skipped
+    preview-deploy.yml (workflow_run) import: skipped
     preview-deploy.yml (workflow_run) plan: skipped
     promote.yml (push) promote-tested: skipped
     promote.yml (push) promote: failure
@@ -145,15 +155,13 @@ async fn a_merge_that_nobody_saw_is_tested_and_promoted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forks_run_pushes_nothing_and_the_image_is_missed() {
-    let (stage, _folder) = stage().await;
+async fn a_forks_pull_request_goes_from_push_to_production() {
+    let (mut stage, _folder) = stage().await;
     let workflows = stage.workflows().unwrap();
     let service = stage.adopt_previews(workflows).await.unwrap();
-    stage.commit_the_configuration().unwrap();
-    let changes = &[("README.md", "Mine.\n")];
-    let number = stage
-        .repository
-        .open_pull_request_from_fork("mallory", "fix", changes);
+    furnished(&mut stage).await.unwrap();
+    stage.open_pull_request_from_fork("fix").unwrap();
+    let number = stage.number().unwrap();
     let action = "opened";
     let opened = Event::PullRequest { number, action };
     service.happens(&opened).unwrap();
@@ -161,11 +169,25 @@ async fn a_forks_run_pushes_nothing_and_the_image_is_missed() {
     assert_snapshot!(jobs(&service), @r"
     build.yml (pull_request) image: success
     build.yml (pull_request) image: success
-    preview-deploy.yml (workflow_run) deploy: skipped
-    preview-deploy.yml (workflow_run) gate: skipped
-    preview-deploy.yml (workflow_run) plan: failure
+    preview-deploy.yml (workflow_run) plan: success
     ");
-    assert_eq!(service.waiting_for(GATE), Vec::<u64>::new());
+    let page = stage.repository.page(number);
+    assert!(page.contains("what is approved is the commit"), "{page}");
+
+    let run = one_waits(&service).unwrap();
+    let test_merge = stage.repository.merge_commit_of(number).unwrap();
+    stage.repository.approve(run, GATE, REVIEWER);
+    service.settle().await.unwrap();
+    ended_well(&service, "preview-deploy.yml", "import").unwrap();
+    ended_well(&service, "preview-deploy.yml", "deploy").unwrap();
+    stage.look_at_preview(&test_merge).await.unwrap();
+
+    stage.merge().unwrap();
+    service.dispatch("promote.yml", json!({ "adopt": "true" }), "alice");
+    service.settle().await.unwrap();
+    ended_well(&service, "promote.yml", "promote").unwrap();
+    stage.look_at_production(&test_merge).await.unwrap();
+    stage.github_is_content().unwrap();
     stage.clear().await.unwrap();
 }
 
@@ -222,11 +244,7 @@ async fn a_name_that_is_misspelt_is_found() {
             "    permissions:\n",
             "    permissons:\n",
         ),
-        (
-            "preview-deploy.yml",
-            "pull-requests: read",
-            "pull-request: read",
-        ),
+        ("preview-deploy.yml", "packages: read", "package: read"),
         ("preview-deploy.yml", "needs: plan\n", "needs: pln\n"),
         (
             "preview-deploy.yml",
@@ -267,12 +285,12 @@ async fn a_name_that_is_misspelt_is_found() {
         said.push(format!("{}  →  {found}", wrong.trim()));
     }
     assert_snapshot!(said.join("\n"), @r#"
-    permissons:  →  read preview-deploy.yml: error: line 47 column 5: unknown field `permissons`, expected one of name, if, needs, runs-on, timeout-minutes, permissions, environment, concurrency, outputs, strategy, env, steps
-    pull-request: read  →  read preview-deploy.yml: error: line 48 column 7: there is no permission "pull-request"
+    permissons:  →  read preview-deploy.yml: error: line 49 column 5: unknown field `permissons`, expected one of name, if, needs, runs-on, timeout-minutes, permissions, environment, concurrency, outputs, strategy, env, steps
+    package: read  →  read preview-deploy.yml: error: line 50 column 7: there is no permission "package"
     needs: pln  →  preview-deploy.yml: job gate of Preview: it needs "pln", and there is no such job
     steps.pln.outputs.verdict  →  preview-deploy.yml: job plan of Preview: there is no `steps.pln.outputs.verdict`
     steps.plan.outputs.verdct  →  preview-deploy.yml: job plan of Preview: there is no `steps.plan.outputs.verdct`
-    needs.plan.outputs.verdct  →  preview-deploy.yml: job gate of Preview: there is no `needs.plan.outputs.verdct`
+    needs.plan.outputs.verdct  →  preview-deploy.yml: job build of Preview: there is no `needs.plan.outputs.verdct`
     secrets.KUBE_CONFIG  →  preview-deploy.yml: job deploy of Preview: step 2: there is no `secrets.KUBE_CONFIG`
     kube-config:  →  preview-deploy.yml: job deploy of Preview: step 2: the action deploy has no input "kube-config"
     inputs.pull  →  preview-cleanup.yml: job cleanup of Preview cleanup: there is no `inputs.pull`
