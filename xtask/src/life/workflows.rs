@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{
     Stage,
+    database::tells,
     stage::workflows::{GATE, REVIEWER},
 };
 use crate::runner::{Ended, Event, Service};
@@ -222,6 +223,38 @@ pub(crate) async fn acts_of_skew(stage: &mut Stage, service: &Service) -> anyhow
     ended_well(service, "promote.yml", "test")?;
     ended_well(service, "promote.yml", "promote-tested")?;
     stage.look_at_production(&sha).await?;
+    stage.github_is_content()
+}
+
+/// A fork's pull request, whose own runs may push nothing: the commit is approved, built, imported, deployed, and promoted.
+///
+/// # Errors
+/// When a workflow ends differently than it should.
+pub(crate) async fn acts_of_fork(stage: &mut Stage, service: &Service) -> anyhow::Result<()> {
+    furnished(stage).await?;
+    stage.act("Somebody opens a pull request from a fork, and is waited for");
+    stage.open_pull_request_from_fork("fix")?;
+    let (number, action) = (stage.number()?, "opened");
+    service.happens(&Event::PullRequest { number, action })?;
+    service.settle().await?;
+    tells(stage, number, "what is approved is the commit")?;
+    let run = one_waits(service)?;
+    let test_merge = stage.repository.merge_commit_of(number);
+    let test_merge = test_merge.context("the pull request conflicts with its base")?;
+
+    stage.act("Its commit is approved, built without any right, imported as data, and deployed");
+    stage.repository.approve(run, GATE, REVIEWER);
+    service.settle().await?;
+    ended_well(service, "preview-deploy.yml", "import")?;
+    ended_well(service, "preview-deploy.yml", "deploy")?;
+    stage.look_at_preview(&test_merge).await?;
+
+    stage.act("It is merged, and promoted");
+    stage.merge()?;
+    service.dispatch("promote.yml", json!({ "adopt": "true" }), "alice");
+    service.settle().await?;
+    ended_well(service, "promote.yml", "promote")?;
+    stage.look_at_production(&test_merge).await?;
     stage.github_is_content()
 }
 

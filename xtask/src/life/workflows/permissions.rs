@@ -8,7 +8,7 @@ use sandbox::World;
 
 use super::{
     super::{Acts, Ground, Like, Programs, Progress, Stage},
-    acts, acts_of_skew,
+    acts, acts_of_fork, acts_of_skew,
 };
 use crate::runner::{Ended, Service, Workflow};
 
@@ -22,6 +22,8 @@ const ALL_THE_SAME: &[(&str, &str, &str, &str)] = &[
     ("preview-cleanup.yml", "sweep", "statuses", PROMOTABLE),
     ("preview-deploy.yml", "deploy", "actions", QUEUE),
     ("preview-deploy.yml", "deploy", "issues", LABELS),
+    ("preview-deploy.yml", "import", "pull-requests", REFUSED),
+    ("preview-deploy.yml", "import", "statuses", REFUSED),
     ("preview-deploy.yml", "plan", "deployments", UNCHANGED),
     ("promote.yml", "promote", "attestations", ATTESTATION),
     ("promote.yml", "promote-tested", "attestations", ATTESTATION),
@@ -34,6 +36,8 @@ const QUEUE: &str =
     "starts and tells those who wait for a slot, and nobody does here: the play `queue`";
 const LABELS: &str = "looks what else carries a label that has to go, and none has to here";
 const PROMOTABLE: &str = "tells other pull requests with previews, and there is none any more";
+const REFUSED: &str =
+    "tells why archives are refused, and these are good: the stories of hostile ones";
 const UNCHANGED: &str =
     "finds the image of a component that CI did not build: the play `unchanged`";
 const ATTESTATION: &str =
@@ -54,6 +58,7 @@ struct Case<'a> {
 enum Story {
     Life,
     Skew,
+    Fork,
 }
 
 impl Story {
@@ -61,6 +66,7 @@ impl Story {
     fn of(job: &str) -> Self {
         match job {
             "test" | "promote-tested" => Self::Skew,
+            "build" | "import" => Self::Fork,
             _ => Self::Life,
         }
     }
@@ -69,6 +75,7 @@ impl Story {
         match self {
             Self::Life => Box::pin(acts(stage, service)),
             Self::Skew => Box::pin(acts_of_skew(stage, service)),
+            Self::Fork => Box::pin(acts_of_fork(stage, service)),
         }
     }
 }
@@ -87,7 +94,7 @@ pub(crate) fn each_is_needed(only: Option<&str>) -> anyhow::Result<()> {
         .context("start a runtime")?;
     runtime.block_on(async {
         let mut usual = BTreeMap::new();
-        for story in [Story::Life, Story::Skew] {
+        for story in [Story::Life, Story::Skew, Story::Fork] {
             let (service, played) = told(story, &programs, None).await?;
             played.context("with all permissions")?;
             usual.insert(story, service.ended());

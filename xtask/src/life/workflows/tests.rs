@@ -159,35 +159,20 @@ async fn a_forks_pull_request_goes_from_push_to_production() {
     let (mut stage, _folder) = stage().await;
     let workflows = stage.workflows().unwrap();
     let service = stage.adopt_previews(workflows).await.unwrap();
-    furnished(&mut stage).await.unwrap();
-    stage.open_pull_request_from_fork("fix").unwrap();
-    let number = stage.number().unwrap();
-    let action = "opened";
-    let opened = Event::PullRequest { number, action };
-    service.happens(&opened).unwrap();
-    service.settle().await.unwrap();
+    acts_of_fork(&mut stage, &service).await.unwrap();
     assert_snapshot!(jobs(&service), @r"
     build.yml (pull_request) image: success
     build.yml (pull_request) image: success
+    preview-deploy.yml (workflow_run) build: success
+    preview-deploy.yml (workflow_run) build: success
+    preview-deploy.yml (workflow_run) deploy: success
+    preview-deploy.yml (workflow_run) gate: success
+    preview-deploy.yml (workflow_run) import: success
     preview-deploy.yml (workflow_run) plan: success
+    promote.yml (workflow_dispatch) promote-tested: skipped
+    promote.yml (workflow_dispatch) promote: success
+    promote.yml (workflow_dispatch) test: skipped
     ");
-    let page = stage.repository.page(number);
-    assert!(page.contains("what is approved is the commit"), "{page}");
-
-    let run = one_waits(&service).unwrap();
-    let test_merge = stage.repository.merge_commit_of(number).unwrap();
-    stage.repository.approve(run, GATE, REVIEWER);
-    service.settle().await.unwrap();
-    ended_well(&service, "preview-deploy.yml", "import").unwrap();
-    ended_well(&service, "preview-deploy.yml", "deploy").unwrap();
-    stage.look_at_preview(&test_merge).await.unwrap();
-
-    stage.merge().unwrap();
-    service.dispatch("promote.yml", json!({ "adopt": "true" }), "alice");
-    service.settle().await.unwrap();
-    ended_well(&service, "promote.yml", "promote").unwrap();
-    stage.look_at_production(&test_merge).await.unwrap();
-    stage.github_is_content().unwrap();
     stage.clear().await.unwrap();
 }
 
