@@ -189,7 +189,12 @@ fn refusal(state: State) -> anyhow::Result<String> {
 pub(super) fn asleep() -> anyhow::Result<String> {
     let state = State::Asleep {
         active: "2025-12-12T17:05:00Z".parse()?,
-        commands: vec!["gh workflow run preview-deploy.yml -f pr=123".to_owned()],
+        commands: vec![
+            format!(
+                "gh workflow run preview-deploy.yml --repo acme/shop --ref main -f pr=123 -f sha={HEAD}"
+            ),
+            "preview-deploy wake --pr 123".to_owned(),
+        ],
     };
     Ok(bare(state)?.render())
 }
