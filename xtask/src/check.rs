@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::{cargo, openapi, schema, suites, workflows};
+use crate::{cargo, openapi, pictures, schema, suites, workflows};
 
 /// The version of cargo-deny that CI installs. Where there is none, its installation is told.
 const DENY: &str = include_str!("../../.ci/cargo-deny").trim_ascii();
@@ -30,6 +30,7 @@ const CHECKS: &[Check] = &[
     ("workflows and actions", workflows_and_actions),
     ("copy of GitHub's OpenAPI description", description),
     ("schema of preview.toml", schema),
+    ("pages that people see", pages),
     ("snapshots", snapshots),
 ];
 
@@ -207,6 +208,10 @@ fn description(_: &Shell) -> anyhow::Result<Option<String>> {
 
 fn schema(_: &Shell) -> anyhow::Result<Option<String>> {
     schema::check().map(|()| None)
+}
+
+fn pages(_: &Shell) -> anyhow::Result<Option<String>> {
+    pictures::check().map(|()| None)
 }
 
 /// A snapshot that waits for somebody's decision is not to be committed.

@@ -19,6 +19,7 @@ mod images;
 mod kinds;
 mod life;
 mod openapi;
+mod pictures;
 mod reachability;
 mod runner;
 mod schema;
@@ -56,6 +57,8 @@ enum Verb {
     Kinds(kinds::Arguments),
     /// Writes the JSON schema of preview.toml, for editors.
     Schema(schema::Arguments),
+    /// Makes the pages that people see, and takes pictures of them.
+    Pictures,
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Verb::Openapi(arguments) => openapi::run(arguments),
         Verb::Kinds(arguments) => kinds::run(arguments),
         Verb::Schema(arguments) => schema::run(arguments),
+        Verb::Pictures => pictures::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -212,7 +212,7 @@ fn zizmor(shell: &Shell) -> anyhow::Result<PathBuf> {
 }
 
 /// A folder below `target/` with what `xtask/counterparts/{tool}` pins, installed once for each version of these files.
-fn pinned(
+pub(crate) fn pinned(
     tool: &str,
     install: impl FnOnce(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {

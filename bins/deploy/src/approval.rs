@@ -53,7 +53,7 @@ impl Permission {
 /// What may run, or who has to build it first.
 pub(crate) enum Permitted {
     /// These images, with the approval that lets them.
-    Runs(Permission, Accepted),
+    Runs(Box<Permission>, Accepted),
     /// Nothing yet: the pull request's own runs may push no image, so it is built once somebody has approved the commit. No more
     /// than a plan comes to that.
     Unbuilt,
@@ -129,7 +129,7 @@ impl World<'_> {
         if let Some(kept) = &mut permission.kept {
             kept.images = accepted.pinned();
         }
-        Ok(Permitted::Runs(permission, accepted))
+        Ok(Permitted::Runs(Box::new(permission), accepted))
     }
 
     async fn permission(

@@ -460,6 +460,8 @@ impl Comment {
 
     fn teardown_command(&self, out: &mut String) {
         if let (State::NotDestroyed { .. }, Some(namespace)) = (&self.state, &self.namespace) {
+            // Without it, what follows would be the last item's.
+            out.push('\n');
             acts(out, Actor::Operator);
             let command = format!("kubectl get namespace {namespace} -o yaml");
             let _ = writeln!(out, "**Next**: {}", code(&command));

@@ -148,6 +148,19 @@ async fn what_is_left_goes(
     ended_well(service, "promote.yml", "promote")?;
     is_cancelled(stage, forgotten)?;
 
+    stage.act("The third gets another head, and nobody is asked for the earlier one any more");
+    let asked = service.waiting_for(GATE);
+    ensure!(!asked.is_empty(), "nobody is asked{}", told(service));
+    stage
+        .repository
+        .push(opened.third, &[("colours.md", "Red.\n")]);
+    let (number, action) = (opened.third, "synchronize");
+    service.happens(&Event::PullRequest { number, action })?;
+    service.settle().await?;
+    for run in asked {
+        is_cancelled(stage, run)?;
+    }
+
     stage.act("The third is closed, and its images go");
     stage.repository.close(opened.third);
     closed(service, opened.third)?;

@@ -127,11 +127,11 @@ fn status(shop: &Shop, number: u64) -> String {
 /// What is recorded of the approval of the newest record.
 fn recorded(shop: &Shop) -> Value {
     let deployments = shop.repository.deployments();
-    let records = deployments.iter().filter_map(|deployment| {
+    let mut records = deployments.iter().filter_map(|deployment| {
         let text = deployment.payload["record"].as_str()?;
         serde_json::from_str::<Value>(text).ok()
     });
-    let mut approval = records.last().unwrap()["approval"].take();
+    let mut approval = records.next_back().unwrap()["approval"].take();
     assert!(approval["at"].as_str().unwrap().ends_with('Z'));
     approval["at"] = "[then]".into();
     approval

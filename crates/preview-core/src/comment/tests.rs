@@ -298,6 +298,7 @@ fn what_is_not_gone_is_named_with_what_keeps_it() {
 
     - ✅ `Namespace/preview-pr-123` gone
     - ❌ `PersistentVolume/pvc-1` still there: finalizer kubernetes.io/pv-protection
+
     **Who acts**: whoever operates the previews
     **Next**: `kubectl get namespace preview-pr-123 -o yaml`
 

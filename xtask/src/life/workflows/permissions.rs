@@ -80,7 +80,8 @@ impl Story {
     }
 }
 
-/// Plays the stories once as they are, and once for each permission, `only` of this name where one is told, without it; prints what each was needed for.
+/// Plays the stories once as they are, and once without each permission; prints what each was needed for. Where `only` is told, of
+/// this name alone, and then those that are in [`ALL_THE_SAME`], too.
 ///
 /// Must not be called on a thread that drives an async runtime: it has one of its own.
 ///
@@ -101,7 +102,11 @@ pub(crate) fn each_is_needed(only: Option<&str>) -> anyhow::Result<()> {
         }
         let workflows = stage(&programs).await?.0.workflows()?;
         let mut cases = cases(&workflows);
-        cases.retain(|case| only.is_none_or(|only| case.permission == only));
+        match only {
+            Some(only) => cases.retain(|case| case.permission == only),
+            // Each of them is a whole story, which ends as usual.
+            None => cases.retain(|case| case.why.is_empty()),
+        }
         let without = stream::iter(&cases).map(|case| without(case, &usual, &programs));
         let ended = without.buffered(AT_A_TIME);
         let ended: Vec<_> = ended.collect().await;

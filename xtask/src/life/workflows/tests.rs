@@ -81,6 +81,8 @@ async fn a_pull_request_goes_from_push_to_production() {
     build.yml (pull_request) image: success
     build.yml (pull_request) image: success
     build.yml (pull_request) image: success
+    build.yml (pull_request) image: success
+    build.yml (pull_request) image: success
     build.yml (push) image: success
     build.yml (push) image: success
     preview-cleanup.yml (push) cleanup: success
@@ -95,15 +97,22 @@ async fn a_pull_request_goes_from_push_to_production() {
     preview-closed.yml (pull_request) closed: success
     preview-commands.yml (issue_comment) answer: success
     preview-commands.yml (issue_comment) answer: success
+    preview-deploy.yml (workflow_dispatch) build: skipped
+    preview-deploy.yml (workflow_dispatch) deploy: skipped
+    preview-deploy.yml (workflow_dispatch) gate: cancelled
+    preview-deploy.yml (workflow_dispatch) import: skipped
     preview-deploy.yml (workflow_dispatch) plan: success
     preview-deploy.yml (workflow_run) build: skipped
     preview-deploy.yml (workflow_run) build: skipped
     preview-deploy.yml (workflow_run) build: skipped
     preview-deploy.yml (workflow_run) build: skipped
+    preview-deploy.yml (workflow_run) build: skipped
+    preview-deploy.yml (workflow_run) deploy: skipped
     preview-deploy.yml (workflow_run) deploy: skipped
     preview-deploy.yml (workflow_run) deploy: skipped
     preview-deploy.yml (workflow_run) deploy: success
     preview-deploy.yml (workflow_run) deploy: success
+    preview-deploy.yml (workflow_run) gate: cancelled
     preview-deploy.yml (workflow_run) gate: cancelled
     preview-deploy.yml (workflow_run) gate: skipped
     preview-deploy.yml (workflow_run) gate: success
@@ -112,7 +121,9 @@ async fn a_pull_request_goes_from_push_to_production() {
     preview-deploy.yml (workflow_run) import: skipped
     preview-deploy.yml (workflow_run) import: skipped
     preview-deploy.yml (workflow_run) import: skipped
+    preview-deploy.yml (workflow_run) import: skipped
     preview-deploy.yml (workflow_run) plan: skipped
+    preview-deploy.yml (workflow_run) plan: success
     preview-deploy.yml (workflow_run) plan: success
     preview-deploy.yml (workflow_run) plan: success
     preview-deploy.yml (workflow_run) plan: success

@@ -260,19 +260,19 @@ fn an_approval_of_an_earlier_attempt_is_of_what_that_has_shown() {
         };
         decided(&guarded(), &StartedBy::Ci, reviewed)
     };
-    let nobody = Err(NotApproved::Nobody { head: head('a') });
-    let earlier = Err(NotApproved::EarlierAttempt { head: head('a') });
+    let nobody = NotApproved::Nobody { head: head('a') };
+    let earlier = NotApproved::EarlierAttempt { head: head('a') };
     let (one, two) = ([by("anna")], [by("anna"), by("bob")]);
     assert!(told(&one, Some(0), 1).is_ok());
     // All of it was run again: what was shown may be another image.
-    assert_eq!(told(&one, Some(1), 2), nobody);
+    assert_eq!(told(&one, Some(1), 2), Err(nobody.clone()));
     assert!(told(&two, Some(1), 2).is_ok());
     // Only the deploy was run again: what was shown is what was approved.
     assert!(told(&one, Some(0), 2).is_ok());
-    assert_eq!(told(&one, None, 2), earlier);
-    assert_eq!(told(&[], None, 2), nobody);
-    insta::assert_snapshot!(earlier.unwrap_err(), @"aaaaaaa was approved in an earlier attempt of this run, and what that showed may be another image; deploy with the output `approvals` of `preview-deploy ask` (the input `approvals-before`), or start a new run by `/preview deploy`");
-    insta::assert_snapshot!(nobody.unwrap_err(), @"nobody has approved aaaaaaa in this run; let a job of its workflow wait in the environment preview-approval before it deploys, or comment `/preview deploy` to have somebody asked");
+    assert_eq!(told(&one, None, 2), Err(earlier.clone()));
+    assert_eq!(told(&[], None, 2), Err(nobody.clone()));
+    insta::assert_snapshot!(earlier, @"aaaaaaa was approved in an earlier attempt of this run, and what that showed may be another image; deploy with the output `approvals` of `preview-deploy ask` (the input `approvals-before`), or start a new run by `/preview deploy`");
+    insta::assert_snapshot!(nobody, @"nobody has approved aaaaaaa in this run; let a job of its workflow wait in the environment preview-approval before it deploys, or comment `/preview deploy` to have somebody asked");
 }
 
 #[test]
