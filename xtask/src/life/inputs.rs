@@ -40,8 +40,8 @@ fn names(program: Program) -> Vec<String> {
         .join(folder)
         .join("action.yml");
     let text = fs::read_to_string(file).unwrap();
-    let line = text.lines().last().unwrap();
-    let names: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let (_, handed) = text.rsplit_once(&format!("run.sh\" {program}\n")).unwrap();
+    let names: Vec<String> = handed.split_whitespace().map(str::to_owned).collect();
     for name in &names {
         let name = name.trim_end_matches('=');
         let variable = name.to_uppercase().replace('-', "_");
