@@ -12,6 +12,7 @@ mod front;
 mod front_door;
 mod golden;
 mod ground;
+mod halfway;
 mod isolation;
 mod killed;
 mod kube;
@@ -95,6 +96,10 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("commit", commits::a_merge_that_nobody_saw),
     play!("promotion", promotion::production_never_stops_answering),
     play!("killed", killed::a_preview_goes_although_its_cleanup_dies),
+    play!(
+        "halfway",
+        halfway::production_gets_there_although_its_promotion_dies
+    ),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),

@@ -7,7 +7,7 @@ use sandbox::World;
 
 use super::{
     Ground, Like, Programs, Progress, Stage, broken, commits, database, forks, front, golden,
-    isolation, killed, overlay, play, promotion, routes, sleep, stage::short, unchanged,
+    halfway, isolation, killed, overlay, play, promotion, routes, sleep, stage::short, unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -134,6 +134,14 @@ async fn production_never_stops_answering() {
 async fn a_preview_goes_although_its_cleanup_dies() {
     let (mut stage, _folder) = stage().await;
     killed::a_preview_goes_although_its_cleanup_dies(&mut stage)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_gets_there_although_its_promotion_dies() {
+    let (mut stage, _folder) = stage().await;
+    halfway::production_gets_there_although_its_promotion_dies(&mut stage)
         .await
         .unwrap();
 }

@@ -81,6 +81,18 @@ impl Stage {
         Ok(result)
     }
 
+    /// Runs `preview-promote` for a commit whose promotion has died: nothing may be left to do.
+    pub(crate) async fn promote_again(&mut self, commit: &str) -> anyhow::Result<()> {
+        let promotion = self.prepared_promotion(commit)?;
+        let ended = self.started(promotion).await?;
+        let verdict = ended.result.verdict.clone();
+        let wanted = match verdict.as_str() {
+            "nothing" => "nothing",
+            _ => "promoted",
+        };
+        ended.with(0, wanted).map(drop)
+    }
+
     /// The promotion of a commit's push, ready to be started: the first one is told that it may replace what runs.
     pub(crate) fn prepared_promotion(&mut self, commit: &str) -> anyhow::Result<Prepared> {
         let event = Event::Push(commit.to_owned());
