@@ -182,6 +182,10 @@ impl Asking<'_> {
             let Some((answer, reason)) = self.cancel(run, &name).await else {
                 continue;
             };
+            if let Some(reason) = &reason {
+                let warning = format!("the run {} still waits for {name}: {reason}", run.id);
+                self.runner.remark(&warning);
+            }
             let reason = reason.unwrap_or_else(|| why.to_string());
             self.runner.know(|result| {
                 result.approvals.push(Approval {
