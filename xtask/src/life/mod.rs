@@ -96,10 +96,6 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("commit", commits::a_merge_that_nobody_saw),
     play!("promotion", promotion::production_never_stops_answering),
     play!("killed", killed::a_preview_goes_although_its_cleanup_dies),
-    play!(
-        "halfway",
-        halfway::production_gets_there_although_its_promotion_dies
-    ),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),
@@ -112,6 +108,10 @@ pub(crate) const PLAYS: &[Play] = &[
 const BY_NAME: &[Play] = &[
     play!("queue", queue::eleven_and_ten_slots),
     play!("numbers", numbers::a_thousand_previews),
+    play!(
+        "halfway",
+        halfway::production_gets_there_although_its_promotion_dies
+    ),
 ];
 
 impl Play {

@@ -158,17 +158,13 @@ impl Stage {
     }
 
     /// The image that production's page is set to.
+    #[cfg(test)]
     pub(crate) async fn page_of_production(&self) -> anyhow::Result<String> {
         let namespace = self.production();
         let page = self.object("apps/v1", "Deployment", Some(&namespace), "web");
         let image = &page.await?["spec"]["template"]["spec"]["containers"][0]["image"];
         let image = image.as_str().context("production's page has no image")?;
         Ok(image.to_owned())
-    }
-
-    /// The imageIDs that the pods of production's page report.
-    pub(crate) async fn pages_of_production(&self) -> anyhow::Result<Vec<String>> {
-        self.image_ids(&self.production(), "web").await
     }
 
     /// Checks that what is about to be destroyed can be seen: what is not seen now proves nothing when it is gone.
