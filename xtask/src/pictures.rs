@@ -1,9 +1,6 @@
 //! `cargo xtask pictures`: the pages that people see, made by the code that makes them on GitHub, as Markdown and as pictures.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
@@ -11,7 +8,7 @@ use preview_core::names::PinnedImage;
 use sha2::{Digest as _, Sha256};
 use xshell::{Shell, cmd};
 
-use crate::workflows::pinned;
+use crate::workflows::{from_npm, root};
 
 mod comments;
 mod summaries;
@@ -72,7 +69,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             .is_ok(),
         "missing: Chromium; install (Debian): apt-get install -y chromium fonts-noto-color-emoji"
     );
-    let tools = tools(&shell)?;
+    // What draws Markdown as GitHub does.
+    let tools = from_npm(&shell, "pictures")?;
     let folder = root().join(FOLDER);
     fs::create_dir_all(&folder).with_context(|| format!("create {FOLDER}"))?;
     for (name, breaks, make) in PAGES {
@@ -116,17 +114,6 @@ pub(crate) fn check() -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// What draws Markdown as GitHub does, from the npm registry.
-fn tools(shell: &Shell) -> anyhow::Result<PathBuf> {
-    pinned("pictures", |folder| {
-        let quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"];
-        cmd!(shell, "npm ci --prefix {folder} {quiet...}")
-            .quiet()
-            .run()
-            .context("needs npm (Debian: apt-get install npm) and its registry")
-    })
 }
 
 /// Takes a picture of a page: once to learn how high it is, and once as high as that.
@@ -203,13 +190,6 @@ fn digest(word: &str) -> String {
 fn image(component: &str) -> anyhow::Result<PinnedImage> {
     let digest = digest(component);
     Ok(format!("ghcr.io/acme/shop/{component}@sha256:{digest}").parse()?)
-}
-
-fn root() -> &'static Path {
-    // The parent of xtask's own folder; cargo fixes it at build time.
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

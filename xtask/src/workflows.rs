@@ -185,7 +185,15 @@ impl Linter {
 
 /// GitHub's own parser, from the npm registry. <https://github.com/actions/languageservices>
 fn parser(shell: &Shell) -> anyhow::Result<PathBuf> {
-    pinned("workflow-parser", |folder| {
+    from_npm(shell, "workflow-parser")
+}
+
+/// What `xtask/counterparts/{tool}` pins of the npm registry.
+///
+/// # Errors
+/// When it cannot be had.
+pub(crate) fn from_npm(shell: &Shell, tool: &str) -> anyhow::Result<PathBuf> {
+    pinned(tool, |folder| {
         let quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"];
         cmd!(shell, "npm ci --prefix {folder} {quiet...}")
             .quiet()
@@ -212,7 +220,7 @@ fn zizmor(shell: &Shell) -> anyhow::Result<PathBuf> {
 }
 
 /// A folder below `target/` with what `xtask/counterparts/{tool}` pins, installed once for each version of these files.
-pub(crate) fn pinned(
+fn pinned(
     tool: &str,
     install: impl FnOnce(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
@@ -279,7 +287,7 @@ fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     // The parent of xtask's own folder; cargo fixes it at build time.
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

@@ -23,6 +23,7 @@ use preview_core::record::{BuiltBy, RecordKey};
 use preview_github::{DeploymentRequest, DeploymentState, NewDeploymentStatus};
 use preview_registry::Layout;
 
+use crate::observe::refused;
 use crate::story::Story;
 use crate::world::World;
 use crate::{knows, nothing_is_deployed};
@@ -260,11 +261,7 @@ impl World<'_> {
             });
         }
         let forks = self.config.pull_requests.forks;
-        let accepted = accept(&evidence, previewed, None, forks);
-        accepted.map_err(|refusals| {
-            let reasons = refusals.iter().map(ToString::to_string);
-            Failed::Refused(reasons.collect())
-        })
+        accept(&evidence, previewed, None, forks).map_err(refused)
     }
 
     /// One component after the other: they share layers, and two uploads of one blob at the same time break each other in some

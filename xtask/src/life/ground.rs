@@ -213,24 +213,8 @@ impl Ground {
         tag: &str,
         folder: &Path,
     ) -> anyhow::Result<String> {
-        let Example { web, .. } = self.example(revision, edition, folder).await?;
+        let web = self.build("web", revision, edition, folder).await?;
         self.publish(&web, "web", tag).await
-    }
-
-    /// Builds the example's page of `revision` once more, so that another index lists the same manifests, and moves `tag` to
-    /// that; gives its digest.
-    ///
-    /// # Errors
-    /// When it does not compile, or the registry refuses it.
-    pub(crate) async fn publish_page_again(
-        &self,
-        revision: &str,
-        edition: Edition,
-        tag: &str,
-        folder: &Path,
-    ) -> anyhow::Result<String> {
-        let Example { web, .. } = self.example(revision, edition, folder).await?;
-        self.publish(&web.built_again()?, "web", tag).await
     }
 
     /// Builds the example as it is at `revision`, and pushes nothing.

@@ -2,13 +2,11 @@
 //!
 //! A run is frozen where it is about to write to the cluster, and killed there: what it has written stays.
 
-use std::pin::pin;
-
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use preview_core::outcome::ResultFile;
-use sandbox::{Gate, github::MergeStyle};
+use sandbox::github::MergeStyle;
 
-use super::{killed::until_held, stage::Stage};
+use super::{killed::killed_before, stage::Stage};
 use crate::images::Edition;
 
 /// Each way of merging, in turn.
@@ -37,7 +35,8 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
             "Another one is merged, and its promotion killed before its write {nth}"
         ));
         let (commit, tested) = merged(stage, nth).await?;
-        let killed = killed_before(stage, &commit, nth).await?;
+        let promotion = stage.prepared_promotion(&commit)?;
+        let killed = killed_before(stage, promotion, nth, "promoted").await?;
         if killed {
             stage.promote_again(&commit).await?;
         }
@@ -64,20 +63,4 @@ async fn merged(stage: &mut Stage, nth: usize) -> anyhow::Result<(String, Result
         .progress
         .say(&format!("#{number} is merged by {style:?}"));
     Ok((commit, tested))
-}
-
-/// Runs a promotion, and kills it before it writes to the cluster the `nth` time; whether it came to that.
-async fn killed_before(stage: &mut Stage, commit: &str, nth: usize) -> anyhow::Result<bool> {
-    let gate = Gate::closed_from_write(nth);
-    let run = stage.prepared_promotion(commit)?;
-    let run = stage.behind_on_cluster(run, &gate).await?;
-    // What is dropped here is killed.
-    match until_held(pin!(stage.started(run)), &gate).await {
-        Some(ended) => ended?.with(0, "promoted").map(|_| false),
-        None => {
-            let held = gate.held().context("nothing is held")?;
-            stage.progress.say(&format!("killed before {held}"));
-            Ok(true)
-        }
-    }
 }

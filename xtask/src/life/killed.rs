@@ -16,7 +16,7 @@ use super::{
     database::tells,
     kube::Place,
     programs::Ended,
-    stage::{Event, Stage},
+    stage::{Event, Prepared, Stage},
 };
 use crate::images::Edition;
 
@@ -42,7 +42,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
             "It is closed, and its cleanup killed before its write {nth}"
         ));
         stage.close()?;
-        let killed = killed_before(stage, nth).await?;
+        let killed = cleanup_killed_before(stage, nth).await?;
         if killed && terminates(stage).await? {
             ending = Some(nth);
         }
@@ -65,7 +65,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     let before = stage.identity().await?;
     stage.close()?;
     ensure!(
-        killed_before(stage, ending).await? && terminates(stage).await?,
+        cleanup_killed_before(stage, ending).await? && terminates(stage).await?,
         "the Namespace should be ending, held by its finalizer"
     );
     stage.reopen()?;
@@ -120,13 +120,24 @@ async fn deployed(stage: &mut Stage) -> anyhow::Result<String> {
 }
 
 /// Runs a cleanup, and kills it before it writes to the cluster the `nth` time; whether it came to that.
-async fn killed_before(stage: &mut Stage, nth: usize) -> anyhow::Result<bool> {
-    let gate = Gate::closed_from_write(nth);
+async fn cleanup_killed_before(stage: &mut Stage, nth: usize) -> anyhow::Result<bool> {
     let run = stage.prepared(Program::Cleanup, Event::PullRequest, &[])?;
+    killed_before(stage, run, nth, "destroyed").await
+}
+
+/// Starts a run, and kills it before it writes to the cluster the `nth` time; whether it came to that, or it ended well with
+/// this verdict.
+pub(super) async fn killed_before(
+    stage: &Stage,
+    run: Prepared,
+    nth: usize,
+    verdict: &str,
+) -> anyhow::Result<bool> {
+    let gate = Gate::closed_from_write(nth);
     let run = stage.behind_on_cluster(run, &gate).await?;
     // What is dropped here is killed.
     match until_held(pin!(stage.started(run)), &gate).await {
-        Some(ended) => ended?.with(0, "destroyed").map(|_| false),
+        Some(ended) => ended?.with(0, verdict).map(|_| false),
         None => {
             let held = gate.held().context("nothing is held")?;
             stage.progress.say(&format!("killed before {held}"));

@@ -140,6 +140,18 @@ impl Ended {
             last_words(&self.said)
         );
     }
+
+    /// Whether it ended well with this verdict, or found nothing to do.
+    ///
+    /// # Errors
+    /// When it did not, with what it said last.
+    pub(crate) fn with_or_nothing(self, verdict: &str) -> anyhow::Result<()> {
+        let wanted = match self.result.verdict.as_str() {
+            "nothing" => "nothing",
+            _ => verdict,
+        };
+        self.with(0, wanted).map(drop)
+    }
 }
 
 fn code(exit: Option<i32>) -> String {

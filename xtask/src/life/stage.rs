@@ -42,9 +42,7 @@ mod sleep;
 pub(crate) mod workflows;
 
 pub(crate) use monorepo::deployed;
-#[cfg(test)]
-pub(crate) use runs::Prepared;
-pub(crate) use runs::{Event, USUAL_PATH};
+pub(crate) use runs::{Event, Prepared, USUAL_PATH};
 pub(crate) use sights::Identity;
 
 /// Until something is there, or gone: on a node of two cores, with images to pull.
@@ -293,10 +291,11 @@ impl Stage {
     /// Builds the page of the pull request's head once more: the tag means another index of the same manifests by then.
     pub(crate) async fn ci_builds_the_page_again(&self, built: &Built) -> anyhow::Result<()> {
         let folder = self.folder.path().join("images-once-more");
-        let again = self
+        let page = self
             .ground
-            .publish_page_again(&built.test_merge, Edition::First, &built.head, &folder)
-            .await?;
+            .build("web", &built.test_merge, Edition::First, &folder);
+        let page = page.await?.built_again()?;
+        let again = self.ground.publish(&page, "web", &built.head).await?;
         let before = &built.digests["web"];
         ensure!(again != *before, "it is the same index: {again}");
         self.progress.say(&format!(

@@ -9,32 +9,13 @@ use serde_json::Value;
 use super::{
     expression::{bare, expressions, parse},
     standins,
+    step::VARIABLES,
     syntax::{Action, Concurrency, Job, Step, Values, Workflow},
 };
 
-/// The properties of `github` that there are, but for `event`, whose payload is looked at when it is there.
+/// The properties of `github` that there are beside [`VARIABLES`]; of `event` the payload is looked at when it is there.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#github-context>
-const GITHUB: [&str; 19] = [
-    "action_path",
-    "actor",
-    "api_url",
-    "base_ref",
-    "event",
-    "event_name",
-    "head_ref",
-    "job",
-    "ref",
-    "ref_name",
-    "repository",
-    "repository_id",
-    "repository_owner",
-    "run_attempt",
-    "run_id",
-    "server_url",
-    "sha",
-    "token",
-    "workflow",
-];
+const NO_VARIABLES: [&str; 3] = ["action_path", "event", "token"];
 
 /// What is known around an expression.
 #[derive(Clone, Default)]
@@ -213,7 +194,7 @@ impl<'a> Known<'a> {
     fn has(&self, path: &[&str]) -> bool {
         match path {
             ["github", "event", ..] => true,
-            ["github", name] => GITHUB.contains(name),
+            ["github", name] => VARIABLES.contains(name) || NO_VARIABLES.contains(name),
             ["runner", name] => ["temp", "os", "arch", "name"].contains(name),
             ["inputs", name] => lists(&self.inputs, name),
             ["secrets", name] => lists(&self.secrets, name),

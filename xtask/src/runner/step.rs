@@ -24,6 +24,27 @@ use super::{
 };
 use crate::life::{USUAL_PATH, is_secret};
 
+/// The properties of `github` that are variables of every step, too.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
+pub(super) const VARIABLES: [&str; 16] = [
+    "actor",
+    "api_url",
+    "base_ref",
+    "event_name",
+    "head_ref",
+    "job",
+    "ref",
+    "ref_name",
+    "repository",
+    "repository_id",
+    "repository_owner",
+    "run_attempt",
+    "run_id",
+    "server_url",
+    "sha",
+    "workflow",
+];
+
 /// How a step ended.
 pub(super) struct Done {
     pub(super) succeeded: bool,
@@ -176,25 +197,7 @@ impl Machine<'_> {
     /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
     fn variables(&self, frame: &Frame, file: &dyn Fn(&str) -> PathBuf) -> BTreeMap<String, String> {
         let github = &frame.scope.contexts["github"];
-        let named = [
-            "actor",
-            "api_url",
-            "base_ref",
-            "event_name",
-            "head_ref",
-            "job",
-            "ref",
-            "ref_name",
-            "repository",
-            "repository_id",
-            "repository_owner",
-            "run_attempt",
-            "run_id",
-            "server_url",
-            "sha",
-            "workflow",
-        ];
-        let of_context = named.map(|name| {
+        let of_context = VARIABLES.map(|name| {
             (
                 format!("GITHUB_{}", name.to_uppercase()),
                 text(&github[name]),

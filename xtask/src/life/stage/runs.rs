@@ -85,12 +85,7 @@ impl Stage {
     pub(crate) async fn promote_again(&mut self, commit: &str) -> anyhow::Result<()> {
         let promotion = self.prepared_promotion(commit)?;
         let ended = self.started(promotion).await?;
-        let verdict = ended.result.verdict.clone();
-        let wanted = match verdict.as_str() {
-            "nothing" => "nothing",
-            _ => "promoted",
-        };
-        ended.with(0, wanted).map(drop)
+        ended.with_or_nothing("promoted")
     }
 
     /// The promotion of a commit's push, ready to be started: the first one is told that it may replace what runs.
@@ -114,13 +109,7 @@ impl Stage {
     /// Runs `preview-cleanup` after another one of the same pull request, which may have left it nothing to destroy.
     pub(crate) async fn cleanup_again(&mut self) -> anyhow::Result<()> {
         let ended = self.run(Program::Cleanup, Event::PullRequest).await?;
-        let verdict = ended.result.verdict.clone();
-        let wanted = if verdict == "nothing" {
-            "nothing"
-        } else {
-            "destroyed"
-        };
-        ended.with(0, wanted).map(drop)
+        ended.with_or_nothing("destroyed")
     }
 
     /// Runs `preview-cleanup sweep`.
