@@ -151,6 +151,35 @@ async fn is_used(stage: &Stage, expected: &Usage) {
     }
 }
 
+/// Waits until what is seen of the namespace uses exactly this. A quota counts an object before there is one: it is counted
+/// when its creation is admitted.
+async fn uses(stage: &Stage, expected: &Usage) -> (Vec<Running>, Vec<Left>) {
+    let deadline = Instant::now() + PATIENT;
+    loop {
+        let in_use = stage.us.in_use(&stage.namespace).await.unwrap();
+        let pods = in_use.pods.into_iter();
+        let pods: Vec<Running> = pods
+            .map(|pod| Running::of(pod.workload, &pod.spec).unwrap())
+            .collect();
+        let claims = in_use.claims.into_iter();
+        let claims: Vec<Left> = claims
+            .map(|(name, spec)| Left::of(name, &spec).unwrap())
+            .collect();
+        let of_pods: Usage = pods.iter().map(|pod| pod.uses.clone()).sum();
+        let of_claims: Usage = claims.iter().map(|claim| claim.uses.clone()).sum();
+        let seen = of_pods.plus(&of_claims);
+        if seen == *expected {
+            return (pods, claims);
+        }
+        let late = Instant::now() > deadline;
+        assert!(
+            !late,
+            "{seen:?} is seen in use, and should be {expected:?}: {pods:?}"
+        );
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 pub(crate) async fn the_arithmetic_is_the_quota_controllers(stage: &Stage) {
     stage.create().await;
     let furniture = vec![ample(), limit_range()];
@@ -161,26 +190,12 @@ pub(crate) async fn the_arithmetic_is_the_quota_controllers(stage: &Stage) {
     let at_rest = together(&rules, &all);
     is_used(stage, &at_rest).await;
 
-    // The claims that the StatefulSet made are its own; the other one is wanted, too.
-    let in_use = stage.us.in_use(&stage.namespace).await.unwrap();
-    let left = |name: String, spec: &Value| Left::of(name, spec).unwrap();
-    let left: Vec<Left> = in_use
-        .claims
-        .iter()
-        .map(|(name, spec)| left(name.clone(), spec))
-        .collect();
     let budget = Budget::of(&furniture, &[], &[], &all).unwrap();
+    let (running, left) = uses(stage, &at_rest).await;
+    // The claims that the StatefulSet made are its own; the other one is wanted, too.
     assert_eq!(budget.check(&left), Ok(()));
     assert_eq!(budget.at_rest().sum(), at_rest);
     // What runs is seen as what was wanted.
-    let running = in_use
-        .pods
-        .iter()
-        .map(|pod| Running::of(pod.workload.clone(), &pod.spec).unwrap());
-    let running: Vec<Running> = running.collect();
-    let pods: Usage = running.iter().map(|pod| pod.uses.clone()).sum();
-    let volumes: Usage = left.iter().map(|claim| claim.uses.clone()).sum();
-    assert_eq!(pods.plus(&volumes), at_rest);
     assert_eq!(budget.update(&running), Update::Surging);
 
     // A pod that is never ready: the one of the surge comes, and no old one goes.
