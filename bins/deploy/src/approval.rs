@@ -153,6 +153,7 @@ impl World<'_> {
             reviews: &reviews,
             before: arguments.approvals_before,
             attempt: run.attempt,
+            is_shown: shown.is_some(),
             kept: kept.as_ref(),
         };
         let facts = observed.facts(self, previewed, number);

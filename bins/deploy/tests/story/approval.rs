@@ -353,27 +353,29 @@ async fn an_image_that_was_not_shown_does_not_run() {
     let main = shop.repository.head("main");
     let foreign = shop.publish("web", "foreign", &Image::of(&main));
     let elsewhere = foreign.replace("acme/web", "acme/api");
-    let mut told = Vec::new();
-    for images in [
+    let shown = [
         json!({ "web": foreign }),
         json!({ "web": elsewhere, "api": elsewhere }),
         json!({}),
-    ] {
-        let images = images.to_string();
-        let ran = step(&shop, run, number, &["--images", &images])
-            .await
-            .exits(1);
+    ];
+    let shown = shown.map(|images| images.to_string());
+    let of_shown = shown.iter().map(|images| vec!["--images", images.as_str()]);
+    let mut told = Vec::new();
+    for arguments in of_shown.chain([vec![]]) {
+        let ran = step(&shop, run, number, &arguments).await.exits(1);
         told.push(shop.without_hashes(&ran.verdict()));
     }
     let head = shop.repository.head_of(number);
     let told = told
         .join("\n")
         .replace(&head, "[head]")
+        .replace(&head[..7], "[head]")
         .replace(&main, "[main]");
     insta::assert_snapshot!(told, @r"
     refused: the image of component web, registry.test/acme/web@sha256:[hex], was built from [main] (parents: none), which is neither the head [head] nor a merge of it into main; run CI again for that
     refused: the image of component web, registry.test/acme/web@sha256:[hex], was built from [main] (parents: none), which is neither the head [head] nor a merge of it into main; run CI again for that; the image of component api, registry.test/acme/api@sha256:[hex], is incomplete: the registry lacks image sha256:[hex]; run CI again to push it
     refused: component api would run registry.test/acme/api@sha256:[hex], and nothing was shown of it beforehand; look at what is new, and have it deployed anew; component web would run registry.test/acme/web@sha256:[hex], and nothing was shown of it beforehand; look at what is new, and have it deployed anew
+    refused: [head] was approved, and which images were shown for that is not told; deploy with the output `images` of `preview-deploy ask`, or of `preview-deploy import` where that made them (the input `images`)
     ");
     shop.close();
 }
@@ -406,7 +408,9 @@ async fn a_run_that_is_run_again_is_approved_again() {
     error: [head] was approved in an earlier attempt of this run, and what that showed may be another image; deploy with the output `approvals` of `preview-deploy ask` (the input `approvals-before`), or start a new run by `/preview deploy`
     ");
     shop.repository.approve(run, "preview-approval", "bob");
-    again(&["--approvals-before", &before]).await.exits(0);
+    let [option, images] = as_shown(&shop, &asked);
+    let arguments = ["--approvals-before", &before, &option, &images];
+    again(&arguments).await.exits(0);
     insta::assert_snapshot!(line(&shop, number, "- [head] was approved"), @"- [head] was approved by `anna, bob`, [day] [time] UTC, in a review of the run.");
     shop.close();
 }

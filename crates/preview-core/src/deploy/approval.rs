@@ -228,6 +228,8 @@ pub struct Reviewed<'a> {
     pub before: Option<usize>,
     /// Which attempt of the run it is.
     pub attempt: u32,
+    /// Whether it is told which images they were shown.
+    pub is_shown: bool,
     /// What the Namespace keeps.
     pub kept: Option<&'a Kept>,
 }
@@ -272,6 +274,16 @@ pub enum NotApproved {
         head.short()
     )]
     Nobody {
+        /// The head.
+        head: CommitSha,
+    },
+    /// Somebody has approved what nobody can tell any more: the tags may name other images by now.
+    #[error(
+        "{} was approved, and which images were shown for that is not told; deploy with the output `images` of `preview-deploy ask`, \
+         or of `preview-deploy import` where that made them (the input `images`)",
+        head.short()
+    )]
+    Unshown {
         /// The head.
         head: CommitSha,
     },
@@ -375,6 +387,9 @@ impl Facts<'_> {
         };
         if count <= before {
             return Err(NotApproved::Nobody { head });
+        }
+        if !reviewed.is_shown {
+            return Err(NotApproved::Unshown { head });
         }
         let passes = reviewed.reviews.iter();
         let passes = passes.filter(|review| review.approves && review.is_of_gate());

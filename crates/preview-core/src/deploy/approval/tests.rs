@@ -106,6 +106,7 @@ fn reviewed<'a>(reviews: &'a [Review], kept: Option<&'a Kept>) -> Reviewed<'a> {
         reviews,
         before: None,
         attempt: 1,
+        is_shown: true,
         kept,
     }
 }
@@ -273,6 +274,19 @@ fn an_approval_of_an_earlier_attempt_is_of_what_that_has_shown() {
     assert_eq!(told(&[], None, 2), Err(nobody.clone()));
     insta::assert_snapshot!(earlier, @"aaaaaaa was approved in an earlier attempt of this run, and what that showed may be another image; deploy with the output `approvals` of `preview-deploy ask` (the input `approvals-before`), or start a new run by `/preview deploy`");
     insta::assert_snapshot!(nobody, @"nobody has approved aaaaaaa in this run; let a job of its workflow wait in the environment preview-approval before it deploys, or comment `/preview deploy` to have somebody asked");
+}
+
+#[test]
+fn an_approval_of_images_that_nobody_names_is_none() {
+    let reviews = [by("anna")];
+    let unshown = |kept| Reviewed {
+        is_shown: false,
+        ..reviewed(&reviews, kept)
+    };
+    let told = |kept| decided(&guarded(), &StartedBy::Ci, unshown(kept));
+    insta::assert_snapshot!(told(None).unwrap_err(), @"aaaaaaa was approved, and which images were shown for that is not told; deploy with the output `images` of `preview-deploy ask`, or of `preview-deploy import` where that made them (the input `images`)");
+    // Which images the Namespace keeps is told there.
+    assert!(told(Some(&kept('a'))).unwrap().contains("carol"));
 }
 
 #[test]
