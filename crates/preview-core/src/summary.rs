@@ -62,18 +62,21 @@ pub fn summary(result: &ResultFile) -> String {
     out
 }
 
-/// The chain of evidence as a table: a mark for each link, and the two values that have to agree.
+/// The chain of evidence as a table: a mark for each link, and the two values that have to agree; once where they are the same,
+/// or two columns of digests would be wider than a page.
 #[must_use]
 pub fn chain_table(chain: &[Link]) -> String {
     let mut out = "\n### Evidence\n\n| | Link | Wanted | Found |\n|---|---|---|---|\n".to_owned();
     for link in chain {
+        let is_same = link.found == link.wanted && !link.found.is_empty();
+        let found = if is_same { "the same" } else { &link.found };
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} |",
             link.holds.sign(),
             inline(&link.name),
             inline(&link.wanted),
-            inline(&link.found)
+            inline(found)
         );
     }
     out

@@ -134,8 +134,8 @@ async fn what_the_right_workflow_built_is_promoted_and_the_chain_shows_it() {
     let chain: Vec<&str> = chain.collect();
     let chain = chain.join("\n").replace(&it.run().commit, "[B]");
     insta::assert_snapshot!(plain(&it.shop, it.number, &it.commit, &chain), @r"
-    | ✅ | api: attested by | https:&#8203;//github.com/acme/shop/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/shop/.github/workflows/build.yml@&#8203;refs/heads/main |
-    | ✅ | web: attested by | https:&#8203;//github.com/acme/shop/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/shop/.github/workflows/build.yml@&#8203;refs/heads/main |
+    | ✅ | api: attested by | https:&#8203;//github.com/acme/shop/.github/workflows/build.yml@&#8203;refs/heads/main | the same |
+    | ✅ | web: attested by | https:&#8203;//github.com/acme/shop/.github/workflows/build.yml@&#8203;refs/heads/main | the same |
     ");
     it.shop.close();
 }

@@ -391,20 +391,20 @@ fn a_whole_chain_as_it_is_shown() {
     |---|---|---|---|
     | ✅ | merged | a commit of main | dddddddddddddddddddddddddddddddddddddddd |
     | ✅ | tested | a record that can be believed | pr-7 at aaaaaaa by run 12.1 |
-    | ✅ | tree | 7777777777777777777777777777777777777777 | 7777777777777777777777777777777777777777 |
+    | ✅ | tree | 7777777777777777777777777777777777777777 | the same |
     | ✅ | api: in the record | an image | ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: built by | trusted or branch | branch |
-    | ✅ | api: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
-    | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
-    | ✅ | api: complete | all pieces | all pieces |
-    | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
+    | ✅ | api: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | the same |
+    | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | the same |
+    | ✅ | api: complete | all pieces | the same |
+    | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | the same |
     | ➖ | api: ran in the preview | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not verified: no pod reports an image |
     | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: built by | trusted or branch | branch |
-    | ✅ | web: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
-    | ✅ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
-    | ✅ | web: complete | all pieces | all pieces |
-    | ✅ | web: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
+    | ✅ | web: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | the same |
+    | ✅ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | the same |
+    | ✅ | web: complete | all pieces | the same |
+    | ✅ | web: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | the same |
     | ➖ | web: ran in the preview | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not verified: no pod reports an image |
     | ✅ | Deployment/api: there | Deployment/api, container api | runs old |
     | ✅ | Deployment/api: nothing lost | contained in ddddddd | ccccccc is contained in it |
@@ -430,14 +430,14 @@ fn a_broken_chain_as_it_is_shown() {
     | ❌ | tree | 8888888888888888888888888888888888888888 | 7777777777777777777777777777777777777777 |
     | ✅ | api: in the record | an image | ghcr.io/acme/api@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | api: built by | trusted or branch | branch |
-    | ✅ | api: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
-    | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | sha256:1111111111111111111111111111111111111111111111111111111111111111 |
-    | ✅ | api: complete | all pieces | all pieces |
-    | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb |
+    | ✅ | api: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | the same |
+    | ✅ | api: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | the same |
+    | ✅ | api: complete | all pieces | the same |
+    | ✅ | api: revision | bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb | the same |
     | ➖ | api: ran in the preview | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not verified: no pod reports an image |
     | ✅ | web: in the record | an image | ghcr.io/acme/web@sha256:1111111111111111111111111111111111111111111111111111111111111111 |
     | ✅ | web: built by | trusted or branch | branch |
-    | ✅ | web: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main |
+    | ✅ | web: attested by | https:&#8203;//github.com/acme/ci/.github/workflows/build.yml@&#8203;refs/heads/main | the same |
     | ❌ | web: in the registry | sha256:1111111111111111111111111111111111111111111111111111111111111111 | not there |
     | ➖ | web: complete |  |  |
     | ➖ | web: revision |  |  |
