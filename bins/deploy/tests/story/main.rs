@@ -24,6 +24,7 @@ mod promotable;
 mod pulls;
 mod queue;
 mod quota;
+mod requests;
 mod shop;
 mod unchanged;
 
