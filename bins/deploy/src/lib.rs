@@ -312,7 +312,7 @@ impl<'a> Deploy<'a> {
         self.still_wanted().await?;
         self.record(story).await?;
         self.announce(&mut slot, story).await?;
-        let read = self.tell_whether_promotable().await;
+        let read = self.tell_whether_promotable(story).await;
         self.last_look(read.as_ref()).await
     }
 

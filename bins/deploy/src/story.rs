@@ -51,6 +51,8 @@ pub(crate) struct Story<'a> {
     progress: Option<DeploymentId>,
     /// Since when something may tell of this preview; none where nothing was told before this run.
     pub(crate) since: Option<Timestamp>,
+    /// Where the base branch was when what tells of earlier heads was read.
+    pub(crate) base: Option<CommitSha>,
     /// What is being done.
     step: String,
     /// The deployment that carries the record.
@@ -76,6 +78,7 @@ impl<'a> Story<'a> {
             shown: BTreeMap::new(),
             progress: None,
             since: None,
+            base: None,
             step: "looking whether it can be deployed".to_owned(),
             record: None,
         }
@@ -213,7 +216,7 @@ impl<'a> Story<'a> {
 
     /// It answers. What told of earlier heads is put away.
     pub(crate) async fn ready(
-        &self,
+        &mut self,
         images: &BTreeMap<ComponentName, PinnedImage>,
     ) -> Result<(), Failed> {
         self.replaces_what_was_told(images).await?;
@@ -413,7 +416,7 @@ impl<'a> Story<'a> {
 
     /// Shows the digests, and sets inactive what told of this preview's earlier heads and runs.
     async fn replaces_what_was_told(
-        &self,
+        &mut self,
         images: &BTreeMap<ComponentName, PinnedImage>,
     ) -> Result<(), Failed> {
         // Nothing was told before.
@@ -425,11 +428,11 @@ impl<'a> Story<'a> {
             let retire = self.world.github.retire_deployments(&others, NEWER);
             return retire.await.outside().map(drop);
         };
-        let github = &self.world.github;
-        let standing = github
-            .standing(number, ENVIRONMENT, since)
-            .await
-            .outside()?;
+        let world = self.world;
+        let github = &world.github;
+        let standing = github.standing(number, ENVIRONMENT, since).await;
+        let standing = standing.outside()?;
+        self.base = standing.base;
         let wanted = image_labels(images);
         let set = github.replace_image_labels(number, &standing.labels, &wanted, labels::PREFIX);
         let step = self.world.runner.step("label", format!("#{number}"), set);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use preview_core::names::PrNumber;
+use preview_core::names::{CommitSha, PrNumber};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -12,12 +12,13 @@ use crate::client::GitHub;
 use crate::deployments::{NodeId, PageInfo, StateNode};
 use crate::error::{Error, Problem};
 
-const NEEDS: &str = "deployments: read, issues: read, pull-requests: read";
+const NEEDS: &str = "contents: read, deployments: read, issues: read, pull-requests: read";
 
 /// <https://docs.github.com/en/graphql/reference/objects#label>, `#deployment`
 const STANDING: &str = "query($owner: String!, $name: String!, $number: Int!, $environment: String!, $after: String) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
+      baseRef { target { oid } }
       labels(first: 100) {
         nodes { name description issues { totalCount } pullRequests { totalCount } }
       }
@@ -34,6 +35,8 @@ const STANDING: &str = "query($owner: String!, $name: String!, $number: Int!, $e
 pub struct Standing {
     /// All labels of the pull request.
     pub labels: Vec<CarriedLabel>,
+    /// The head of the base branch; none where that is gone.
+    pub base: Option<CommitSha>,
     /// The deployments in the environment that are not inactive, of whichever preview they are.
     pub active: BTreeSet<NodeId>,
 }
@@ -62,8 +65,20 @@ struct RepositoryData {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PullData {
+    base_ref: Option<Reference>,
     labels: Labels,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    target: Option<Object>,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    oid: CommitSha,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +127,7 @@ impl From<LabelNode> for CarriedLabel {
 }
 
 impl GitHub {
-    /// The labels of the pull request `pr`, and which deployments in `environment` that were made `since` then are not
+    /// The labels of the pull request `pr`, where its base branch is, and which deployments in `environment` that were made `since` then are not
     /// inactive. One request, and one more for each further hundred of such deployments.
     ///
     /// # Errors
@@ -135,8 +150,9 @@ impl GitHub {
                 .transport
                 .graphql(STANDING, variables, NEEDS, &operation);
             let Data { repository } = asked.await?;
-            let labels = repository.pull_request.labels.nodes.into_iter();
-            standing.labels = labels.map(CarriedLabel::from).collect();
+            let PullData { base_ref, labels } = repository.pull_request;
+            standing.base = base_ref.and_then(|base| Some(base.target?.oid));
+            standing.labels = labels.nodes.into_iter().map(CarriedLabel::from).collect();
             let DeploymentsPage { page_info, nodes } = repository.deployments;
             let is_older = nodes.last().is_some_and(|node| node.created_at < since);
             let found = nodes.into_iter().filter(|node| !node.of.is_inactive());

@@ -17,6 +17,7 @@ mod hostile;
 mod isolation;
 mod layouts;
 mod life;
+mod limits;
 mod observation;
 mod overlay;
 mod plan;

@@ -99,7 +99,6 @@ async fn a_deploy_of_the_next_head_asks_little_of_github() {
     POST /statuses/{sha}
     PATCH /issues/comments/{id}
     GET /pulls/{id}
-    GET /git/ref/heads/main
     POST /statuses/{sha}
     ");
     assert!(asked.len() <= most(2), "{}", asked.len());
@@ -138,6 +137,12 @@ async fn a_deploy_of_one_component_asks_little_of_github() {
     POST /statuses/{sha}
     ");
     assert!(asked.len() <= most(1), "{}", asked.len());
+
+    shop.repository
+        .push(number, &[("web/cart.html", "a better cart")]);
+    shop.build(number);
+    let asked = shop.deploys_counted(number).await;
+    assert!(asked.len() <= most(1), "{asked:#?}");
     shop.close();
 }
 

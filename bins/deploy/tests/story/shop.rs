@@ -411,7 +411,10 @@ namespace = "shop"
 
 /// `path` with what is different each time replaced: commits, ids, digests.
 fn route(path: &str) -> String {
-    let path = path.strip_prefix("/repos/acme/shop").unwrap_or(path);
+    let path = match path.strip_prefix("/repos/acme/shop") {
+        Some(rest) if !rest.is_empty() => rest,
+        _ => path,
+    };
     let parts = path.split('/').map(|part| {
         let is_sha = |part: &str| part.len() == 40 && part.bytes().all(|b| b.is_ascii_hexdigit());
         match part.split_once("...") {

@@ -199,6 +199,7 @@ async fn what_stands_on_a_pull_request_is_read_as_far_back_as_it_matters() {
     let standing = github.standing(pr(number), "preview", since).await;
     let standing = standing.unwrap();
     assert_eq!(standing.labels[0].name, "bug");
+    assert_eq!(standing.base, Some(sha(stage.repository.head("main"))));
     assert!(standing.active.contains(&active.node) && !standing.active.contains(&ended.node));
     let in_preview = DeploymentFilter {
         environment: Some("preview".into()),

@@ -27,6 +27,14 @@ async fn a_pull_request_is_merged_with_its_base_as_both_are() {
         Promotable::Moved { base_ref }
     );
 
+    // Where the branch is said to be where it is no more, it is read.
+    let onto = async |base| {
+        let merging = stage.github.merging_onto(pr(number), base);
+        merging.await.unwrap().unwrap()
+    };
+    assert_eq!(onto(Some(&merging.base)).await, moved);
+    assert_eq!(onto(Some(&moved.base)).await, moved);
+
     stage.repository.push_to_base(&[("tea.md", "black")]);
     let conflicting = stage.github.merging(pr(number)).await.unwrap().unwrap();
     assert_eq!(conflicting.tried, TestMerge::Conflicts);

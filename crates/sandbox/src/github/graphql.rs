@@ -21,6 +21,7 @@ const DEPLOYMENTS: &str =
 const STANDING: &str = "query($owner: String!, $name: String!, $number: Int!, $environment: String!, $after: String) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
+      baseRef { target { oid } }
       labels(first: 100) {
         nodes { name description issues { totalCount } pullRequests { totalCount } }
       }
@@ -154,5 +155,8 @@ fn standing(repo: &Repo, variables: &Value) -> Result<Value, Value> {
         node["createdAt"] = json!(deployment.created_at);
         node
     });
-    Ok(json!({ "pullRequest": { "labels": { "nodes": labels } }, "deployments": deployments }))
+    let base = repo.branches.get(&pull.base);
+    let base = base.map(|sha| json!({ "target": { "oid": sha } }));
+    let pull = json!({ "baseRef": base, "labels": { "nodes": labels } });
+    Ok(json!({ "pullRequest": pull, "deployments": deployments }))
 }

@@ -169,11 +169,12 @@ pub(super) fn sees_deployments(token: &Token) -> bool {
     had.is_none_or(|had| suffice(had, GRAPHQL_DEPLOYMENTS))
 }
 
-/// Whether a token may ask GraphQL for what stands on a pull request: its labels with what else carries them, and deployments.
+/// Whether a token may ask GraphQL for what stands on a pull request: its labels with what else carries
+/// them, its base branch, and deployments.
 pub(super) fn sees_what_stands(token: &Token) -> bool {
     let had = token.permissions.as_ref();
     had.is_none_or(|had| {
-        let all = [DEPLOYMENTS, ISSUES, PULLS];
+        let all = [CONTENTS, DEPLOYMENTS, ISSUES, PULLS];
         all.iter().all(|needs| suffice(had, needs))
     })
 }
