@@ -12,7 +12,7 @@ use preview_core::labels;
 use preview_core::names::{CommitSha, PrNumber, Subject};
 use preview_core::promote::Promotion;
 use preview_core::pulls::{PullRequest, PullState};
-use preview_github::{Deployment, DeploymentFilter, DeploymentId};
+use preview_github::{Deployment, DeploymentFilter};
 use preview_k8s::Receipt;
 
 use crate::Cleanup;
@@ -92,9 +92,21 @@ impl World<'_> {
             .filter(|deployment| {
                 subject_of(&deployment.payload, repository).as_ref() == Some(subject)
             });
-        let ours: Vec<DeploymentId> = ours.map(|deployment| deployment.id).collect();
-        let retired = self.github.retire_deployments(&ours, why);
-        retired.await.outside().map(drop)
+        for deployment in ours {
+            if self.was_active(deployment).await? {
+                let retire = self.github.retire_deployment(deployment.id, why);
+                retire.await.outside()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a deployment of a preview was not inactive when this run asked first: one question for each hundred, where the
+    /// statuses of each would be another.
+    async fn was_active(&self, deployment: &Deployment) -> Result<bool, Failed> {
+        let ask = || async { self.github.active_deployments(ENVIRONMENT).await.outside() };
+        let active = self.active.get_or_try_init(ask).await?;
+        Ok(active.contains(&deployment.node))
     }
 
     /// Sets what shows the progress of a preview inactive: nothing answers any more.

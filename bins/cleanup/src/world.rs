@@ -1,5 +1,6 @@
 //! GitHub and the cluster, as configuration and environment name them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use preview_actions::{Failed, Outside as _, RegistryLogin, Runner};
@@ -8,7 +9,7 @@ use preview_core::config::Config;
 use preview_core::pulls::Repository;
 use preview_core::record::{RecordKey, Trust};
 use preview_github::event::Account;
-use preview_github::{Deployment, GitHub};
+use preview_github::{Deployment, GitHub, NodeId};
 use preview_k8s::Cluster;
 use preview_registry::Registry;
 use tokio::sync::OnceCell;
@@ -32,6 +33,8 @@ pub(crate) struct World<'a> {
     pub(crate) promoted: OnceCell<Vec<Option<Deployment>>>,
     /// All deployments of previews, once somebody has asked.
     pub(crate) deployments: OnceCell<Vec<Deployment>>,
+    /// Which of them were not inactive.
+    pub(crate) active: OnceCell<BTreeSet<NodeId>>,
 }
 
 impl<'a> World<'a> {
@@ -78,6 +81,7 @@ impl<'a> World<'a> {
             key,
             promoted: OnceCell::new(),
             deployments: OnceCell::new(),
+            active: OnceCell::new(),
         })
     }
 

@@ -83,13 +83,7 @@ impl Asking<'_> {
             return Ok(planned);
         };
         let gate = self.world.gate(self.previewed, number, start).await?;
-        let pull = self.world.github.pull(number).await.outside()?;
-        let Some(pull) = pull else {
-            // A 404 never means closed.
-            return Err(Failed::refused(format!(
-                "GitHub does not find pull request #{number} any more; look whether the token may still see it"
-            )));
-        };
+        let pull = self.world.pull_again(number).await?;
         match meanwhile(&pull, &self.previewed.head) {
             Meanwhile::Same => {}
             Meanwhile::Closed => return Ok(Conclusion::done("nothing", self.previewed.ended())),

@@ -8,6 +8,7 @@ use preview_core::comment::{Comment, Condition, MARKER, Replicas, State};
 use preview_core::lifecycle::Phase;
 use preview_core::objects::NamespaceFacts;
 use preview_core::ownership::keys;
+use preview_core::pulls::PullRequest;
 use preview_core::slots::Waiting;
 use preview_github::{CommitState, DeploymentState};
 
@@ -27,14 +28,19 @@ impl Deploy<'_> {
     ) -> Result<Conclusion, Stop> {
         let reason = format!("all {} slots are taken", waiting.capacity);
         story.queued(waiting).await?;
-        self.last_look().await?;
+        self.last_look(None).await?;
         Ok(Conclusion::done("queued", reason))
     }
 
     /// Looks once more after all was told: the pull request may have been closed meanwhile, or another run may have the
-    /// preview. A head that was pushed meanwhile changes nothing: this one was deployed, and that one's run comes.
-    pub(crate) async fn last_look(&self) -> Result<(), Stop> {
-        match self.still_wanted().await {
+    /// preview. A head that was pushed meanwhile changes nothing: this one was deployed, and that one's run comes. `read` is
+    /// the pull request where it was read after all that people see was told.
+    pub(crate) async fn last_look(&self, read: Option<&PullRequest>) -> Result<(), Stop> {
+        let wanted = match read {
+            Some(pull) => self.is_wanted_by(pull),
+            None => self.still_wanted().await,
+        };
+        match wanted {
             Ok(()) | Err(Stop::Superseded(_)) => {}
             Err(stop) => return Err(stop),
         }

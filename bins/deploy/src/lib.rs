@@ -284,6 +284,7 @@ impl<'a> Deploy<'a> {
     async fn act(&self, story: &mut Story<'_>) -> Result<(), Stop> {
         let Found { certificate, files } = self.preflight(story).await?;
         let mut slot = self.take_namespace().await?;
+        story.since = slot.since();
         // Only the owner tells: a run that wakes up late must not overwrite what a newer one said.
         story.begins(self.preview, self.claimant).await?;
         slot.claim().await?;
@@ -311,8 +312,8 @@ impl<'a> Deploy<'a> {
         self.still_wanted().await?;
         self.record(story).await?;
         self.announce(&mut slot, story).await?;
-        self.tell_whether_promotable().await;
-        self.last_look().await
+        let read = self.tell_whether_promotable(story).await;
+        self.last_look(read.as_ref()).await
     }
 
     async fn announce(&self, slot: &mut Slot<'_>, story: &mut Story<'_>) -> Result<(), Stop> {

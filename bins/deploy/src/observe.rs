@@ -12,9 +12,8 @@ use preview_core::deploy::{
     ShownImages, Tag, accept, choose_by_number, choose_by_run, choose_commit, depends_on_files,
     meanwhile, touches, wanted,
 };
-use preview_core::health::FailureClass;
 use preview_core::names::{CommitSha, PinnedImage};
-use preview_core::pulls::PullRequest;
+use preview_core::pulls::{Commit, PullRequest};
 use preview_registry::Inspection;
 
 use crate::Deploy;
@@ -63,8 +62,8 @@ impl World<'_> {
         let (rules, number) = (&self.config.pull_requests, pull.number);
         let mut wanted = wanted(rules, &pull);
         if wanted.is_ok() && depends_on_files(rules) {
-            let changed = self.github.changed_files(number).await.outside()?;
-            wanted = touches(rules, &changed);
+            let changed = self.changed_files(number).await?;
+            wanted = touches(rules, changed);
         }
         Ok(match wanted {
             Ok(()) => Ok(pull.into()),
@@ -206,7 +205,7 @@ impl World<'_> {
         sha: &CommitSha,
         previewed: &Previewed,
     ) -> Result<Option<BuiltFrom>, Failed> {
-        let Some(commit) = self.github.commit(sha).await.outside()? else {
+        let Some((commit, merge_base)) = self.brought(sha, previewed).await? else {
             return Ok(None);
         };
         // Only a merge's parents say anything, and only of a pull request.
@@ -217,9 +216,16 @@ impl World<'_> {
         let others = others
             .into_iter()
             .filter(|parent| *parent != previewed.head);
+        let merge_base = merge_base.as_ref();
         let on_base = others.map(|parent| async move {
-            let on_base = self.github.is_ancestor(&parent, &previewed.base_ref).await;
-            Ok::<_, Failed>((parent, on_base.outside()?))
+            let on_base = match merge_base == Some(&parent) {
+                true => true,
+                false => {
+                    let on_base = self.github.is_ancestor(&parent, &previewed.base_ref).await;
+                    on_base.outside()?
+                }
+            };
+            Ok::<_, Failed>((parent, on_base))
         });
         let on_base = try_join_all(on_base).await?;
         Ok(Some(BuiltFrom {
@@ -229,6 +235,32 @@ impl World<'_> {
                 .filter_map(|(parent, on_base)| on_base.then_some(parent))
                 .collect(),
         }))
+    }
+}
+
+impl World<'_> {
+    /// The commit `sha`, and the last one that it has in common with the base branch, where the one tells the other. What it
+    /// would bring is what the pull request touches, if it is the head or a merge of it.
+    async fn brought(
+        &self,
+        sha: &CommitSha,
+        previewed: &Previewed,
+    ) -> Result<Option<(Commit, Option<CommitSha>)>, Failed> {
+        if let Of::Pull { .. } = previewed.of {
+            let brought = self.github.brought(&previewed.base_ref, sha);
+            if let Some(brought) = brought.await.outside()? {
+                let is_of_head = |sha: &CommitSha| *sha == previewed.head;
+                let commit = brought.commit;
+                if let Some(files) = brought.files
+                    && (is_of_head(&commit.sha) || commit.parents.iter().any(is_of_head))
+                {
+                    self.learn_changed_files(files);
+                }
+                return Ok(Some((commit, Some(brought.merge_base))));
+            }
+        }
+        let commit = self.github.commit(sha).await.outside()?;
+        Ok(commit.map(|commit| (commit, None)))
     }
 }
 
@@ -262,24 +294,18 @@ impl Deploy<'_> {
                 false => Err(Stop::NotWanted),
             };
         };
-        let pull = self.world.github.pull(number).await.outside()?;
-        let Some(pull) = pull else {
-            // A 404 never means closed.
-            return Err(Failed::Outside(
-                FailureClass::GitHub,
-                format!(
-                    "read pull request #{number} again: GitHub does not find it any more; check that the token may \
-                     still see it, and run this again"
-                ),
-            )
-            .into());
-        };
-        match meanwhile(&pull, head) {
+        self.is_wanted_by(&self.world.pull_again(number).await?)
+    }
+
+    /// Whether the preview is still wanted, at this head, by the pull request as it was read right now.
+    pub(crate) fn is_wanted_by(&self, pull: &PullRequest) -> Result<(), Stop> {
+        let head = &self.previewed.head;
+        match meanwhile(pull, head) {
             Meanwhile::Same => Ok(()),
             Meanwhile::Closed => Err(Stop::NotWanted),
             Meanwhile::Moved(now) => {
                 let moved = Instead::Superseded {
-                    number,
+                    number: pull.number,
                     asked: head.clone(),
                     now,
                 };

@@ -163,8 +163,8 @@ impl World<'_> {
         let preview = rendering.make(preview)?;
         let not_in_preview = match previewed.number() {
             Some(number) => {
-                let changed = self.github.changed_files(number).await.outside()?;
-                rendering.not_in_preview(self.config, arguments, &changed)
+                let changed = self.changed_files(number).await?;
+                rendering.not_in_preview(self.config, arguments, changed)
             }
             None => None,
         };

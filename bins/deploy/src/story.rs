@@ -20,8 +20,8 @@ use preview_core::ownership::Claimant;
 use preview_core::quota::Table;
 use preview_core::slots::Waiting;
 use preview_github::{
-    Change, CommitState, CommitStatus, DeploymentFilter, DeploymentId, DeploymentRequest,
-    DeploymentState, NewDeploymentStatus,
+    Change, CommitState, CommitStatus, Deployment, DeploymentFilter, DeploymentId,
+    DeploymentRequest, DeploymentState, NewDeploymentStatus,
 };
 use preview_k8s::Receipt;
 
@@ -29,6 +29,9 @@ use crate::world::World;
 
 /// The context of the status on H.
 const STATUS: &str = "preview";
+
+/// What is said of deployments that told of an earlier head or run.
+const NEWER: &str = "A newer run is there";
 
 /// How the deploy goes, as it is told.
 pub(crate) struct Story<'a> {
@@ -46,6 +49,10 @@ pub(crate) struct Story<'a> {
     /// Which component a workload stands for; the database stands for itself.
     shown: BTreeMap<ObjectName, Option<ComponentName>>,
     progress: Option<DeploymentId>,
+    /// Since when something may tell of this preview; none where nothing was told before this run.
+    pub(crate) since: Option<Timestamp>,
+    /// Where the base branch was when what tells of earlier heads was read.
+    pub(crate) base: Option<CommitSha>,
     /// What is being done.
     step: String,
     /// The deployment that carries the record.
@@ -70,6 +77,8 @@ impl<'a> Story<'a> {
             table: None,
             shown: BTreeMap::new(),
             progress: None,
+            since: None,
+            base: None,
             step: "looking whether it can be deployed".to_owned(),
             record: None,
         }
@@ -207,11 +216,10 @@ impl<'a> Story<'a> {
 
     /// It answers. What told of earlier heads is put away.
     pub(crate) async fn ready(
-        &self,
+        &mut self,
         images: &BTreeMap<ComponentName, PinnedImage>,
     ) -> Result<(), Failed> {
-        self.labels(images).await?;
-        self.retire_others().await?;
+        self.replaces_what_was_told(images).await?;
         self.progresses(DeploymentState::Success, "Ready").await?;
         self.marks(CommitState::Success, "Ready").await?;
         self.tell(State::Ready, self.url.clone()).await
@@ -406,16 +414,46 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Sets inactive what told of this preview's earlier heads and runs.
-    async fn retire_others(&self) -> Result<(), Failed> {
-        let github = &self.world.github;
+    /// Shows the digests, and sets inactive what told of this preview's earlier heads and runs.
+    async fn replaces_what_was_told(
+        &mut self,
+        images: &BTreeMap<ComponentName, PinnedImage>,
+    ) -> Result<(), Failed> {
+        // Nothing was told before.
+        let Some(since) = self.since else {
+            return self.labels(images).await;
+        };
+        let Some(number) = self.previewed.number() else {
+            let others: Vec<DeploymentId> = self.others(since).await?.map(|one| one.id).collect();
+            let retire = self.world.github.retire_deployments(&others, NEWER);
+            return retire.await.outside().map(drop);
+        };
+        let world = self.world;
+        let github = &world.github;
+        let standing = github.standing(number, ENVIRONMENT, since).await;
+        let standing = standing.outside()?;
+        self.base = standing.base;
+        let wanted = image_labels(images);
+        let set = github.replace_image_labels(number, &standing.labels, &wanted, labels::PREFIX);
+        let step = self.world.runner.step("label", format!("#{number}"), set);
+        step.await.outside()?;
+        let others = self.others(since).await?;
+        for other in others.filter(|other| standing.active.contains(&other.node)) {
+            github.retire_deployment(other.id, NEWER).await.outside()?;
+        }
+        Ok(())
+    }
+
+    /// The deployments that tell of this preview's earlier heads and runs.
+    async fn others(&self, since: Timestamp) -> Result<impl Iterator<Item = Deployment>, Failed> {
         let all = DeploymentFilter {
             environment: Some(ENVIRONMENT.to_owned()),
             ..DeploymentFilter::default()
         };
-        let all = github.deployments(&all).await.outside()?;
+        let all = self.world.github.deployments_since(&all, since).await;
         let repository = self.previewed.repository.id;
-        let others: Vec<DeploymentId> = all
+        Ok(all
+            .outside()?
             .into_iter()
             // Those that were made later are of a run that has taken the preview over.
             .filter(|deployment| Some(deployment.id) < self.progress)
@@ -423,13 +461,8 @@ impl<'a> Story<'a> {
                 ![RECORD, IMPORT].contains(&deployment.task.as_str())
                     || deployment.reference != self.previewed.head
             })
-            .filter(|deployment| {
+            .filter(move |deployment| {
                 subject_of(&deployment.payload, repository).as_ref() == Some(&self.subject)
-            })
-            .map(|deployment| deployment.id)
-            .collect();
-        let retire = github.retire_deployments(&others, "A newer run is there");
-        retire.await.outside()?;
-        Ok(())
+            }))
     }
 }

@@ -2,13 +2,16 @@
 
 use preview_actions::{Failed, Outside as _, RegistryLogin, Runner, UsageError};
 use preview_core::config::Config;
+use preview_core::health::FailureClass;
 use preview_core::manifests::PullCredential;
-use preview_core::names::RepositorySlug;
+use preview_core::names::{PrNumber, RepositorySlug};
+use preview_core::pulls::{ChangedFiles, PullRequest};
 use preview_core::record::RecordKey;
 use preview_github::GitHub;
 use preview_github::event::Account;
 use preview_k8s::Cluster;
 use preview_registry::{Registry, Settings};
+use tokio::sync::OnceCell;
 
 use crate::{Arguments, Command};
 
@@ -19,6 +22,8 @@ pub(crate) struct World<'a> {
     pub(crate) github: GitHub,
     pub(crate) registry: Registry,
     pub(crate) cluster: Cluster,
+    /// The files that the pull request touches, once they are known.
+    changed: OnceCell<ChangedFiles>,
     /// The repository, as the environment names it.
     pub(crate) slug: RepositorySlug,
     pub(crate) key: Option<RecordKey>,
@@ -65,6 +70,7 @@ impl<'a> World<'a> {
             github,
             registry,
             cluster,
+            changed: OnceCell::new(),
             slug,
             key,
             pull: pull.map(|login| PullCredential {
@@ -72,6 +78,35 @@ impl<'a> World<'a> {
                 user: login.user,
                 password: login.password,
             }),
+        })
+    }
+
+    /// The files that the pull request `number`, which this run is about, touches.
+    pub(crate) async fn changed_files(&self, number: PrNumber) -> Result<&ChangedFiles, Failed> {
+        let ask = || async { self.github.changed_files(number).await.outside() };
+        self.changed.get_or_try_init(ask).await
+    }
+
+    /// Keeps which files the pull request touches, where something else has told it.
+    pub(crate) fn learn_changed_files(&self, files: ChangedFiles) {
+        // Whoever has asked already was told the same.
+        let _ = self.changed.set(files);
+    }
+
+    /// The pull request `number`, which was there before, as it is now.
+    ///
+    /// # Errors
+    /// When GitHub cannot tell, or does not find it: a 404 never means closed.
+    pub(crate) async fn pull_again(&self, number: PrNumber) -> Result<PullRequest, Failed> {
+        let pull = self.github.pull(number).await.outside()?;
+        pull.ok_or_else(|| {
+            Failed::Outside(
+                FailureClass::GitHub,
+                format!(
+                    "read pull request #{number} again: GitHub does not find it any more; check that the token may \
+                     still see it, and run this again"
+                ),
+            )
         })
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::call::Call;
 use crate::error::Error;
+use crate::known::Known;
 use crate::transport::Transport;
 
 /// Where GitHub is, who asks, and for how long.
@@ -65,11 +66,16 @@ impl fmt::Debug for Settings {
 /// answers that are cut off or HTML, and on rate limits, for which they wait as long as GitHub asks. A POST that makes
 /// something new is repeated only after looking whether the first one was carried out. No wait goes beyond the
 /// deadline; an error says when a limit resets. A list is complete or an error, never its first page.
+///
+/// What cannot change is asked for once: a commit, the repository, whose token this is, and which comment is ours. What can
+/// (a pull request, a branch, who may do what) is asked for each time.
 #[derive(Debug)]
 pub struct GitHub {
     pub(crate) transport: Transport,
     pub(crate) slug: RepositorySlug,
     pub(crate) login: OnceCell<String>,
+    pub(crate) known: Known,
+    repository: OnceCell<Repository>,
 }
 
 /// A repository as GitHub writes it, by itself and as a pull request's base.
@@ -100,6 +106,8 @@ impl GitHub {
             transport: Transport::new(&settings)?,
             slug: settings.repository,
             login: OnceCell::new(),
+            known: Known::default(),
+            repository: OnceCell::new(),
         })
     }
 
@@ -108,7 +116,7 @@ impl GitHub {
         format!("/repos/{}/{}{rest}", self.slug.owner(), self.slug.name())
     }
 
-    /// The repository's id and default branch.
+    /// The repository's id and default branch, as they were when this client asked first.
     ///
     /// # Errors
     /// As all operations: see [`Error`].
@@ -118,7 +126,10 @@ impl GitHub {
             format!("read the repository {}", self.slug),
             "metadata: read",
         );
-        let wire: WireRepository = self.transport.json(&call).await?;
-        Ok(wire.into())
+        let ask = || async {
+            let wire: WireRepository = self.transport.json(&call).await?;
+            Ok(wire.into())
+        };
+        self.repository.get_or_try_init(ask).await.cloned()
     }
 }

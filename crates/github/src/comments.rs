@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::call::Call;
 use crate::client::GitHub;
 use crate::error::Error;
+use crate::people::UserWire;
 use crate::text::head_of;
 
 /// Bytes a comment may have; GitHub refuses more than 65,536 characters.
@@ -52,17 +53,10 @@ struct Wire {
     html_url: String,
     #[serde(default)]
     body: Option<String>,
-    user: Option<Author>,
+    user: Option<UserWire>,
 }
 
-#[derive(Deserialize)]
-struct Author {
-    login: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-impl Author {
+impl UserWire {
     /// Whether this is the account that GraphQL calls `viewer`. GraphQL names a bot with or without the suffix that
     /// REST always gives it.
     fn is(&self, viewer: &str) -> bool {
@@ -108,11 +102,14 @@ impl GitHub {
                     .as_ref()
                     .is_some_and(|body| body.contains(marker))
         });
-        Ok(ours.map(Comment::from))
+        let ours = ours.map(Comment::from);
+        self.known.learn_comment(pr, marker, ours.as_ref());
+        Ok(ours)
     }
 
     /// Makes our comment with this hidden marker say `body`: creates it, changes it, or leaves it when it says so
-    /// already (a change notifies nobody). Two that create it at the same time leave one.
+    /// already (a change notifies nobody). Two that create it at the same time leave one. It is looked for once: later writes
+    /// of this client go to the one that was found, unless that is gone.
     ///
     /// The marker is put before the body where the body does not hold it. A body beyond [`COMMENT_BUDGET`] is cut, and
     /// says so.
@@ -125,6 +122,14 @@ impl GitHub {
         marker: &str,
         body: &str,
     ) -> Result<CommentOutcome, Error> {
+        let fitted = fitted(marker, body);
+        let known = self.known.comment(pr, marker);
+        // What says this already as far as is known may have been changed since: that takes a look.
+        if let Some(known) = known.filter(|known| !same_text(&known.body, &fitted))
+            && let Some(written) = self.rewrite_comment(pr, marker, known, &fitted).await?
+        {
+            return Ok(written);
+        }
         let body = |_: Option<&str>| body.to_owned();
         self.upsert_comment_with(pr, marker, body).await
     }
@@ -141,41 +146,43 @@ impl GitHub {
         marker: &str,
         body: impl Fn(Option<&str>) -> String + Send,
     ) -> Result<CommentOutcome, Error> {
-        let old = match self.comment(pr, marker).await? {
-            Some(old) => old,
-            None => {
-                let body = fitted(marker, &body(None));
-                let made = self.create_comment(pr, marker, &body).await?;
-                // Another run may have found none at the same time.
-                match self.comment(pr, marker).await? {
-                    Some(older) if older.id != made.id => {
-                        self.delete_comment(pr, made.id).await?;
-                        older
-                    }
-                    _ => {
-                        return Ok(CommentOutcome {
-                            comment: made,
-                            change: Change::Created,
-                        });
-                    }
-                }
+        let found = self.comment(pr, marker).await?;
+        if let Some(old) = found {
+            let body = fitted(marker, &body(Some(&old.body)));
+            if let Some(written) = self.rewrite_comment(pr, marker, old, &body).await? {
+                return Ok(written);
             }
-        };
-        let body = fitted(marker, &body(Some(&old.body)));
-        self.rewrite_comment(pr, old, &body).await
+        }
+        let first = fitted(marker, &body(None));
+        let made = self.create_comment(pr, marker, &first).await?;
+        // Another run may have found none at the same time.
+        let oldest = self.comment(pr, marker).await?;
+        if let Some(older) = oldest.filter(|oldest| oldest.id != made.id) {
+            self.delete_comment(pr, made.id).await?;
+            let body = fitted(marker, &body(Some(&older.body)));
+            if let Some(written) = self.rewrite_comment(pr, marker, older, &body).await? {
+                return Ok(written);
+            }
+        }
+        Ok(CommentOutcome {
+            comment: made,
+            change: Change::Created,
+        })
     }
 
+    /// Makes the comment `old` say `body`; none where it is gone.
     async fn rewrite_comment(
         &self,
         pr: PrNumber,
+        marker: &str,
         old: Comment,
         body: &str,
-    ) -> Result<CommentOutcome, Error> {
+    ) -> Result<Option<CommentOutcome>, Error> {
         if same_text(&old.body, body) {
-            return Ok(CommentOutcome {
+            return Ok(Some(CommentOutcome {
                 comment: old,
                 change: Change::Unchanged,
-            });
+            }));
         }
         let operation = format!(
             "update comment {} on pull request #{pr} of {}",
@@ -187,11 +194,13 @@ impl GitHub {
             NEEDS,
         )
         .with(&json!({ "body": body }))?;
-        let wire: Wire = self.transport.json(&call).await?;
-        Ok(CommentOutcome {
-            comment: wire.into(),
+        let wire: Option<Wire> = self.transport.json_if_found(&call).await?;
+        let now = wire.map(Comment::from);
+        self.known.learn_comment(pr, marker, now.as_ref());
+        Ok(now.map(|comment| CommentOutcome {
+            comment,
             change: Change::Updated,
-        })
+        }))
     }
 
     async fn delete_comment(&self, pr: PrNumber, id: u64) -> Result<(), Error> {
@@ -221,7 +230,8 @@ impl GitHub {
             .await
     }
 
-    /// The login of the token's account. Installation tokens, `GITHUB_TOKEN` among them, may not ask `GET /user`.
+    /// The login of the token's account. Installation tokens, `GITHUB_TOKEN` among them, may not ask `GET /user`; where the
+    /// token has created something before, its creator was told ([`Self::is_known_as`]).
     async fn login(&self) -> Result<&str, Error> {
         #[derive(Deserialize)]
         struct Data {
@@ -244,6 +254,12 @@ impl GitHub {
             Ok(data.viewer.login)
         };
         Ok(self.login.get_or_try_init(ask).await?)
+    }
+
+    /// Keeps whose token this is: `login` has created what this client has just created.
+    pub(crate) fn is_known_as(&self, login: &str) {
+        // Whoever has asked already was told the same.
+        let _ = self.login.set(login.to_owned());
     }
 }
 
@@ -296,8 +312,8 @@ mod tests {
 
     const MARKER: &str = "<!-- preview -->";
 
-    fn author(login: &str, kind: &str) -> Author {
-        Author {
+    fn author(login: &str, kind: &str) -> UserWire {
+        UserWire {
             login: login.into(),
             kind: kind.into(),
         }

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use preview_core::names::{CommitSha, TreeSha};
 use preview_core::promote::{Gained, Titled};
-use preview_core::pulls::Commit;
+use preview_core::pulls::{ChangedFiles, Commit};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::call::Call;
 use crate::client::GitHub;
 use crate::error::{Error, Problem};
+use crate::files::TouchedFile;
 use crate::text::encoded;
 
 const NEEDS: &str = "contents: read";
@@ -17,11 +18,36 @@ const NEEDS: &str = "contents: read";
 /// Commits that are named where a branch gained some.
 const SHOWN: usize = 10;
 
+/// A comparison lists no more files.
+/// <https://docs.github.com/en/rest/commits/commits#compare-two-commits>
+const FILES_OF_A_COMPARISON: usize = 300;
+
 #[derive(Deserialize)]
 struct Wire {
     sha: CommitSha,
     tree: Tree,
     parents: Vec<Parent>,
+}
+
+impl From<Wire> for Commit {
+    fn from(wire: Wire) -> Self {
+        Self {
+            sha: wire.sha,
+            tree: wire.tree.sha,
+            parents: wire.parents.into_iter().map(|parent| parent.sha).collect(),
+        }
+    }
+}
+
+/// What a commit would bring to a branch, as one comparison tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brought {
+    /// The commit.
+    pub commit: Commit,
+    /// The commit that it and the branch have in common last.
+    pub merge_base: CommitSha,
+    /// The files that differ between the two; none where GitHub may not have listed all of them.
+    pub files: Option<ChangedFiles>,
 }
 
 #[derive(Deserialize)]
@@ -42,11 +68,14 @@ struct Reference {
 }
 
 impl GitHub {
-    /// The commit `sha` with its tree and parents; none where the repository has no such commit.
+    /// The commit `sha` with its tree and parents; none where the repository has no such commit. It is asked for once.
     ///
     /// # Errors
     /// As all operations: see [`Error`].
     pub async fn commit(&self, sha: &CommitSha) -> Result<Option<Commit>, Error> {
+        if let Some(known) = self.known.commit(sha) {
+            return Ok(Some(known));
+        }
         let operation = format!("read commit {sha} of {}", self.slug);
         let call = Call::get(
             self.path(format_args!("/git/commits/{sha}")),
@@ -54,11 +83,13 @@ impl GitHub {
             NEEDS,
         );
         match self.transport.json_if_found::<Wire>(&call).await {
-            Ok(wire) => Ok(wire.map(|wire| Commit {
-                sha: wire.sha,
-                tree: wire.tree.sha,
-                parents: wire.parents.into_iter().map(|parent| parent.sha).collect(),
-            })),
+            Ok(wire) => {
+                let commit = wire.map(Commit::from);
+                commit
+                    .iter()
+                    .for_each(|commit| self.known.learn_commit(commit));
+                Ok(commit)
+            }
             // The SHA of something else, such as a tag object.
             Err(Error {
                 problem: Problem::Refused { status: 422, .. },
@@ -66,6 +97,67 @@ impl GitHub {
             }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What `sha` would bring to `branch`, by one request in place of those for the commit, for where it left the branch, and
+    /// for the files. None where one does not tell: there is no such commit or branch, they have nothing in common, the
+    /// branch has the commit already, or it has not more than 100 commits that the commit would bring.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn brought(&self, branch: &str, sha: &CommitSha) -> Result<Option<Brought>, Error> {
+        #[derive(Deserialize)]
+        struct Comparison {
+            merge_base_commit: Parent,
+            commits: Vec<Listed>,
+            #[serde(default)]
+            files: Vec<TouchedFile>,
+        }
+        #[derive(Deserialize)]
+        struct Listed {
+            sha: CommitSha,
+            commit: Inner,
+            parents: Vec<Parent>,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            tree: Tree,
+        }
+        let path = self.path(format_args!(
+            "/compare/{}...{sha}?per_page=100",
+            encoded(branch)
+        ));
+        let operation = format!("compare {branch:?} with {sha} of {}", self.slug);
+        let call = Call::get(path, operation, NEEDS);
+        let Some(comparison) = self.transport.json_if_found::<Comparison>(&call).await? else {
+            return Ok(None);
+        };
+        let Comparison {
+            merge_base_commit: Parent { sha: merge_base },
+            commits,
+            files,
+        } = comparison;
+        // Oldest first.
+        let Some(last) = commits
+            .into_iter()
+            .next_back()
+            .filter(|last| last.sha == *sha)
+        else {
+            return Ok(None);
+        };
+        let commit = Commit {
+            sha: last.sha,
+            tree: last.commit.tree.sha,
+            parents: last.parents.into_iter().map(|parent| parent.sha).collect(),
+        };
+        self.known.learn_commit(&commit);
+        let are_all = files.len() < FILES_OF_A_COMPARISON;
+        let files = are_all.then(|| ChangedFiles::new(files.into_iter().map(Into::into).collect()));
+        Ok(Some(Brought {
+            commit,
+            merge_base,
+            files,
+        }))
     }
 
     /// The commit that `branch` and `commit` have in common last; none where they have no history in common.

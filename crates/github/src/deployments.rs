@@ -231,15 +231,15 @@ struct StatesPage {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PageInfo {
-    has_next_page: bool,
-    end_cursor: Option<String>,
+pub(crate) struct PageInfo {
+    pub(crate) has_next_page: bool,
+    pub(crate) end_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct StateNode {
-    id: NodeId,
+pub(crate) struct StateNode {
+    pub(crate) id: NodeId,
     latest_status: Option<LatestStatus>,
 }
 
@@ -249,7 +249,7 @@ struct LatestStatus {
 }
 
 impl StateNode {
-    fn is_inactive(&self) -> bool {
+    pub(crate) fn is_inactive(&self) -> bool {
         let newest = self.latest_status.as_ref();
         newest.is_some_and(|newest| newest.state == "INACTIVE")
     }
@@ -352,7 +352,12 @@ impl GitHub {
                 .into_iter()
                 .find(|deployment| request.is(deployment)))
         };
-        self.transport.create::<Wire, _, _>(&call, read_back).await
+        let created = self.transport.create::<Wire, _, _>(&call, read_back);
+        let deployment: Deployment = created.await?;
+        if let Some(creator) = &deployment.creator {
+            self.is_known_as(creator);
+        }
+        Ok(deployment)
     }
 
     /// All deployments that match, as GitHub orders them (newest first).
@@ -360,10 +365,29 @@ impl GitHub {
     /// # Errors
     /// As all operations: see [`Error`].
     pub async fn deployments(&self, filter: &DeploymentFilter) -> Result<Vec<Deployment>, Error> {
-        let path = self.path(format_args!("/deployments{}", filter.query()));
-        let call = Call::get(path, format!("list the deployments of {}", self.slug), READ);
-        let wires: Vec<Wire> = self.transport.pages(&call).await?;
+        let wires: Vec<Wire> = self.transport.pages(&self.listing_of(filter)).await?;
         Ok(wires.into_iter().map(Deployment::from).collect())
+    }
+
+    /// As [`Self::deployments`], of those that were made `since` then: of the others no more than a page is read.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn deployments_since(
+        &self,
+        filter: &DeploymentFilter,
+        since: Timestamp,
+    ) -> Result<Vec<Deployment>, Error> {
+        let is_older = |wire: &Wire| wire.created_at < since;
+        let call = self.listing_of(filter);
+        let wires = self.transport.pages_until(&call, is_older).await?;
+        let newer = wires.into_iter().filter(|wire| !is_older(wire));
+        Ok(newer.map(Deployment::from).collect())
+    }
+
+    fn listing_of(&self, filter: &DeploymentFilter) -> Call {
+        let path = self.path(format_args!("/deployments{}", filter.query()));
+        Call::get(path, format!("list the deployments of {}", self.slug), READ)
     }
 
     /// Which deployments in `environment` are not inactive: their newest status is another one, or they have none. One
@@ -391,10 +415,7 @@ impl GitHub {
                 return Ok(active);
             }
             if page_info.end_cursor.is_none() || page_info.end_cursor == after {
-                let message = "its pages have no next one, and are said to go on".to_owned();
-                let passing = false;
-                let problem = Problem::Unreadable { message, passing };
-                return Err(Error::new(operation, problem));
+                return Err(Error::new(operation, Problem::endless()));
             }
             after = page_info.end_cursor;
         }
@@ -507,15 +528,23 @@ impl GitHub {
             if newest.is_some_and(|newest| newest.state == DeploymentState::Inactive) {
                 continue;
             }
-            let inactive = NewDeploymentStatus {
-                state: DeploymentState::Inactive,
-                description: why.to_owned(),
-                log_url: None,
-                environment_url: None,
-            };
-            self.set_deployment_status(id, &inactive).await?;
+            self.retire_deployment(id, why).await?;
             retired.push(id);
         }
         Ok(retired)
+    }
+
+    /// Sets a deployment inactive, whatever it was.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn retire_deployment(&self, id: DeploymentId, why: &str) -> Result<(), Error> {
+        let inactive = NewDeploymentStatus {
+            state: DeploymentState::Inactive,
+            description: why.to_owned(),
+            log_url: None,
+            environment_url: None,
+        };
+        self.set_deployment_status(id, &inactive).await.map(drop)
     }
 }

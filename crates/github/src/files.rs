@@ -19,11 +19,22 @@ const READS_CONTENTS: &str = "contents: read";
 /// <https://docs.github.com/en/rest/git/blobs#get-a-blob>
 const LARGEST_BLOB: u64 = 8 * 1024 * 1024;
 
+/// A file that a change touches, as GitHub lists it of a pull request and of a comparison.
 #[derive(Deserialize)]
-struct TouchedFile {
+pub(crate) struct TouchedFile {
     filename: String,
     previous_filename: Option<String>,
     status: FileStatus,
+}
+
+impl From<TouchedFile> for ChangedFile {
+    fn from(file: TouchedFile) -> Self {
+        Self {
+            path: file.filename,
+            previous_path: file.previous_filename,
+            status: file.status,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -78,12 +89,9 @@ impl GitHub {
         let path = self.path(format_args!("/pulls/{number}/files"));
         let call = Call::get(path, operation, READS_PULLS);
         let files: Vec<TouchedFile> = self.transport.pages(&call).await?;
-        let files = files.into_iter().map(|file| ChangedFile {
-            path: file.filename,
-            previous_path: file.previous_filename,
-            status: file.status,
-        });
-        Ok(ChangedFiles::new(files.collect()))
+        Ok(ChangedFiles::new(
+            files.into_iter().map(ChangedFile::from).collect(),
+        ))
     }
 
     /// Every file of `tree`, in all its folders, with what is in it: sorted by path. Symbolic links and submodules are

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::call::Call;
 use crate::client::GitHub;
 use crate::error::{Error, Problem};
+use crate::standing::CarriedLabel;
 use crate::text::encoded;
 
 /// Characters of a label's name; not in GitHub's OpenAPI description, but 422 beyond.
@@ -29,10 +30,10 @@ const WRITE: &str = "pull-requests: write";
 /// What was done to the labels; names in the order in which they were dealt with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelChanges {
-    /// Definitions made, or given their description again.
+    /// Definitions given their description: new ones, and those that somebody has changed.
     pub defined: Vec<String>,
-    /// Put on the pull request.
-    pub added: Vec<String>,
+    /// Renamed to one that is wanted, since nothing else refers to them.
+    pub renamed: Vec<String>,
     /// Taken off the pull request.
     pub removed: Vec<String>,
     /// Definitions deleted since nothing refers to them any more.
@@ -48,6 +49,8 @@ struct Wire {
 impl GitHub {
     /// Makes the labels of `pr` that start with `prefix` exactly the `wanted` ones, and deletes the definitions of
     /// those it takes off once no issue or pull request has them. With nothing wanted it cleans up.
+    ///
+    /// One request where all is as it should be, and one more for each label that is new; two for each that goes.
     ///
     /// # Errors
     /// As all operations: see [`Error`]. A name or description beyond GitHub's limits, or a name without the prefix,
@@ -66,21 +69,16 @@ impl GitHub {
             within_limits(label, prefix)
                 .map_err(|why| Error::new(&operation, Problem::Invalid(why)))?;
         }
-        let on_pr: Vec<String> = self.label_names(pr, prefix).await?;
-        let mut changes = LabelChanges::default();
-        if !wanted.is_empty() {
-            changes.defined = self.define_labels(wanted).await?;
-        }
-        let missing: Vec<&str> = wanted
-            .iter()
-            .map(|label| label.name.as_str())
-            .filter(|name| !on_pr.iter().any(|on| on == name))
-            .collect();
-        if !missing.is_empty() {
-            self.add_labels(pr, &missing).await?;
-            changes.added = missing.into_iter().map(str::to_owned).collect();
-        }
-        for name in on_pr {
+        let on_pr = match wanted.is_empty() {
+            true => self.labels_of(pr).await?,
+            false => self.add_labels(pr, wanted).await?,
+        };
+        let mut changes = LabelChanges {
+            defined: self.describe_labels(&on_pr, wanted).await?,
+            ..LabelChanges::default()
+        };
+        let names = on_pr.into_iter().map(|label| label.name);
+        for name in names.filter(|name| name.starts_with(prefix)) {
             if wanted.iter().any(|label| label.name == name) {
                 continue;
             }
@@ -92,73 +90,77 @@ impl GitHub {
         Ok(changes)
     }
 
-    async fn label_names(&self, pr: PrNumber, prefix: &str) -> Result<Vec<String>, Error> {
+    /// As [`Self::set_image_labels`], where it is known which labels `pr` carries: a label of the same component that no other
+    /// refers to is renamed, in one request, and no timeline tells of a label that came and one that went.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn replace_image_labels(
+        &self,
+        pr: PrNumber,
+        carried: &[CarriedLabel],
+        wanted: &[ImageLabel],
+        prefix: &str,
+    ) -> Result<LabelChanges, Error> {
+        let is_wanted = |name: &str| wanted.iter().any(|label| label.name == name);
+        let mut stale: Vec<&CarriedLabel> = carried
+            .iter()
+            .filter(|one| one.name.starts_with(prefix) && !is_wanted(&one.name))
+            .collect();
+        let (mut renamed, mut left) = (Vec::new(), false);
+        for label in wanted {
+            if carried.iter().any(|one| one.shows(label)) {
+                continue;
+            }
+            let is_new = carried.iter().all(|one| one.name != label.name);
+            let old = stale
+                .iter()
+                .position(|one| is_new && !one.is_shared && of_same_component(&one.name, label));
+            let Some(old) = old.map(|at| stale.remove(at)) else {
+                left = true;
+                continue;
+            };
+            match self.rename_label(&old.name, label).await? {
+                true => renamed.push(old.name.clone()),
+                false => left = true,
+            }
+        }
+        let changes = match left || !stale.is_empty() {
+            true => self.set_image_labels(pr, wanted, prefix).await?,
+            false => LabelChanges::default(),
+        };
+        Ok(LabelChanges { renamed, ..changes })
+    }
+
+    /// Whether it was renamed: not where it is gone, or another has that name.
+    async fn rename_label(&self, old: &str, label: &ImageLabel) -> Result<bool, Error> {
+        let ImageLabel { name, description } = label;
+        let operation = format!("rename label {old:?} of {} to {name:?}", self.slug);
+        let call = Call::patch(self.label_path(old), operation, WRITE)
+            .with(&json!({ "new_name": name, "description": description, "color": COLOUR }))?;
+        match self.transport.done(&call).await {
+            Err(Error {
+                problem: Problem::Refused { status: 422, .. },
+                ..
+            }) => Ok(false),
+            renamed => renamed,
+        }
+    }
+
+    async fn labels_of(&self, pr: PrNumber) -> Result<Vec<Wire>, Error> {
         let operation = format!("read the labels of pull request #{pr} of {}", self.slug);
         let call = Call::get(
             self.path(format_args!("/issues/{pr}/labels")),
             operation,
             READ,
         );
-        let labels: Vec<Wire> = self.transport.pages(&call).await?;
-        Ok(labels
-            .into_iter()
-            .map(|label| label.name)
-            .filter(|name| name.starts_with(prefix))
-            .collect())
+        self.transport.pages(&call).await
     }
 
-    /// Makes the definitions that are missing and mends the others' descriptions.
-    async fn define_labels(&self, wanted: &[ImageLabel]) -> Result<Vec<String>, Error> {
-        let mut changed = Vec::new();
-        for label in wanted {
-            let call = Call::get(
-                self.label_path(&label.name),
-                format!("read label {:?}", label.name),
-                READ,
-            );
-            let defined: Option<Wire> = self.transport.json_if_found(&call).await?;
-            match defined {
-                Some(old) if old.description.as_deref() == Some(&label.description) => continue,
-                Some(_) => self.describe_label(label).await?,
-                None => self.create_label(label).await?,
-            }
-            changed.push(label.name.clone());
-        }
-        Ok(changed)
-    }
-
-    async fn create_label(&self, label: &ImageLabel) -> Result<(), Error> {
-        let ImageLabel { name, description } = label;
-        let call = Call::post(
-            self.path("/labels"),
-            format!("create label {name:?} in {}", self.slug),
-            WRITE,
-        )
-        .with(&json!({ "name": name, "description": description, "color": COLOUR }))?;
-        // A name can be taken only once, so this POST may be repeated.
-        match self.transport.json::<Wire>(&call).await {
-            Ok(_) => Ok(()),
-            Err(Error {
-                problem:
-                    Problem::Refused {
-                        status: 422,
-                        message,
-                    },
-                ..
-            }) if message.contains("already_exists") => self.describe_label(label).await,
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn describe_label(&self, label: &ImageLabel) -> Result<(), Error> {
-        let operation = format!("describe label {:?} of {}", label.name, self.slug);
-        let call = Call::patch(self.label_path(&label.name), operation, WRITE)
-            .with(&json!({ "description": label.description }))?;
-        self.transport.json::<Wire>(&call).await?;
-        Ok(())
-    }
-
-    async fn add_labels(&self, pr: PrNumber, names: &[&str]) -> Result<(), Error> {
+    /// Puts these labels on `pr`, and gives all that it has then. GitHub defines those that the repository does not have, in
+    /// grey and without a description.
+    async fn add_labels(&self, pr: PrNumber, wanted: &[ImageLabel]) -> Result<Vec<Wire>, Error> {
+        let names: Vec<&str> = wanted.iter().map(|label| label.name.as_str()).collect();
         let operation = format!("add {names:?} to pull request #{pr} of {}", self.slug);
         let call = Call::post(
             self.path(format_args!("/issues/{pr}/labels")),
@@ -167,8 +169,33 @@ impl GitHub {
         )
         .with(&json!({ "labels": names }))?;
         // Adding a label that is there already changes nothing, so this POST may be repeated.
-        self.transport.json::<Vec<Wire>>(&call).await?;
-        Ok(())
+        self.transport.json(&call).await
+    }
+
+    /// Gives the wanted ones their description where they have another, or none; their names.
+    async fn describe_labels(
+        &self,
+        on_pr: &[Wire],
+        wanted: &[ImageLabel],
+    ) -> Result<Vec<String>, Error> {
+        let mut described = Vec::new();
+        for label in wanted {
+            let on_pr = on_pr.iter().find(|on_pr| on_pr.name == label.name);
+            let says = on_pr.and_then(|on_pr| on_pr.description.as_deref());
+            if says != Some(label.description.as_str()) {
+                self.describe_label(label).await?;
+                described.push(label.name.clone());
+            }
+        }
+        Ok(described)
+    }
+
+    /// Nothing where its definition is gone again: then no pull request shows it.
+    async fn describe_label(&self, label: &ImageLabel) -> Result<(), Error> {
+        let operation = format!("describe label {:?} of {}", label.name, self.slug);
+        let call = Call::patch(self.label_path(&label.name), operation, WRITE)
+            .with(&json!({ "description": label.description, "color": COLOUR }))?;
+        self.transport.done(&call).await.map(drop)
     }
 
     /// Takes a label off `pr`, and deletes its definition where nothing else has it; whether it did.
@@ -230,6 +257,18 @@ impl GitHub {
     fn label_path(&self, name: &str) -> String {
         self.path(format_args!("/labels/{}", encoded(name)))
     }
+}
+
+impl CarriedLabel {
+    fn shows(&self, label: &ImageLabel) -> bool {
+        self.name == label.name && self.description.as_ref() == Some(&label.description)
+    }
+}
+
+/// Whether a label shows another digest of the component that `label` shows one of.
+fn of_same_component(name: &str, label: &ImageLabel) -> bool {
+    let component = |name: &str| name.split(':').next().map(str::to_owned);
+    component(name) == component(&label.name)
 }
 
 fn within_limits(label: &ImageLabel, prefix: &str) -> Result<(), String> {

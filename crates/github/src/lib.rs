@@ -19,6 +19,7 @@ mod deployments;
 mod error;
 pub mod event;
 mod files;
+mod known;
 mod labels;
 mod merges;
 mod packages;
@@ -26,6 +27,7 @@ mod people;
 mod pulls;
 mod records;
 mod settings;
+mod standing;
 mod statuses;
 mod text;
 mod transport;
@@ -33,6 +35,7 @@ mod workflows;
 
 pub use client::{GitHub, Settings};
 pub use comments::{COMMENT_BUDGET, Change, Comment, CommentOutcome};
+pub use commits::Brought;
 pub use deployments::{
     Deployment, DeploymentFilter, DeploymentId, DeploymentRequest, DeploymentState,
     DeploymentStatus, NewDeploymentStatus, NodeId,
@@ -41,5 +44,6 @@ pub use error::{Error, Problem};
 pub use labels::LabelChanges;
 pub use packages::{Package, PackageVersion};
 pub use people::Reaction;
+pub use standing::{CarriedLabel, Standing};
 pub use statuses::{CommitState, CommitStatus};
 pub use workflows::Cancelling;

@@ -26,21 +26,46 @@ impl GitHub {
     /// # Errors
     /// As all operations: see [`Error`].
     pub async fn merging(&self, number: PrNumber) -> Result<Option<Merging>, Error> {
+        self.merging_onto(number, None).await
+    }
+
+    /// As [`Self::merging`], where the base branch was at `base` moments ago. That is believed as long as GitHub's merge is
+    /// onto it, and read otherwise.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn merging_onto(
+        &self,
+        number: PrNumber,
+        base: Option<&CommitSha>,
+    ) -> Result<Option<Merging>, Error> {
+        let mut base = base.cloned();
         for pause in LAG {
-            let merging = self.merging_now(number).await?;
+            let was_read = base.is_none();
+            let merging = self.merging_now(number, base.take()).await?;
             if merging.as_ref().is_none_or(Merging::is_known) {
                 return Ok(merging);
             }
-            tokio::time::sleep(pause).await;
+            if was_read {
+                tokio::time::sleep(pause).await;
+            }
         }
-        self.merging_now(number).await
+        self.merging_now(number, None).await
     }
 
-    async fn merging_now(&self, number: PrNumber) -> Result<Option<Merging>, Error> {
+    async fn merging_now(
+        &self,
+        number: PrNumber,
+        base: Option<CommitSha>,
+    ) -> Result<Option<Merging>, Error> {
         let Some(pull) = self.pull(number).await? else {
             return Ok(None);
         };
-        let Some(base) = self.branch_head(&pull.base_ref).await? else {
+        let base = match base {
+            Some(base) => Some(base),
+            None => self.branch_head(&pull.base_ref).await?,
+        };
+        let Some(base) = base else {
             return Ok(None);
         };
         let tried = match (pull.mergeable, &pull.test_merge) {

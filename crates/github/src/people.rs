@@ -44,11 +44,13 @@ struct SaidWire {
     updated_at: Timestamp,
 }
 
+/// An account, as GitHub writes it wherever it names one.
 #[derive(Deserialize)]
-struct UserWire {
-    login: String,
+pub(crate) struct UserWire {
+    pub(crate) login: String,
+    /// `User`, `Bot`, `Organization`, `Mannequin`.
     #[serde(rename = "type")]
-    kind: String,
+    pub(crate) kind: String,
 }
 
 impl GitHub {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::call::Call;
 use crate::client::{GitHub, WireRepository};
 use crate::error::{Error, Problem};
+use crate::people::UserWire;
 use crate::text::encoded;
 
 const NEEDS: &str = "pull-requests: read";
@@ -19,20 +20,12 @@ struct Wire {
     merge_commit_sha: Option<CommitSha>,
     mergeable: Option<bool>,
     title: String,
-    user: Option<User>,
+    user: Option<UserWire>,
     #[serde(default)]
     draft: bool,
     labels: Vec<Label>,
     head: Head,
     base: Base,
-}
-
-#[derive(Deserialize)]
-struct User {
-    login: String,
-    /// `User`, `Bot`, `Organization`, `Mannequin`.
-    #[serde(rename = "type")]
-    kind: String,
 }
 
 #[derive(Deserialize)]

@@ -178,6 +178,16 @@ impl Transport {
         self.pages_of::<Vec<T>>(call).await
     }
 
+    /// As [`Self::pages`], of a list whose end does not matter after the first page that ends with one that `is_enough`.
+    pub(crate) async fn pages_until<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        is_enough: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, Error> {
+        let first = self.first_page(call);
+        self.pages_from::<Vec<T>>(call, first, is_enough).await
+    }
+
     /// As [`Self::pages`]; none where there is no such list.
     pub(crate) async fn pages_if_found<T: DeserializeOwned>(
         &self,
@@ -202,18 +212,28 @@ impl Transport {
     where
         P: DeserializeOwned + IntoIterator,
     {
+        let first = self.first_page(call);
+        self.pages_from::<P>(call, first, |_| false).await
+    }
+
+    /// The first page, as long as GitHub makes them.
+    fn first_page(&self, call: &Call) -> String {
         let separator = if call.path.contains('?') { '&' } else { '?' };
-        let first = format!("{}{}{separator}per_page=100", self.prefix, call.path);
-        self.pages_from::<P>(call, first).await
+        format!("{}{}{separator}per_page=100", self.prefix, call.path)
     }
 
     /// As [`Self::pages`], of a list that cannot be asked for longer pages.
     pub(crate) async fn linked<T: DeserializeOwned>(&self, call: &Call) -> Result<Vec<T>, Error> {
         let first = format!("{}{}", self.prefix, call.path);
-        self.pages_from::<Vec<T>>(call, first).await
+        self.pages_from::<Vec<T>>(call, first, |_| false).await
     }
 
-    async fn pages_from<P>(&self, call: &Call, first: String) -> Result<Vec<P::Item>, Error>
+    async fn pages_from<P>(
+        &self,
+        call: &Call,
+        first: String,
+        is_enough: impl Fn(&P::Item) -> bool,
+    ) -> Result<Vec<P::Item>, Error>
     where
         P: DeserializeOwned + IntoIterator,
     {
@@ -232,7 +252,9 @@ impl Transport {
                 })
                 .await?;
             items.extend(page);
-            let Some(next) = next else { return Ok(items) };
+            let Some(next) = next.filter(|_| !items.last().is_some_and(&is_enough)) else {
+                return Ok(items);
+            };
             if seen.contains(&next) {
                 return Err(call.fails(Problem::Unreadable {
                     message: format!("its pages go in a circle at {next}"),

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::call::Call;
 use crate::client::GitHub;
 use crate::error::{Error, Problem};
+use crate::people::UserWire;
 
 /// GitHub's status of a run that a protection rule of an environment holds, such as its reviewers.
 const WAITING: &str = "waiting";
@@ -65,11 +66,6 @@ struct ReviewWire {
     state: String,
     user: Option<UserWire>,
     environments: Vec<EnvironmentWire>,
-}
-
-#[derive(Deserialize)]
-struct UserWire {
-    login: String,
 }
 
 #[derive(Deserialize)]

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use futures::stream;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -45,6 +46,8 @@ pub enum Fault {
         /// Body of the answer.
         body: String,
     },
+    /// Change the state as asked, then break the connection in the middle of the answer.
+    BreakAfter,
 }
 
 #[derive(Debug)]
@@ -180,9 +183,17 @@ async fn observe(State(traffic): State<Traffic>, request: Request, next: Next) -
             let _ = next.run(request).await;
             answer(status, &[], body)
         }
+        Some(Fault::BreakAfter) => broken(next.run(request).await),
     };
     traffic.record(method, target, response.status().as_u16());
     response
+}
+
+/// The head of an answer, and nothing of what it announces.
+fn broken(served: Response) -> Response {
+    let lost = std::io::Error::other("the connection is broken");
+    let body = Body::from_stream(stream::iter([Err::<Bytes, _>(lost)]));
+    Response::from_parts(served.into_parts().0, body)
 }
 
 fn answer(status: u16, headers: &[(&'static str, String)], body: String) -> Response {

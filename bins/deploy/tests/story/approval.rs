@@ -10,7 +10,7 @@ use crate::shop::{Ran, Shop};
 const WORKFLOW: &str = "preview-deploy.yml";
 
 /// A shop whose reviewer is Anna, and in which she has to approve everything.
-async fn guarded() -> Shop {
+pub(crate) async fn guarded() -> Shop {
     let shop = Shop::open().await;
     shop.configure("approval = \"all\"");
     let gate = Environment::new("preview-approval").reviewers(&["anna"]);
@@ -29,7 +29,7 @@ fn without_reviewers(shop: &Shop) {
 }
 
 /// A run of the workflow for the head that a pull request has, which comes to wait for approval.
-fn starts(shop: &Shop, number: u64) -> u64 {
+pub(crate) fn starts(shop: &Shop, number: u64) -> u64 {
     let head = shop.repository.head_of(number);
     let name = format!("preview of #{number} at {head}");
     let repository = &shop.repository;
@@ -37,7 +37,7 @@ fn starts(shop: &Shop, number: u64) -> u64 {
 }
 
 /// A step of that run, as CI of the pull request started it.
-async fn step(shop: &Shop, run: u64, number: u64, arguments: &[&str]) -> Ran {
+pub(crate) async fn step(shop: &Shop, run: u64, number: u64, arguments: &[&str]) -> Ran {
     let payload = shop.repository.workflow_run_payload(number);
     step_on(shop, (run, 1), ("workflow_run", payload), arguments).await
 }
@@ -76,7 +76,7 @@ fn as_shown(shop: &Shop, asked: &Ran) -> [String; 2] {
 }
 
 /// Deploys what `asked` has shown.
-async fn deploys(shop: &Shop, run: u64, number: u64, asked: &Ran) -> Ran {
+pub(crate) async fn deploys(shop: &Shop, run: u64, number: u64, asked: &Ran) -> Ran {
     let images = as_shown(shop, asked);
     step(shop, run, number, &[&images[0], &images[1]]).await
 }

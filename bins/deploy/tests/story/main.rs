@@ -17,6 +17,7 @@ mod hostile;
 mod isolation;
 mod layouts;
 mod life;
+mod limits;
 mod observation;
 mod overlay;
 mod plan;
@@ -24,6 +25,7 @@ mod promotable;
 mod pulls;
 mod queue;
 mod quota;
+mod requests;
 mod shop;
 mod unchanged;
 

@@ -391,10 +391,41 @@ namespace = "shop"
         plain.collect()
     }
 
+    /// What GitHub was asked since the last time, a line for each.
+    pub(crate) fn routes(&self) -> Vec<String> {
+        let traffic = self.world.github.traffic();
+        let asked = traffic.exchanges().into_iter().map(|exchange| {
+            let path = exchange.target.split('?').next().unwrap_or_default();
+            format!("{} {}", exchange.method, route(path))
+        });
+        let asked = asked.collect();
+        traffic.forget();
+        asked
+    }
+
     /// Everything that was wrong with what was asked of GitHub.
     pub(crate) fn close(&self) {
         assert_eq!(self.world.github.violations(), Vec::<String>::new());
     }
+}
+
+/// `path` with what is different each time replaced: commits, ids, digests.
+fn route(path: &str) -> String {
+    let path = match path.strip_prefix("/repos/acme/shop") {
+        Some(rest) if !rest.is_empty() => rest,
+        _ => path,
+    };
+    let parts = path.split('/').map(|part| {
+        let is_sha = |part: &str| part.len() == 40 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        match part.split_once("...") {
+            Some(("main", _)) => "main...{sha}",
+            _ if is_sha(part) => "{sha}",
+            _ if part.starts_with("image-digest") => "{label}",
+            _ if !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) => "{id}",
+            _ => part,
+        }
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Waits until `is_so`, and fails where it does not become so.

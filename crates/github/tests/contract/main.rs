@@ -171,12 +171,12 @@ async fn a_rate_limit_is_waited_for_where_there_is_time() {
         RateLimit::SecondaryForbidden { retry_after: 0 },
     ] {
         stage.server.limit_next(2, limit);
-        stage.github.repository().await.unwrap();
+        stage.github.branch_head("main").await.unwrap();
     }
     stage
         .server
         .limit_next(1, RateLimit::Primary { reset_in: 3_000 });
-    let error = stage.github.repository().await.unwrap_err();
+    let error = stage.github.branch_head("main").await.unwrap_err();
     assert!(
         matches!(error.problem, Problem::RateLimited { .. }),
         "{error}"

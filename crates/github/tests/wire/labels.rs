@@ -9,30 +9,21 @@ async fn a_labels_name_is_percent_encoded_exactly_once() {
     let new = "image-digest/web:sha256:0123456789abcdef0123456789";
     serve(
         &server,
-        "GET",
-        "/repos/acme/shop/issues/7/labels",
-        ok(json!([{ "name": old, "description": null }, { "name": "bug", "description": null }])),
-    )
-    .await;
-    serve(
-        &server,
         "POST",
         "/repos/acme/shop/issues/7/labels",
-        ok(json!([])),
-    )
-    .await;
-    serve(
-        &server,
-        "POST",
-        "/repos/acme/shop/labels",
-        ResponseTemplate::new(201).set_body_json(json!({ "name": new, "description": "d" })),
+        ok(
+            json!([{ "name": old, "description": null }, { "name": "bug", "description": null },
+            { "name": new, "description": null }]),
+        ),
     )
     .await;
     serve(&server, "GET", "/repos/acme/shop/issues", ok(json!([]))).await;
-    Mock::given(method("DELETE"))
-        .respond_with(ResponseTemplate::new(204))
-        .mount(&server)
-        .await;
+    for (verb, status) in [("PATCH", 200), ("DELETE", 204)] {
+        Mock::given(method(verb))
+            .respond_with(ResponseTemplate::new(status))
+            .mount(&server)
+            .await;
+    }
     let wanted = [ImageLabel {
         name: new.into(),
         description: "d".into(),
@@ -46,9 +37,7 @@ async fn a_labels_name_is_percent_encoded_exactly_once() {
         defined: [
             "image-digest/web:sha256:0123456789abcdef0123456789",
         ],
-        added: [
-            "image-digest/web:sha256:0123456789abcdef0123456789",
-        ],
+        renamed: [],
         removed: [
             "image-digest/web:sha256:50% off",
         ],
@@ -59,10 +48,8 @@ async fn a_labels_name_is_percent_encoded_exactly_once() {
     "#);
 
     insta::assert_snapshot!(sent(&server).await, @r"
-    GET /repos/acme/shop/issues/7/labels?per_page=100
-    GET /repos/acme/shop/labels/image-digest%2Fweb%3Asha256%3A0123456789abcdef0123456789
-    POST /repos/acme/shop/labels
     POST /repos/acme/shop/issues/7/labels
+    PATCH /repos/acme/shop/labels/image-digest%2Fweb%3Asha256%3A0123456789abcdef0123456789
     GET /repos/acme/shop/issues?state=all&labels=image-digest%2Fweb%3Asha256%3A50%25%20off&per_page=2
     DELETE /repos/acme/shop/labels/image-digest%2Fweb%3Asha256%3A50%25%20off
     ");

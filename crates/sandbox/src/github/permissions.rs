@@ -169,6 +169,16 @@ pub(super) fn sees_deployments(token: &Token) -> bool {
     had.is_none_or(|had| suffice(had, GRAPHQL_DEPLOYMENTS))
 }
 
+/// Whether a token may ask GraphQL for what stands on a pull request: its labels with what else carries
+/// them, its base branch, and deployments.
+pub(super) fn sees_what_stands(token: &Token) -> bool {
+    let had = token.permissions.as_ref();
+    had.is_none_or(|had| {
+        let all = [CONTENTS, DEPLOYMENTS, ISSUES, PULLS];
+        all.iter().all(|needs| suffice(had, needs))
+    })
+}
+
 fn suffice(had: &Permissions, needs: Needs) -> bool {
     let mut needs = needs.iter();
     needs.len() == 0 || needs.any(|(name, level)| had.get(*name).is_some_and(|had| had >= level))

@@ -234,6 +234,12 @@ impl Repository {
         }
     }
 
+    /// Somebody deletes a comment.
+    pub fn delete_comment(&self, comment: u64) {
+        let mut state = self.lock();
+        repo(&mut state, self.id).comments.remove(&comment);
+    }
+
     /// Lets the next `times` answers about a commit's pull requests still be empty.
     pub fn lag_commit_pulls(&self, times: u32) {
         repo(&mut self.lock(), self.id).commit_pulls_lag = times;
