@@ -221,8 +221,12 @@ impl GitHub {
             .await
     }
 
-    /// The login of the token's account. Installation tokens, `GITHUB_TOKEN` among them, may not ask `GET /user`.
-    async fn login(&self) -> Result<&str, Error> {
+    /// The login of the token's account; of a bot as GraphQL names it, with or without the suffix. Installation tokens,
+    /// `GITHUB_TOKEN` among them, may not ask `GET /user`.
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn login(&self) -> Result<&str, Error> {
         #[derive(Deserialize)]
         struct Data {
             viewer: Viewer,

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::DEPLOY;
 use crate::shop::{Ran, Shop};
 
-const WORKFLOW: &str = "preview-deploy.yml";
+pub(crate) const WORKFLOW: &str = "preview-deploy.yml";
 
 /// A shop whose reviewer is Anna, and in which she has to approve everything.
-async fn guarded() -> Shop {
+pub(crate) async fn guarded() -> Shop {
     let shop = Shop::open().await;
     shop.configure("approval = \"all\"");
     let gate = Environment::new("preview-approval").reviewers(&["anna"]);
@@ -23,7 +23,7 @@ async fn guarded() -> Shop {
 }
 
 /// The environment for approval loses its reviewers, as where the plan of the repository has none.
-fn without_reviewers(shop: &Shop) {
+pub(crate) fn without_reviewers(shop: &Shop) {
     let gate = Environment::new("preview-approval");
     shop.repository.set_environment(gate);
 }

@@ -9,6 +9,7 @@ mod commands;
 mod commits;
 mod database;
 mod doctor;
+mod enterprise;
 mod failures;
 mod fence;
 mod forks;
@@ -25,6 +26,7 @@ mod pulls;
 mod queue;
 mod quota;
 mod shop;
+mod tokens;
 mod unchanged;
 
 /// The program that was built for these tests.
