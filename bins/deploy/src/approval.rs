@@ -193,12 +193,16 @@ impl World<'_> {
     }
 
     async fn started_by(&self, start: &Start) -> Result<StartedBy, Failed> {
-        Ok(match (&start.by, start.comment) {
-            (None, _) => StartedBy::Ci,
+        let Some(by) = &start.by else {
+            return Ok(StartedBy::Ci);
+        };
+        // With a person's token our programs start workflows as that person.
+        let is_program = by.is_bot || self.github.login().await.outside()? == by.login;
+        Ok(match start.comment {
             // That they may write was looked at before anything else.
-            (Some(person), _) if !person.is_bot => StartedBy::Writer(person.login.clone()),
-            (Some(_), None) => StartedBy::Turn,
-            (Some(_), Some(comment)) => {
+            _ if !is_program => StartedBy::Writer(by.login.clone()),
+            None => StartedBy::Turn,
+            Some(comment) => {
                 let said = self.github.said(comment).await.outside()?;
                 said.map_or(StartedBy::Ci, StartedBy::Command)
             }

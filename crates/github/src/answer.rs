@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
+use preview_core::doctor::TokenFormat;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -22,6 +23,16 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What the token is that asked.
+    pub(crate) token: TokenFormat,
+}
+
+/// The body of an error, as GitHub's API has it.
+#[derive(Deserialize)]
+struct Body {
+    message: String,
+    #[serde(default)]
+    errors: serde_json::Value,
 }
 
 impl Answer {
@@ -56,6 +67,12 @@ impl Answer {
                     .filter(|needs| !needs.is_empty())
                     .unwrap_or(call.needs)
                     .to_owned(),
+                token: self.token,
+            },
+            // Only GitHub's API itself knows what does not exist: a web site or a proxy knows no such page.
+            StatusCode::NOT_FOUND if self.says().is_none() => Problem::Unreadable {
+                message: format!("a 404 that is none of GitHub's API: {message}"),
+                passing: false,
             },
             StatusCode::NOT_FOUND => Problem::NotFound { message },
             // Not implemented is no passing trouble.
@@ -112,18 +129,17 @@ impl Answer {
 
     /// GitHub's message with the fields it complains of, or what stands in its place.
     fn message(&self) -> String {
-        #[derive(Deserialize)]
-        struct Body {
-            message: String,
-            #[serde(default)]
-            errors: serde_json::Value,
+        match self.says() {
+            Some(Body { message, errors }) if errors.is_null() => clipped(&message, 500),
+            Some(Body { message, errors }) => clipped(&format!("{message}: {errors}"), 500),
+            None if self.body.is_empty() => "no text".to_owned(),
+            None => self.beginning(),
         }
-        match serde_json::from_slice::<Body>(&self.body) {
-            Ok(Body { message, errors }) if errors.is_null() => clipped(&message, 500),
-            Ok(Body { message, errors }) => clipped(&format!("{message}: {errors}"), 500),
-            Err(_) if self.body.is_empty() => "no text".to_owned(),
-            Err(_) => self.beginning(),
-        }
+    }
+
+    /// What GitHub's API says with an error; none where this is not its answer.
+    fn says(&self) -> Option<Body> {
+        serde_json::from_slice(&self.body).ok()
     }
 
     /// The beginning of the body on one line.

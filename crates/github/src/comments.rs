@@ -230,9 +230,13 @@ impl GitHub {
             .await
     }
 
-    /// The login of the token's account. Installation tokens, `GITHUB_TOKEN` among them, may not ask `GET /user`; where the
-    /// token has created something before, its creator was told ([`Self::is_known_as`]).
-    async fn login(&self) -> Result<&str, Error> {
+    /// The login of the token's account; of a bot as GraphQL names it, with or without the suffix. Installation tokens,
+    /// `GITHUB_TOKEN` among them, may not ask `GET /user`; where the token has created something before, its creator was told
+    /// ([`Self::is_known_as`]).
+    ///
+    /// # Errors
+    /// As all operations: see [`Error`].
+    pub async fn login(&self) -> Result<&str, Error> {
         #[derive(Deserialize)]
         struct Data {
             viewer: Viewer,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use preview_core::doctor::TokenFormat;
 use preview_core::health::{Classified, FailureClass};
 
 /// An operation that failed: what was tried on which object, why it failed, and what to do next.
@@ -31,13 +32,16 @@ pub enum Problem {
     },
     /// 403 that is no rate limit.
     #[error(
-        "the token may not do this (403: {message}); it needs {needs}: grant it under `permissions:` of the workflow's job"
+        "the token may not do this (403: {message}); it needs {needs}: {}",
+        token.granted()
     )]
     NotPermitted {
         /// What GitHub says.
         message: String,
         /// The permission that is missing, as GitHub names it where it does.
         needs: String,
+        /// What the token is.
+        token: TokenFormat,
     },
     /// GitHub asks to wait for longer than there is time.
     #[error(

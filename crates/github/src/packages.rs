@@ -9,7 +9,7 @@ use crate::client::GitHub;
 use crate::error::Error;
 use crate::text::encoded;
 
-const READ: &str = "packages: read";
+const READ: &str = "packages: read, which only `GITHUB_TOKEN` and a classic token can have";
 const WRITE: &str = "packages: write, and admin on the package";
 
 /// A package: an image, as GitHub's list of packages has it.

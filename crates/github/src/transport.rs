@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable as _};
 use http::Uri;
+use http::uri::Authority;
 use http_body_util::BodyExt as _;
 use octocrab::Octocrab;
 use preview_core::causes::with_causes;
+use preview_core::doctor::TokenFormat;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 
@@ -28,8 +30,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Transport {
     octocrab: Octocrab,
+    scheme: &'static str,
     /// Host and port of the API: the only place the token may go.
-    authority: String,
+    authority: Authority,
     /// What all paths start with: nothing at github.com, `/api/v3` on an Enterprise server.
     prefix: String,
     token: SecretString,
@@ -58,11 +61,12 @@ impl Transport {
             ))
         };
         let uri: Uri = url.parse().map_err(|_| bad_url())?;
-        let (Some(scheme @ ("http" | "https")), Some(authority)) =
-            (uri.scheme_str(), uri.authority())
-        else {
-            return Err(bad_url());
+        let scheme = match uri.scheme_str() {
+            Some("http") => "http",
+            Some("https") => "https",
+            _ => return Err(bad_url()),
         };
+        let authority = uri.authority().ok_or_else(bad_url)?;
         let token = settings.token.expose_secret();
         // octocrab panics on a token that is no header value.
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -90,7 +94,8 @@ impl Transport {
             })?;
         Ok(Self {
             octocrab,
-            authority: authority.to_string(),
+            scheme,
+            authority: authority.clone(),
             prefix: uri.path().trim_end_matches('/').to_owned(),
             token: settings.token.clone(),
             deadline: settings.deadline,
@@ -298,20 +303,28 @@ impl Transport {
         .await?
     }
 
-    /// The path and query of another page; refused where it leads to another host.
+    /// The path and query of another page; refused where it leads to another host, or out of the API.
     fn own_path(&self, call: &Call, address: &str) -> Result<String, Error> {
         let uri: Option<Uri> = address.parse().ok();
-        uri.filter(|uri| {
-            uri.authority()
-                .is_none_or(|host| host.as_str() == self.authority)
-        })
-        .and_then(|uri| Some(uri.path_and_query()?.to_string()))
-        .ok_or_else(|| {
-            call.fails(Problem::Unreadable {
-                message: format!("its next page is said to be at {address:?}"),
-                passing: false,
+        uri.filter(|uri| self.is_own(uri))
+            .and_then(|uri| Some(uri.path_and_query()?.to_string()))
+            .ok_or_else(|| {
+                call.fails(Problem::Unreadable {
+                    message: format!("its next page is said to be at {address:?}"),
+                    passing: false,
+                })
             })
-        })
+    }
+
+    /// Whether an address is of this API. A server names itself as it likes: in lower case, and without the port that its
+    /// scheme has anyway.
+    fn is_own(&self, uri: &Uri) -> bool {
+        let is_same_host = uri.authority().is_none_or(|authority| {
+            authority.host().eq_ignore_ascii_case(self.authority.host())
+                && port(uri.scheme_str(), authority) == port(Some(self.scheme), &self.authority)
+        });
+        let below = uri.path().strip_prefix(&self.prefix);
+        is_same_host && below.is_some_and(|below| below.starts_with('/'))
     }
 
     async fn repeated<T, F>(&self, operation: impl FnMut() -> F) -> Result<T, Error>
@@ -389,6 +402,7 @@ impl Transport {
         let echoes_token = text.contains(self.token.expose_secret());
         Ok(Answer {
             status: parts.status,
+            token: TokenFormat::of(self.token.expose_secret()),
             headers: parts.headers,
             body: if echoes_token {
                 self.redacted(&text).into()
@@ -402,6 +416,16 @@ impl Transport {
     fn redacted(&self, text: &str) -> String {
         text.replace(self.token.expose_secret(), "***")
     }
+}
+
+/// The port that an authority means.
+fn port(scheme: Option<&str>, authority: &Authority) -> Option<u16> {
+    let usual = match scheme {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    };
+    authority.port_u16().or(usual)
 }
 
 /// None for 404, which only a caller that asks for something uncertain may read so.

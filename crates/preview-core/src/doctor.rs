@@ -8,8 +8,10 @@ use crate::markdown::{code_cell, inline};
 use crate::names::RepositorySlug;
 
 mod cluster;
+mod token;
 
 pub use cluster::{Class, default_or_named, network_policies, rights};
+pub use token::{TokenFormat, enterprise_server, token};
 
 /// How a thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -124,19 +126,6 @@ pub fn markdown(findings: &[Finding]) -> String {
         );
     }
     out
-}
-
-/// What a GitHub token is, as its beginning tells:
-/// <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats>.
-#[must_use]
-pub fn token_kind(token: &str) -> &'static str {
-    match token.split_once('_').map(|(kind, _)| kind) {
-        Some("ghs") => "the token of a job or an app",
-        Some("ghp") => "a person's classic token",
-        Some("github") => "a person's fine-grained token",
-        Some("gho" | "ghu") => "a person's token by way of an app",
-        _ => "a token of no kind that is known",
-    }
 }
 
 /// An environment of the repository on GitHub.
@@ -349,16 +338,6 @@ mod tests {
             gh workflow enable old.yml --repo acme/shop
         ");
         insta::assert_snapshot!(lines(&workflows(&shop(), &off[..1])).join("\n"), @"✓ workflows: 1 of them, none switched off");
-    }
-
-    #[test]
-    fn a_token_is_known_by_its_beginning() {
-        assert_eq!(token_kind("ghs_abc"), "the token of a job or an app");
-        assert_eq!(
-            token_kind("github_pat_abc"),
-            "a person's fine-grained token"
-        );
-        assert_eq!(token_kind("abc"), "a token of no kind that is known");
     }
 
     #[test]

@@ -24,8 +24,20 @@ impl World {
     /// # Errors
     /// When a loopback port cannot be bound.
     pub async fn start() -> std::io::Result<Self> {
+        Self::around(GitHub::start().await?).await
+    }
+
+    /// As [`Self::start`], with a GitHub Enterprise Server.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_enterprise() -> std::io::Result<Self> {
+        Self::around(GitHub::start_enterprise().await?).await
+    }
+
+    async fn around(github: GitHub) -> std::io::Result<Self> {
         let world = Self {
-            github: GitHub::start().await?,
+            github,
             registry: Registry::start().await?,
             cluster: Cluster::start().await?,
         };

@@ -3,6 +3,8 @@
 
 mod permissions;
 #[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod tests;
 
 use anyhow::{Context as _, bail, ensure};

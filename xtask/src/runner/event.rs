@@ -14,6 +14,15 @@ pub(crate) enum Event {
     PullRequest { number: u64, action: &'static str },
     /// The default branch is at this commit now.
     Push { sha: String },
+    /// The merge queue wants to know whether this group, by its head, may be merged.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "the plays have no merge queue, the tests have one"
+        )
+    )]
+    MergeGroup { head: String },
     /// A run of the workflow with this name has ended.
     WorkflowRun { run: u64, workflow: String },
     /// Somebody started a workflow file.
@@ -48,6 +57,7 @@ impl Event {
         match self {
             Self::PullRequest { .. } => "pull_request",
             Self::Push { .. } => "push",
+            Self::MergeGroup { .. } => "merge_group",
             Self::WorkflowRun { .. } => "workflow_run",
             Self::Dispatch { .. } => "workflow_dispatch",
             Self::Schedule { .. } => "schedule",
@@ -69,6 +79,12 @@ impl Event {
                 let filter = on.push.as_ref();
                 filter.is_some_and(|it| it.is_of_branch("main"))
             }
+            Self::MergeGroup { .. } => {
+                let usual = ["checks_requested"];
+                on.merge_group
+                    .as_ref()
+                    .is_some_and(|it| it.is_of_type(usual[0], &usual) && it.is_of_branch("main"))
+            }
             Self::WorkflowRun { workflow, .. } => on.workflow_run.as_ref().is_some_and(|of| {
                 of.workflows.contains(workflow) && of.types.iter().any(|it| it == "completed")
             }),
@@ -81,7 +97,7 @@ impl Event {
         }
     }
 
-    /// What the runs that it starts are about: all but a pull request's are runs of the default branch.
+    /// What the runs that it starts are about: all but a pull request's and a merge queue's are runs of the default branch.
     ///
     /// # Errors
     /// When a pull request conflicts with its base: GitHub starts nothing then.
@@ -111,6 +127,15 @@ impl Event {
                 about.of_fork = pull["head"]["repo"]["id"] != payload["repository"]["id"];
             }
             Self::Push { sha } => about.sha.clone_from(sha),
+            Self::MergeGroup { head } => {
+                let full_ref = payload["merge_group"]["head_ref"].as_str();
+                let full_ref = full_ref.context("the group has no branch")?;
+                about.sha.clone_from(head);
+                full_ref.clone_into(&mut about.full_ref);
+                full_ref
+                    .trim_start_matches("refs/heads/")
+                    .clone_into(&mut about.ref_name);
+            }
             Self::Dispatch { login, .. } => about.actor.clone_from(login),
             Self::Comment { author, .. } => about.actor.clone_from(author),
             Self::WorkflowRun { .. } | Self::Schedule { .. } => {}
@@ -125,6 +150,7 @@ impl Event {
                 repository.pull_request_payload(*number, action)
             }
             Self::Push { sha } => repository.push_payload(sha),
+            Self::MergeGroup { head } => repository.merge_group_payload(head),
             Self::WorkflowRun { run, .. } => repository.workflow_run_payload_of(*run),
             Self::Dispatch {
                 file,

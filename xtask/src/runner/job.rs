@@ -19,7 +19,7 @@ use super::{
     service::{Ended, Waits},
     step::Done,
     syntax::{Environment, Job, Step},
-    value::{holds, number},
+    value::{holds, number, text},
 };
 
 /// Between one look at whether somebody has approved and the next.
@@ -48,6 +48,13 @@ pub(super) struct Machine<'a> {
     stop: Stop,
 }
 
+/// How long something may take.
+struct Timeout {
+    /// As the workflow has it.
+    minutes: String,
+    long: Duration,
+}
+
 /// What steps are run in: a job, or a composite action.
 pub(super) struct Frame {
     pub(super) scope: Scope,
@@ -67,7 +74,7 @@ impl<'a> Machine<'a> {
         id: &'a str,
         job: &'a Job,
         scope: Scope,
-        number: usize,
+        (number, stop): (usize, Stop),
     ) -> anyhow::Result<Self> {
         let setting = &run.inner.setting;
         let permissions = run.inner.permissions(&run.workflow, id, run.about.of_fork);
@@ -95,7 +102,7 @@ impl<'a> Machine<'a> {
             log: Vec::new(),
             remarks: Vec::new(),
             steps: 0,
-            stop: Stop::new(),
+            stop,
         })
     }
 
@@ -109,14 +116,7 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// When it asks for what the runner cannot do.
     pub(super) async fn through(mut self) -> anyhow::Result<Ended> {
-        let minutes = match &self.job.timeout_minutes {
-            Value::String(template) => self.scope.value(template)?,
-            plain => plain.clone(),
-        };
-        ensure!(
-            number(&minutes).is_some_and(|it| it > 0.0),
-            "{minutes} is no timeout"
-        );
+        let timeout = self.timeout(&self.job.timeout_minutes, &self.scope)?;
         let held = match &self.job.concurrency {
             None => None,
             Some(concurrency) => {
@@ -144,6 +144,13 @@ impl<'a> Machine<'a> {
                 if frame.scope.status == Status::Success { "success" } else { "failure" }
             }
             () = stop.told() => "cancelled",
+            // Where it does not wait for anybody any more: GitHub counts from when a runner has it.
+            () = tokio::time::sleep(timeout.long) => {
+                let minutes = timeout.minutes;
+                let remark = format!("error: The job has exceeded the maximum execution time of {minutes} minutes.");
+                self.remarks.push(remark);
+                "cancelled"
+            }
         };
         drop(held);
         let outputs = job.outputs.iter();
@@ -153,6 +160,45 @@ impl<'a> Machine<'a> {
             outputs,
             ..self.ended(conclusion)
         })
+    }
+
+    /// How long something may take, as a workflow says it.
+    fn timeout(&self, minutes: &Value, scope: &Scope) -> anyhow::Result<Timeout> {
+        let minutes = match minutes {
+            Value::String(template) => scope.value(template)?,
+            plain => plain.clone(),
+        };
+        let count = number(&minutes).filter(|count| *count > 0.0);
+        let count = count.with_context(|| format!("{minutes} is no timeout"))?;
+        let long = self.run.inner.setting.minute.mul_f64(count);
+        let minutes = text(&minutes);
+        Ok(Timeout { minutes, long })
+    }
+
+    /// Runs a step that fails where it takes longer.
+    async fn within(
+        &mut self,
+        timeout: Timeout,
+        step: &Step,
+        frame: Frame,
+    ) -> anyhow::Result<Done> {
+        match tokio::time::timeout(timeout.long, self.step(step, frame)).await {
+            Ok(done) => done,
+            Err(_) => {
+                let first = |script: &String| script.lines().next().unwrap_or_default().to_owned();
+                let what = step.uses.as_ref().or(step.run.as_ref());
+                let unnamed = || format!("Run {}", what.map(first).unwrap_or_default());
+                let name = step.name.clone().unwrap_or_else(unnamed);
+                let minutes = timeout.minutes;
+                let remark =
+                    format!("error: The action '{name}' has timed out after {minutes} minutes.");
+                self.remarks.push(remark);
+                Ok(Done {
+                    succeeded: false,
+                    outputs: BTreeMap::new(),
+                })
+            }
+        }
     }
 
     fn ended(self, conclusion: &'static str) -> Ended {
@@ -190,6 +236,9 @@ impl<'a> Machine<'a> {
             .inner
             .waits(run, self.number, Waits::Approval(name.clone()));
         let entered = loop {
+            if self.stop.is_told() {
+                break Err("cancelled");
+            }
             if let (_, Some(conclusion)) = repository.run_state(run) {
                 let cancelled = conclusion == "cancelled";
                 break Err(if cancelled { "cancelled" } else { "failure" });
@@ -280,7 +329,14 @@ impl<'a> Machine<'a> {
             env,
             action: frame.action.clone(),
         };
-        let Done { succeeded, outputs } = self.step(step, within).await?;
+        let timeout = match &step.timeout_minutes {
+            None => None,
+            Some(minutes) => Some(self.timeout(minutes, &within.scope)?),
+        };
+        let Done { succeeded, outputs } = match timeout {
+            None => self.step(step, within).await?,
+            Some(timeout) => self.within(timeout, step, within).await?,
+        };
         let outcome = if succeeded { "success" } else { "failure" };
         let conclusion = if holds(&forgives) { "success" } else { outcome };
         if conclusion == "failure" {

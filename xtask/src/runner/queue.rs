@@ -25,6 +25,11 @@ impl Stop {
         self.0.send_replace(true);
     }
 
+    /// Whether it was told.
+    pub(crate) fn is_told(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Ends when it was told.
     pub(crate) async fn told(&self) {
         // The sender lives as long as we do.

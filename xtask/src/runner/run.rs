@@ -102,6 +102,10 @@ impl Run {
             plain => plain.clone(),
         };
         let queue = concurrency.queue.unwrap_or(Queue::Single);
+        ensure!(
+            queue == Queue::Single || !holds(&cancels),
+            "GitHub refuses `queue: max` beside `cancel-in-progress: true`"
+        );
         let groups = &self.inner.groups;
         let ticket = groups.line_up(&group, queue, holds(&cancels), stop);
         self.inner.waits(self.id, job, Waits::Turn(ticket.clone()));
@@ -164,21 +168,29 @@ impl Run {
         }
         let number = self.workflow.jobs.keys().position(|it| it == id);
         let number = number.unwrap_or_default() * 100;
-        let all = matrix(job).into_iter().enumerate().map(|(nth, values)| {
+        let combinations = matrix(job);
+        let stops: Vec<Stop> = combinations.iter().map(|_| Stop::new()).collect();
+        let fails_fast = job.strategy.fail_fast.unwrap_or(true);
+        let all = combinations.into_iter().enumerate().map(|(nth, values)| {
             let scope = scope.clone().with("matrix", values);
-            let inner = &self.inner;
+            let (inner, stops) = (&self.inner, &stops);
             async move {
                 inner.began(self.id);
-                let machine = Machine::new(self, id, job, scope, number + nth)?;
+                let stop = stops[nth].clone();
+                let machine = Machine::new(self, id, job, scope, (number + nth, stop))?;
                 let ended = machine.through().await?;
                 inner.has_ended(ended.clone());
+                if fails_fast && ended.conclusion == "failure" {
+                    stops.iter().for_each(Stop::now);
+                }
                 anyhow::Ok(ended)
             }
         });
         let all = futures::future::try_join_all(all)
             .await
             .with_context(place)?;
-        let worst = ["cancelled", "failure"];
+        // Where one has failed, the others were cancelled for that.
+        let worst = ["failure", "cancelled"];
         let worst = worst
             .into_iter()
             .find(|it| all.iter().any(|ended| ended.conclusion == *it));
@@ -218,7 +230,7 @@ impl Run {
             "event": self.event.payload(repository), "event_name": self.event.name(),
             "head_ref": about.head_ref, "ref": about.full_ref, "ref_name": about.ref_name,
             "repository": slug, "repository_id": repository.id().to_string(), "repository_owner": owner,
-            "run_attempt": "1", "run_id": self.id.to_string(), "server_url": "https://github.com",
+            "run_attempt": "1", "run_id": self.id.to_string(), "server_url": setting.github.server_url(),
             "sha": about.sha, "workflow": self.workflow.name,
         });
         let scope = Scope::default()

@@ -42,6 +42,8 @@ pub(crate) struct Setting {
     pub(crate) ground: Arc<Ground>,
     pub(crate) programs: Programs,
     pub(crate) secrets: Secrets,
+    /// How long a minute is of those that workflows count in their timeouts.
+    pub(crate) minute: Duration,
     /// Takes what jobs have on their machines.
     pub(crate) folder: PathBuf,
     /// The workflows, by the names of their files.
@@ -252,6 +254,18 @@ impl Service {
     /// The jobs that have ended, in that order.
     pub(crate) fn ended(&self) -> Vec<Ended> {
         self.0.lock().ended.clone()
+    }
+
+    /// How many jobs and runs wait for their turn in a group.
+    #[cfg(test)]
+    pub(crate) fn in_line(&self) -> usize {
+        let state = self.0.lock();
+        let waits = state.runs.values().flat_map(|progress| &progress.waits);
+        let turns = waits.filter(|(_, what)| match what {
+            Waits::Turn(ticket) => self.0.groups.is_waiting(ticket),
+            Waits::Approval(_) => false,
+        });
+        turns.count()
     }
 
     /// The runs that wait for a reviewer of this environment.

@@ -35,9 +35,8 @@ pub(crate) struct Triggers {
     pub(crate) pull_request: Option<Filter>,
     #[serde(default, deserialize_with = "named")]
     pub(crate) push: Option<Filter>,
-    /// No story has a merge queue.
-    #[serde(rename = "merge_group", default, deserialize_with = "named")]
-    _merge_group: Option<Filter>,
+    #[serde(default, deserialize_with = "named")]
+    pub(crate) merge_group: Option<Filter>,
     #[serde(default, deserialize_with = "named")]
     pub(crate) issue_comment: Option<Filter>,
     pub(crate) workflow_run: Option<OfWorkflows>,
@@ -152,9 +151,8 @@ pub(crate) struct Environment {
 pub(crate) struct Strategy {
     #[serde(default)]
     pub(crate) matrix: BTreeMap<String, Vec<Value>>,
-    /// Here each goes on to its end, as they are looked at one by one.
-    #[serde(rename = "fail-fast")]
-    _fail_fast: Option<bool>,
+    /// Whether one that fails ends the others; it does, unless told.
+    pub(crate) fail_fast: Option<bool>,
 }
 
 /// A step of a job, or of a composite action.
@@ -175,6 +173,8 @@ pub(crate) struct Step {
     pub(crate) env: Values,
     #[serde(default)]
     pub(crate) continue_on_error: Value,
+    /// As long as the job may take, unless told.
+    pub(crate) timeout_minutes: Option<Value>,
 }
 
 /// A composite action's `action.yml`.

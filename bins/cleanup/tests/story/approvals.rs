@@ -298,7 +298,7 @@ async fn where_the_runs_cannot_be_listed_the_rest_is_swept() {
         .traffic()
         .plan("GET", "/actions/runs?status=waiting", 1, refused);
     let ran = sweep(&shop).await.exits(3);
-    insta::assert_snapshot!(ran.error(), @"error: cannot list the runs of acme/shop that wait for approval: the token may not do this (403: Resource not accessible by integration); it needs actions: read: grant it under `permissions:` of the workflow's job");
+    insta::assert_snapshot!(ran.error(), @"error: cannot list the runs of acme/shop that wait for approval: the token may not do this (403: Resource not accessible by integration); it needs actions: read: grant it under `permissions:` of the workflow's job, or to the App whose token it is");
     assert!(!is_there(&shop, closed));
     shop.close();
 }

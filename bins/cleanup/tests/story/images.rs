@@ -83,7 +83,7 @@ async fn nothing_is_broken(shop: &Shop) {
     }
 }
 
-fn warnings(ran: &Ran) -> String {
+pub(crate) fn warnings(ran: &Ran) -> String {
     let lines = ran.stdout.lines().chain(ran.stderr.lines());
     let warnings = lines.filter(|line| line.starts_with("warning"));
     warnings.collect::<Vec<_>>().join("\n")
@@ -254,7 +254,7 @@ async fn what_github_does_not_delete_is_told_and_fails_nothing() {
     let ran = shop.run(CLEANUP, &["sweep"], &[]).await.exits(0);
     assert_eq!(warnings(&ran), "", "nobody has deployed this head");
     let again = on_closed(&shop, number).await.exits(0);
-    insta::assert_snapshot!(shop.without_hashes(&warnings(&again)), @"warning: cannot delete the version sha256:[hex] of registry.test/acme/web: the token may not do this (403: You need admin access to the package.); it needs packages: write, and admin on the package: grant it under `permissions:` of the workflow's job");
+    insta::assert_snapshot!(shop.without_hashes(&warnings(&again)), @"warning: cannot delete the version sha256:[hex] of registry.test/acme/web: the token may not do this (403: You need admin access to the package.); it needs packages: write, and admin on the package: grant it under `permissions:` of the workflow's job, or to the App whose token it is");
     shop.close();
 }
 

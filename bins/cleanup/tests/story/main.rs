@@ -6,6 +6,7 @@ mod alerts;
 mod approvals;
 mod certificates;
 mod dispatched;
+mod enterprise;
 mod metrics;
 #[path = "../../../deploy/tests/story/shop.rs"]
 mod shop;

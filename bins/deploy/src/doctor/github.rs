@@ -3,7 +3,9 @@
 use preview_actions::Runner;
 use preview_core::deploy::GATE;
 use preview_core::deployments::ENVIRONMENT;
-use preview_core::doctor::{Finding, Purpose, environment, token_kind, workflows};
+use preview_core::doctor::{
+    Finding, Purpose, TokenFormat, enterprise_server, environment, token, workflows,
+};
 use preview_core::pulls::Repository;
 use preview_github::GitHub;
 use secrecy::ExposeSecret as _;
@@ -11,17 +13,14 @@ use secrecy::ExposeSecret as _;
 /// The environment of production's secrets.
 const PRODUCTION: &str = "production";
 
-/// What a token needs: the block of a workflow that gives it.
-const PERMISSIONS: &str = "permissions: { actions: write, contents: read, deployments: write, issues: read, \
-                           pull-requests: write, statuses: write }";
-
 pub(super) async fn findings(runner: &Runner) -> Vec<Finding> {
     let what = "GitHub token";
     let settings = match runner.environment().github() {
         Ok(settings) => settings,
         Err(error) => return vec![Finding::missing(what, error)],
     };
-    let kind = token_kind(settings.token.expose_secret());
+    let format = TokenFormat::of(settings.token.expose_secret());
+    let server = enterprise_server(&settings.server_url);
     let connected = GitHub::connect(preview_github::Settings::new(
         settings.api_url,
         settings.token,
@@ -36,13 +35,11 @@ pub(super) async fn findings(runner: &Runner) -> Vec<Finding> {
         Ok(repository) => repository,
         Err(error) => return vec![Finding::missing(what, error).fixed_by("gh auth status")],
     };
-    let reads = format!("{kind}; it reads {}", repository.slug);
-    // No request that only reads says what a token may write.
-    let rights = Finding::unknown(
-        "GitHub rights",
-        format!("what the token may write shows when it does; a job needs {PERMISSIONS}"),
-    );
-    let mut all = vec![Finding::good(what, reads), rights];
+    let mut all: Vec<Finding> = server.into_iter().collect();
+    all.extend(match github.login().await {
+        Ok(login) => token(format, login, &repository.slug.to_string()),
+        Err(error) => vec![Finding::missing(what, error)],
+    });
     all.extend(environments(&github, &repository).await);
     all.extend(match github.workflows().await {
         Ok(found) => workflows(&repository.slug, &found),

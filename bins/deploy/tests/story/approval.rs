@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::DEPLOY;
 use crate::shop::{Ran, Shop};
 
-const WORKFLOW: &str = "preview-deploy.yml";
+pub(crate) const WORKFLOW: &str = "preview-deploy.yml";
 
 /// A shop whose reviewer is Anna, and in which she has to approve everything.
 pub(crate) async fn guarded() -> Shop {
@@ -23,7 +23,7 @@ pub(crate) async fn guarded() -> Shop {
 }
 
 /// The environment for approval loses its reviewers, as where the plan of the repository has none.
-fn without_reviewers(shop: &Shop) {
+pub(crate) fn without_reviewers(shop: &Shop) {
     let gate = Environment::new("preview-approval");
     shop.repository.set_environment(gate);
 }

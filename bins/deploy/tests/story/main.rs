@@ -9,6 +9,7 @@ mod commands;
 mod commits;
 mod database;
 mod doctor;
+mod enterprise;
 mod failures;
 mod fence;
 mod forks;
@@ -27,6 +28,7 @@ mod queue;
 mod quota;
 mod requests;
 mod shop;
+mod tokens;
 mod unchanged;
 
 /// The program that was built for these tests.

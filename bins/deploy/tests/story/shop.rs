@@ -90,7 +90,15 @@ impl Ran {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
-        let world = World::start().await.unwrap();
+        Self::open_in(World::start().await.unwrap())
+    }
+
+    /// As [`Self::open`], on a GitHub Enterprise Server.
+    pub(crate) async fn open_on_enterprise_server() -> Self {
+        Self::open_in(World::start_enterprise().await.unwrap())
+    }
+
+    fn open_in(world: World) -> Self {
         let files = [("web/index.html", "a shop"), ("api/main.rs", "prices")];
         let repository = world.github.create_repository("acme/shop", &files);
         let shop = Self {
@@ -232,7 +240,7 @@ namespace = "shop"
             .current_dir(&job)
             .env_clear()
             .env("GITHUB_API_URL", self.world.github.url())
-            .env("GITHUB_SERVER_URL", "https://github.com")
+            .env("GITHUB_SERVER_URL", self.world.github.server_url())
             .env("GITHUB_REPOSITORY", "acme/shop")
             .env("GITHUB_TOKEN", ACTIONS_TOKEN)
             .env("GITHUB_RUN_ID", run.to_string())
@@ -270,7 +278,12 @@ namespace = "shop"
             read("output"),
             read("summary"),
         ];
-        self.tell_no_secret(&told);
+        // What is no token at all may well be said.
+        let is_token =
+            |(name, value): &&(&str, String)| *name == "GITHUB_TOKEN" && value.starts_with("gh");
+        let token = variables.iter().find(is_token);
+        let token = token.map_or(ACTIONS_TOKEN, |(_, token)| token);
+        self.tell_no_secret(&told, token);
         let text = |bytes: &[u8]| self.plain(&String::from_utf8_lossy(bytes));
         Ran {
             exit: output.status.code().unwrap_or(-1),
@@ -292,10 +305,10 @@ namespace = "shop"
     }
 
     /// Nothing that a program leaves shows a secret, but for the masks that hide it.
-    fn tell_no_secret(&self, told: &[String]) {
+    fn tell_no_secret(&self, told: &[String], token: &str) {
         let registry = self.world.registry.account().password;
         for line in told.iter().flat_map(|text| text.lines()) {
-            for secret in [ACTIONS_TOKEN, RECORD_KEY, &registry] {
+            for secret in [token, RECORD_KEY, &registry] {
                 let shows = line.contains(secret) && !line.starts_with("::add-mask::");
                 assert!(!shows, "a secret is shown: {line}");
             }
@@ -304,9 +317,14 @@ namespace = "shop"
 
     /// `text` without what is different each time: addresses, folders, commits, times.
     pub(crate) fn plain(&self, text: &str) -> String {
+        let github = &self.world.github;
+        let (address, known_as) = match github.is_enterprise() {
+            true => (github.server_url(), "https://git.acme.test"),
+            false => (github.url(), "https://api.github.test"),
+        };
         text.replace(&self.world.registry.host(), "registry.test")
             .replace(&self.world.cluster.url(), "https://cluster.test")
-            .replace(&self.world.github.url(), "https://api.github.test")
+            .replace(&address, known_as)
             .replace(self.folder.path().to_str().unwrap(), "@JOB@")
     }
 
@@ -401,6 +419,19 @@ namespace = "shop"
         let asked = asked.collect();
         traffic.forget();
         asked
+    }
+
+    /// Everything by which people are led to GitHub from a pull request, without what is different each time.
+    pub(crate) fn links(&self, number: u64) -> Vec<String> {
+        let comments = self.repository.comments(number);
+        let words = comments.iter().flat_map(|(_, body)| {
+            let ends = |c: char| c.is_whitespace() || "()<>`".contains(c);
+            body.split(ends).filter(|word| word.starts_with("http"))
+        });
+        let words = words.map(str::to_owned);
+        let all = words.chain(self.repository.links());
+        let all = all.filter(|link| !link.contains(".pr.example.com"));
+        all.map(|link| self.plain(&link)).collect()
     }
 
     /// Everything that was wrong with what was asked of GitHub.

@@ -5,6 +5,7 @@
 mod attestation;
 mod back;
 mod commits;
+mod enterprise;
 mod errands;
 mod evidence;
 mod killed;

@@ -159,7 +159,7 @@ async fn a_token_that_may_only_read_is_told_what_it_needs() {
         .upsert_comment(pr(number), MARKER, "hello")
         .await
         .unwrap_err();
-    insta::assert_snapshot!(error, @"cannot comment on pull request #7 of acme/shop: the token may not do this (403: Resource not accessible by integration); it needs pull-requests: write: grant it under `permissions:` of the workflow's job");
+    insta::assert_snapshot!(error, @"cannot comment on pull request #7 of acme/shop: the token may not do this (403: Resource not accessible by integration); it needs pull-requests: write: grant it under `permissions:` of the workflow's job, or to the App whose token it is");
     stage.conforms();
 }
 

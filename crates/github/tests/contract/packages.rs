@@ -86,7 +86,7 @@ async fn what_may_not_be_deleted_is_told_in_githubs_words() {
     let told = format!("{often}\n{}", delete().await);
     insta::assert_snapshot!(told, @r"
     cannot delete the version sha256:… of ghcr.io/acme/shop/web: GitHub refuses it (400: Publicly visible package versions with more than 5000 downloads cannot be deleted. Contact GitHub support for further assistance.); correct what it names and run this again
-    cannot delete the version sha256:… of ghcr.io/acme/shop/web: the token may not do this (403: You need admin access to the package.); it needs packages: write, and admin on the package: grant it under `permissions:` of the workflow's job
+    cannot delete the version sha256:… of ghcr.io/acme/shop/web: the token may not do this (403: You need admin access to the package.); it needs packages: write, and admin on the package: grant it under `permissions:` of the workflow's job, or to the App whose token it is
     ");
     stage.conforms();
 }

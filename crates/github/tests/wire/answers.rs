@@ -85,6 +85,17 @@ async fn what_a_merge_left_is_read_and_none_is_only_what_github_says_does_not_ex
         (PullState::Merged { commit: sha('b') }, None)
     );
     assert_eq!(github.pull(pr(6)).await.unwrap(), None);
+
+    let page =
+        ResponseTemplate::new(404).set_body_raw("<title>Page not found</title>", "text/html");
+    let proxy = ResponseTemplate::new(404);
+    serve(&server, "GET", "/repos/acme/shop/pulls/7", page).await;
+    serve(&server, "GET", "/repos/acme/shop/pulls/8", proxy).await;
+    for number in [7, 8] {
+        let error = github.pull(pr(number)).await.unwrap_err();
+        let is_told = matches!(error.problem, Problem::Unreadable { passing: false, .. });
+        assert!(is_told, "{error}");
+    }
 }
 
 #[tokio::test]
@@ -183,8 +194,8 @@ async fn a_missing_permission_is_named_and_a_rate_limit_is_no_missing_permission
         assert_eq!(asked(&server, "POST", "/deployments").await, 1);
     }
     insta::assert_snapshot!(told.join("\n"), @r#"
-    cannot create a deployment of aaaaaaa in "preview" of acme/shop: the token may not do this (403: Resource not accessible by integration); it needs deployments: write: grant it under `permissions:` of the workflow's job
-    cannot create a deployment of aaaaaaa in "preview" of acme/shop: the token may not do this (403: Resource not accessible by integration); it needs deployments=write: grant it under `permissions:` of the workflow's job
+    cannot create a deployment of aaaaaaa in "preview" of acme/shop: the token may not do this (403: Resource not accessible by integration); it needs deployments: write: grant it under `permissions:` of the workflow's job, or to the App whose token it is
+    cannot create a deployment of aaaaaaa in "preview" of acme/shop: the token may not do this (403: Resource not accessible by integration); it needs deployments=write: grant it under `permissions:` of the workflow's job, or to the App whose token it is
     cannot create a deployment of aaaaaaa in "preview" of acme/shop: GitHub's rate limit is used up (API rate limit exceeded for installation ID 1.); it resets at 2100-01-01T00:00:00Z: run this again after that
     cannot create a deployment of aaaaaaa in "preview" of acme/shop: GitHub does not accept the token (401: Bad credentials); check that GITHUB_TOKEN is set and has not expired
     "#);

@@ -118,3 +118,36 @@ async fn a_list_that_leads_elsewhere_or_in_a_circle_is_an_error_and_not_a_short_
         .unwrap_err();
     insta::assert_snapshot!(error, @"cannot list the deployments of acme/shop: the answer is not what GitHub's API gives (its pages go in a circle at /repos/acme/shop/deployments?per_page=100); check GITHUB_API_URL and any proxy on the way, and run this again");
 }
+
+#[tokio::test]
+async fn a_server_may_name_itself_otherwise_than_we_do_but_no_page_outside_its_api() {
+    let server = MockServer::start().await;
+    let at = "/api/v3/repos/acme/shop/deployments";
+    let origin = server.uri().replace("127.0.0.1", "localhost");
+    let ours = origin.replace("localhost", "LocalHost");
+    let link = |address: &str| {
+        let link = format!("<{address}?page=2>; rel=\"next\"");
+        ok(json!([deployment_json(1, json!({}))])).insert_header("link", link)
+    };
+    let last = ok(json!([deployment_json(2, json!({}))]));
+    let answers = vec![
+        link(&format!("{origin}{at}")),
+        last,
+        link(&format!("{origin}/acme/shop/deployments")),
+        link("http://localhost:1/api/v3/repos/acme/shop/deployments"),
+    ];
+    serve_in_turn(&server, "GET", at, answers).await;
+    let github = GitHub::connect(settings(&format!("{ours}/api/v3"))).unwrap();
+
+    let filter = DeploymentFilter::default();
+    assert_eq!(github.deployments(&filter).await.unwrap().len(), 2);
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let error = github.deployments(&filter).await.unwrap_err();
+        told.push(error.to_string().replace(&origin, "http://HOST"));
+    }
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    cannot list the deployments of acme/shop: the answer is not what GitHub's API gives (its next page is said to be at "http://HOST/acme/shop/deployments?page=2"); check GITHUB_API_URL and any proxy on the way, and run this again
+    cannot list the deployments of acme/shop: the answer is not what GitHub's API gives (its next page is said to be at "http://localhost:1/api/v3/repos/acme/shop/deployments?page=2"); check GITHUB_API_URL and any proxy on the way, and run this again
+    "#);
+}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::call::{Answer, Call};
 use super::objects;
-use super::state::{Kind, PackageVersion, Permission, State, Token, TokenKind};
+use super::state::{Kind, PackageVersion, Permission, State, Token};
 
 /// Above so many downloads a public version cannot be deleted.
 const MOST_DOWNLOADS: u64 = 5_000;
@@ -21,9 +21,13 @@ pub(super) fn route_in_repo(state: &mut State, repo: u64, call: &Call) -> Option
 }
 
 pub(super) fn route(state: &mut State, call: &Call, token: &Token) -> Option<Answer> {
+    // Whether GitHub says 403 or 404 to them is not known.
+    if call.operation.contains("/packages/") && !call.kind.reaches_packages() {
+        return Some(Answer::forbidden(call.kind));
+    }
     match call.operation.as_str() {
         "GET /rate_limit" => Some(rate_limit(token)),
-        "GET /user" if call.kind != TokenKind::Person => Some(Answer::forbidden()),
+        "GET /user" if !call.kind.is_of_person() => Some(Answer::forbidden(call.kind)),
         "GET /user" => Some(user(state, &call.login)),
         "GET /users/{username}" => Some(user(state, call.parameter("username"))),
         "GET /orgs/{org}/packages/{package_type}/{package_name}/versions" => {

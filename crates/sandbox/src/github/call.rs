@@ -65,6 +65,8 @@ pub(super) enum Body {
     None,
     Json(Value),
     Raw(Vec<u8>),
+    /// A page for people.
+    Page(&'static str),
 }
 
 impl Answer {
@@ -113,8 +115,23 @@ impl Answer {
         Self::error(404, "Not Found")
     }
 
-    pub(super) fn forbidden() -> Self {
-        Self::error(403, "Resource not accessible by integration")
+    /// What the web site says where it has no page.
+    pub(super) const fn page_not_found() -> Self {
+        Self {
+            status: 404,
+            body: Body::Page(
+                "<!DOCTYPE html>\n<title>Page not found</title>\n<p>This is not the web page you are looking for.",
+            ),
+            headers: Headers::new(),
+        }
+    }
+
+    pub(super) fn forbidden(to: TokenKind) -> Self {
+        let who = match to.is_of_person() {
+            true => "personal access token",
+            false => "integration",
+        };
+        Self::error(403, &format!("Resource not accessible by {who}"))
     }
 
     /// 422 with one entry in `errors`.

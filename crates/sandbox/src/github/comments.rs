@@ -42,13 +42,14 @@ fn list(state: &State, repo: &Repo, call: &Call) -> Answer {
 }
 
 pub(super) fn comment(state: &State, repo: &Repo, comment: &Comment) -> Value {
-    let page = format!("https://github.com/{}/pull/{}", repo.slug(), comment.issue);
+    let page = format!("{}/pull/{}", state.page_of(repo), comment.issue);
     json!({
         "id": comment.id, "body": comment.body, "user": objects::user(state, &comment.author),
         "html_url": format!("{page}#issuecomment-{}", comment.id),
-        "issue_url": format!("{}/repos/{}/issues/{}", state.base_url, repo.slug(), comment.issue),
+        "issue_url": format!("{}/repos/{}/issues/{}", state.addresses.api, repo.slug(), comment.issue),
         "created_at": comment.created_at.to_string(), "updated_at": comment.updated_at.to_string(),
         "author_association": objects::association(repo, &comment.author),
+        "performed_via_github_app": objects::app(state, &comment.author),
     })
 }
 

@@ -97,7 +97,7 @@ fn git_commit(state: &State, repo: &Repo, sha: &str) -> Answer {
     let Some(commit) = state.git.commits.get(sha) else {
         return Answer::not_found();
     };
-    let link = |sha: &str| format!("https://github.com/{}/commit/{sha}", repo.slug());
+    let link = |sha: &str| format!("{}/commit/{sha}", state.page_of(repo));
     let parents: Vec<Value> = commit
         .parents
         .iter()

@@ -79,7 +79,7 @@ fn shown(state: &State, repo: &Repo, environment: &Environment) -> Value {
     };
     json!({
         "id": environment.id, "name": environment.name,
-        "html_url": format!("https://github.com/{}/settings/environments/{}", repo.slug(), environment.id),
+        "html_url": format!("{}/settings/environments/{}", state.page_of(repo), environment.id),
         "protection_rules": rules, "deployment_branch_policy": policy,
     })
 }

@@ -40,7 +40,7 @@ fn list(state: &State, repo: &Repo, call: &Call) -> Answer {
 }
 
 pub(super) fn issue(state: &State, repo: &Repo, pull: &Pull) -> Value {
-    let link = format!("https://github.com/{}/pull/{}", repo.slug(), pull.number);
+    let link = format!("{}/pull/{}", state.page_of(repo), pull.number);
     let mut issue = objects::listed_pull(state, repo, pull);
     if let Some(map) = issue.as_object_mut() {
         map.retain(|key, _| {

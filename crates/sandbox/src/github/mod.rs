@@ -7,7 +7,8 @@
 //!
 //! Modelled: the operations in [`OPERATIONS`] and of GraphQL what `graphql` has; git commits, trees and three-way
 //! merges of whole files; forks, also deleted ones; labels, comments, reactions, deployments, commit statuses,
-//! environments, workflow runs and dispatches, container packages, attestations, permissions, tokens and rate limits.
+//! environments, workflow runs and dispatches, container packages, attestations, permissions, tokens of each kind and rate
+//! limits; github.com and an Enterprise server.
 //!
 //! Not modelled, and answered with 501: every other operation. Not modelled and silent: conditional requests,
 //! teams, merge queues, the visibility of private repositories, issues that are no pull
@@ -15,6 +16,7 @@
 
 mod access;
 mod accounts;
+mod addresses;
 mod attestations;
 mod call;
 mod changes;
@@ -55,6 +57,7 @@ pub use state::{
 };
 
 use crate::server::Server;
+use addresses::{Addresses, Edition};
 use routes::Shared;
 use state::{Kind, State, Token};
 
@@ -76,8 +79,22 @@ impl GitHub {
     /// # Errors
     /// When no loopback port can be bound, or GitHub's description cannot be loaded.
     pub async fn start() -> std::io::Result<Self> {
+        Self::start_as(Edition::Public).await
+    }
+
+    /// As [`Self::start`], a GitHub Enterprise Server: its API is below `/api/v3`, its pages are its own, and it lacks what
+    /// such a server lacks.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_enterprise() -> std::io::Result<Self> {
+        Self::start_as(Edition::EnterpriseServer).await
+    }
+
+    async fn start_as(edition: Edition) -> std::io::Result<Self> {
         let listener = Server::bind().await?;
-        let state = State::new(format!("http://{}", listener.local_addr()?));
+        let origin = format!("http://{}", listener.local_addr()?);
+        let state = State::new(Addresses::of(edition, &origin));
         let shared = Arc::new(Shared::new(state, judge()?));
         let server = Arc::new(Server::serve(
             listener,
@@ -93,18 +110,32 @@ impl GitHub {
         self.shared.lock()
     }
 
-    /// The server's base URL: what goes into `GITHUB_API_URL`. GraphQL is at `/graphql` below it.
+    /// The base URL of the REST API: what goes into `GITHUB_API_URL`. GraphQL is at `/graphql` below it, on an Enterprise
+    /// server at `/api/graphql`.
     #[must_use]
     pub fn url(&self) -> String {
-        self.server.url()
+        self.lock().addresses.api.clone()
     }
 
-    /// The base URL of another way to the server, behind `gate`.
+    /// The base URL of the pages that people see: what goes into `GITHUB_SERVER_URL`.
+    #[must_use]
+    pub fn server_url(&self) -> String {
+        self.lock().addresses.pages.clone()
+    }
+
+    /// Whether it is an Enterprise server.
+    #[must_use]
+    pub fn is_enterprise(&self) -> bool {
+        self.lock().addresses.edition == Edition::EnterpriseServer
+    }
+
+    /// As [`Self::url`], of another way to the server, behind `gate`.
     ///
     /// # Errors
     /// When no loopback port can be bound.
     pub async fn through(&self, gate: &crate::Gate) -> std::io::Result<String> {
-        self.server.through(gate).await
+        let origin = self.server.through(gate).await?;
+        Ok(format!("{origin}{}", self.lock().addresses.prefix()))
     }
 
     /// The log of exchanges, and the place to plan faults. Planned faults are not judged.
@@ -167,12 +198,18 @@ impl GitHub {
     pub fn token_with(&self, permissions: &[(&str, Level)]) -> String {
         let secret = format!("ghs_{:032x}", rand::random::<u128>());
         self.add_token(&secret, ACTIONS_BOT, TokenKind::Installation);
+        self.limit_token(&secret, permissions);
+        secret
+    }
+
+    /// Leaves a token exactly these `permissions`, by the names that a workflow has for them: those of an App's and of a
+    /// fine-grained token are the same, but for their names.
+    pub fn limit_token(&self, secret: &str, permissions: &[(&str, Level)]) {
         let named = permissions.iter();
         let named = named.map(|(name, level)| ((*name).to_owned(), *level));
-        if let Some(token) = self.lock().tokens.get_mut(&secret) {
+        if let Some(token) = self.lock().tokens.get_mut(secret) {
             token.permissions = Some(named.collect());
         }
-        secret
     }
 
     /// Lets a token have so many requests left of its hour.

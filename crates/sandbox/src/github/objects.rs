@@ -17,7 +17,16 @@ pub(super) fn user(state: &State, login: &str) -> Value {
     let page = login.trim_end_matches("[bot]");
     json!({
         "login": login, "id": user.id, "type": kind, "site_admin": false,
-        "html_url": format!("https://github.com/{page}"),
+        "html_url": format!("{}/{page}", state.addresses.pages),
+    })
+}
+
+/// The App that a bot belongs to; null of a person.
+pub(super) fn app(state: &State, login: &str) -> Value {
+    let bot = state.users.get(login).filter(|user| user.kind == Kind::Bot);
+    let slug = login.trim_end_matches("[bot]");
+    bot.map_or(Value::Null, |bot| {
+        json!({ "id": bot.id, "slug": slug, "name": slug, "html_url": format!("{}/apps/{slug}", state.addresses.pages) })
     })
 }
 
@@ -27,7 +36,7 @@ pub(super) fn brief_repository(state: &State, repo: &Repo) -> Value {
         "id": repo.id, "name": repo.name, "full_name": repo.slug(),
         "owner": user(state, &repo.owner),
         "private": repo.private, "fork": repo.fork_of.is_some(),
-        "html_url": format!("https://github.com/{}", repo.slug()),
+        "html_url": format!("{}", state.page_of(repo)),
         "description": null,
     })
 }
@@ -55,7 +64,7 @@ pub(super) fn labels_of(repo: &Repo, pull: &Pull) -> Vec<Value> {
 
 /// A pull request as lists show it.
 pub(super) fn listed_pull(state: &State, repo: &Repo, pull: &Pull) -> Value {
-    let link = format!("https://github.com/{}/pull/{}", repo.slug(), pull.number);
+    let link = format!("{}/pull/{}", state.page_of(repo), pull.number);
     let head = pull.head_repo.and_then(|id| state.repos.get(&id));
     let shown_merge = if pull.lag > 0 {
         &pull.stale_merge_commit_sha
@@ -144,7 +153,7 @@ pub(super) fn commit(state: &State, repo: &Repo, commit: &Commit) -> Value {
     let person = person(commit);
     json!({
         "sha": commit.sha,
-        "html_url": format!("https://github.com/{}/commit/{}", repo.slug(), commit.sha),
+        "html_url": format!("{}/commit/{}", state.page_of(repo), commit.sha),
         "commit": {
             "message": commit.message, "tree": { "sha": commit.tree() },
             "author": person, "committer": person,

@@ -39,7 +39,8 @@ impl Repository {
             let workflow = json!({
                 "id": id, "name": shown["name"], "path": shown["path"], "state": "active",
             });
-            shown["workflow_url"] = json!(format!("{}/actions/workflows/{id}", state.base_url));
+            shown["workflow_url"] =
+                json!(format!("{}/actions/workflows/{id}", state.addresses.api));
             Some(json!({
                 "action": "completed", "workflow_run": shown, "workflow": workflow,
                 "repository": objects::repository(state, repo),
@@ -74,7 +75,7 @@ impl Repository {
             let pull = repo.pulls.get(&comment.issue)?;
             let mut issue = issues::issue(state, repo, pull);
             issue["pull_request"] = json!({
-                "url": format!("{}/repos/{}/pulls/{}", state.base_url, repo.slug(), pull.number),
+                "url": format!("{}/repos/{}/pulls/{}", state.addresses.api, repo.slug(), pull.number),
                 "html_url": issue["pull_request"]["html_url"],
             });
             Some(json!({
@@ -139,7 +140,7 @@ impl Repository {
             Some(json!({
                 "ref": format!("refs/heads/{}", repo.default_branch), "base_ref": null,
                 "before": before, "after": sha, "created": false, "deleted": false, "forced": false,
-                "compare": format!("https://github.com/{}/compare/{before}...{sha}", repo.slug()),
+                "compare": format!("{}/compare/{before}...{sha}", state.page_of(repo)),
                 "commits": commits, "head_commit": pushed_commit(state, repo, sha),
                 "pusher": { "name": commit.author }, "repository": repository,
                 "sender": objects::user(state, &commit.author),
@@ -183,7 +184,7 @@ fn pushed_commit(state: &State, repo: &Repo, sha: &str) -> Value {
     json!({
         "id": sha, "tree_id": commit.tree(), "message": commit.message, "distinct": true,
         "timestamp": commit.at.to_string(),
-        "url": format!("https://github.com/{}/commit/{sha}", repo.slug()),
+        "url": format!("{}/commit/{sha}", state.page_of(repo)),
         "author": person, "committer": person,
         "added": paths("added"), "removed": paths("removed"), "modified": paths("modified"),
     })

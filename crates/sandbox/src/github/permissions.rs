@@ -160,7 +160,7 @@ pub(super) fn refusal(state: &State, call: &Call, token: &Token) -> Option<Answe
     let mut rows = TABLE.iter();
     let row = rows.find(|(operation, _)| *operation == call.operation);
     let allowed = row.is_some_and(|(_, needs)| suffice(had, needs));
-    (!allowed).then(Answer::forbidden)
+    (!allowed).then(|| Answer::forbidden(token.kind))
 }
 
 /// Whether a token may ask GraphQL for deployments.

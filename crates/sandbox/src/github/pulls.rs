@@ -128,7 +128,7 @@ pub(super) fn changed_files(state: &State, repo: &Repo, before: &str, after: &st
             let mut file = json!({
                 "filename": path, "status": status, "sha": new.get(&path).or(old.get(&path)),
                 "additions": added, "deletions": removed, "changes": added + removed,
-                "blob_url": format!("https://github.com/{}/blob/{after}/{path}", repo.slug()),
+                "blob_url": format!("{}/blob/{after}/{path}", state.page_of(repo)),
             });
             if let Some(previous) = previous {
                 file["previous_filename"] = json!(previous);

@@ -11,6 +11,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::access::authenticate;
+use super::addresses::Place;
 use super::call::{Answer, Body, Call, Headers, encode};
 use super::judge::{Found, Judge, query_pairs};
 use super::state::{State, Token, TokenKind};
@@ -61,7 +62,7 @@ async fn serve(Extract(shared): Extract<Arc<Shared>>, request: Request) -> Respo
 /// A request as it came, only decoded.
 struct Asked<'a> {
     method: &'a str,
-    /// Percent-encoded as sent; `/repositories/ID`, where redirects lead, is already `/repos/OWNER/NAME`.
+    /// Below the API's base, percent-encoded as sent; `/repositories/ID`, where redirects lead, is already `/repos/OWNER/NAME`.
     path: String,
     query: Vec<(String, String)>,
     body: Option<Value>,
@@ -82,10 +83,15 @@ fn reply(shared: &Shared, parts: &Parts, bytes: &Bytes) -> Response {
     let Ok(body) = parse(bytes) else {
         return respond(Answer::error(400, "Problems parsing JSON"), headers);
     };
+    let (path, is_graphql) = match state.addresses.place(parts.uri.path()) {
+        Place::Rest(path) => (path, false),
+        Place::GraphQl => ("/graphql", true),
+        Place::Page => return respond(Answer::page_not_found(), headers),
+    };
     let accept = parts.headers.get("accept");
     let asked = Asked {
         method: parts.method.as_str(),
-        path: by_slug(&state, parts.uri.path()),
+        path: by_slug(&state, path),
         query: query_pairs(parts.uri.query().unwrap_or_default()),
         body,
         accept: accept
@@ -95,10 +101,8 @@ fn reply(shared: &Shared, parts: &Parts, bytes: &Bytes) -> Response {
     let answer = if parts.headers.contains_key("user-agent") {
         match authenticate(&mut state, &parts.headers, &mut headers) {
             Err(refusal) => refused(shared, &mut state, &asked, refusal),
-            Ok(token) if asked.path == "/graphql" => {
-                graphql::answer(&state, &token, asked.body.as_ref())
-                    .unwrap_or_else(|| not_modelled(&mut state, &asked))
-            }
+            Ok(token) if is_graphql => graphql::answer(&state, &token, asked.body.as_ref())
+                .unwrap_or_else(|| not_modelled(&mut state, &asked)),
             Ok(token) => rest(shared, &mut state, &asked, &token),
         }
     } else {
@@ -178,7 +182,9 @@ fn rest(shared: &Shared, state: &mut State, asked: &Asked<'_>, token: &Token) ->
     let call = call(state, asked, found, token);
     let refused = permissions::refusal(state, &call, token);
     let answer = if method != "GET" && token.kind == TokenKind::ReadOnlyInstallation {
-        Some(Answer::forbidden())
+        Some(Answer::forbidden(token.kind))
+    } else if !state.addresses.has(&call.operation) {
+        Some(Answer::not_found())
     } else if refused.is_some() {
         refused
     } else {
@@ -200,7 +206,7 @@ fn call(state: &State, asked: &Asked<'_>, found: Found, token: &Token) -> Call {
         accept: asked.accept.to_owned(),
         login: token.login.clone(),
         kind: token.kind,
-        url: format!("{}{}", state.base_url, asked.path),
+        url: format!("{}{}", state.addresses.api, asked.path),
     }
 }
 
@@ -245,7 +251,7 @@ fn renamed(state: &State, call: &Call) -> Option<Answer> {
     let mark = if query.is_empty() { "" } else { "?" };
     let to = format!(
         "{}/repositories/{}{rest}{mark}{}",
-        state.base_url,
+        state.addresses.api,
         repo.id,
         query.join("&")
     );
@@ -275,7 +281,7 @@ fn judged(
 ) -> Answer {
     let judge = &shared.judge;
     let body = match &mut answer.body {
-        Body::Raw(_) => return answer,
+        Body::Raw(_) | Body::Page(_) => return answer,
         Body::None => None,
         Body::Json(body) => {
             judge.complete(asked.method, template, answer.status, body);
@@ -295,6 +301,7 @@ fn respond(answer: Answer, mut headers: Headers) -> Response {
         Body::None => (None, Vec::new()),
         Body::Json(body) => (Some("application/json"), body.to_string().into_bytes()),
         Body::Raw(bytes) => (Some("application/vnd.github.raw"), bytes),
+        Body::Page(html) => (Some("text/html"), html.as_bytes().to_vec()),
     };
     headers.extend(answer.headers);
     headers.extend(kind.map(|kind| ("content-type", format!("{kind}; charset=utf-8"))));

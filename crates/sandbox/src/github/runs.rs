@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::call::{Answer, Call};
 use super::environments::{find, reviewers};
 use super::objects;
-use super::state::{Approval, Dispatch, Kind, Repo, Run, State, TokenKind};
+use super::state::{Approval, Dispatch, Kind, Repo, Run, State};
 
 pub(super) fn route(state: &mut State, repo: u64, call: &Call) -> Option<Answer> {
     let id = call.number("run_id");
@@ -94,7 +94,7 @@ pub(super) fn shown(state: &State, repo: &Repo, run: &Run) -> Value {
         "repository": objects::brief_repository(state, repo),
         "head_repository": head.map_or(Value::Null, |head| objects::brief_repository(state, head)),
         "head_commit": head_commit(state, run),
-        "html_url": format!("https://github.com/{}/actions/runs/{}", repo.slug(), run.id),
+        "html_url": format!("{}/actions/runs/{}", state.page_of(repo), run.id),
         "created_at": run.created_at.to_string(), "updated_at": run.updated_at.to_string(),
         "run_started_at": run.created_at.to_string(),
     })
@@ -117,16 +117,13 @@ fn head_commit(state: &State, run: &Run) -> Value {
 
 fn shown_workflow(state: &State, repo: &Repo, place: usize, file: &String) -> Value {
     let name = file.trim_end_matches(".yml");
-    let page = format!(
-        "https://github.com/{}/actions/workflows/{file}",
-        repo.slug()
-    );
+    let page = format!("{}/actions/workflows/{file}", state.page_of(repo));
     let at = repo.created_at.to_string();
     json!({
         "id": place + 1, "node_id": "unmodelled", "name": name, "path": format!(".github/workflows/{file}"),
         "state": if repo.inactive.contains(file) { "disabled_inactivity" } else { "active" },
         "created_at": at, "updated_at": at,
-        "url": format!("{}/repos/{}/actions/workflows/{}", state.base_url, repo.slug(), place + 1),
+        "url": format!("{}/repos/{}/actions/workflows/{}", state.addresses.api, repo.slug(), place + 1),
         "html_url": page, "badge_url": format!("{page}/badge.svg"),
     })
 }
@@ -192,8 +189,8 @@ fn pending(state: &State, repo: &Repo, run: &Run, call: &Call) -> Answer {
 
 /// Only a reviewer can decide; a workflow's own token never can.
 fn review(state: &mut State, repo: u64, id: u64, call: &Call) -> Answer {
-    if call.kind != TokenKind::Person {
-        return Answer::forbidden();
+    if !call.kind.is_of_person() {
+        return Answer::forbidden(call.kind);
     }
     let wanted = call.body["environment_ids"].clone();
     let names: Vec<String> = state
@@ -309,7 +306,7 @@ fn dispatch(state: &mut State, id: u64, call: &Call) -> Answer {
     Answer::ok(json!({
         "workflow_run_id": run,
         "run_url": format!("{}/actions/runs/{run}", call.url),
-        "html_url": format!("https://github.com/{}/actions/runs/{run}", repo.slug()),
+        "html_url": format!("{}/{}/actions/runs/{run}", state.addresses.pages, repo.slug()),
     }))
 }
 

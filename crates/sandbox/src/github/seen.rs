@@ -136,6 +136,20 @@ impl Repository {
             .collect()
     }
 
+    /// Where people are led by the statuses of commits and the logs of deployments, oldest first.
+    #[must_use]
+    pub fn links(&self) -> Vec<String> {
+        let mut state = self.lock();
+        let repo = repo(&mut state, self.id);
+        let of_commits = repo.statuses.iter();
+        let of_commits = of_commits.filter_map(|status| status.target_url.clone());
+        let of_deployments = repo.deployments.values();
+        let of_deployments = of_deployments.flat_map(|deployment| &deployment.statuses);
+        let of_deployments = of_deployments.map(|status| status.log_url.clone());
+        let all = of_commits.chain(of_deployments);
+        all.filter(|link| !link.is_empty()).collect()
+    }
+
     /// The dispatches that were asked for, oldest first.
     #[must_use]
     pub fn dispatches(&self) -> Vec<Dispatch> {

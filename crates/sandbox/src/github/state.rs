@@ -7,18 +7,37 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::addresses::Addresses;
 use super::git::Git;
 use super::permissions::Permissions;
 
-/// What a token may do.
+/// What a token is: how much it may ask, and what is closed to it whatever its permissions are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// `GITHUB_TOKEN` or an App's: no `GET /user`, no decisions about environments.
+    /// `GITHUB_TOKEN`: no `GET /user`, no decisions about environments.
     Installation,
-    /// A run's token that may only read, such as a fork's `pull_request` run has.
+    /// The same that may only read, such as a fork's `pull_request` run has.
     ReadOnlyInstallation,
-    /// A person's own token.
+    /// The installation token of another App: as [`Self::Installation`], and no packages, either.
+    App,
+    /// A person's fine-grained token: no packages.
+    FineGrained,
+    /// A person's classic token.
     Person,
+}
+
+impl TokenKind {
+    /// Whether it acts as a person: no other token may ask who it is, or decide about environments.
+    pub(super) const fn is_of_person(self) -> bool {
+        matches!(self, Self::Person | Self::FineGrained)
+    }
+
+    /// Whether the API of packages is open to it. "GitHub Packages only supports authentication using a personal access token
+    /// (classic)", or a job's own.
+    /// <https://docs.github.com/en/packages/learn-github-packages/introduction-to-github-packages#authenticating-to-github-packages>
+    pub(super) const fn reaches_packages(self) -> bool {
+        !matches!(self, Self::App | Self::FineGrained)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -39,7 +58,7 @@ pub(super) const HOUR: i64 = 3_600;
 impl Token {
     pub(super) const fn quota(&self) -> u64 {
         match self.kind {
-            TokenKind::Person => 5_000,
+            TokenKind::Person | TokenKind::FineGrained | TokenKind::App => 5_000,
             TokenKind::Installation | TokenKind::ReadOnlyInstallation => 1_000,
         }
     }
@@ -401,7 +420,7 @@ pub(super) struct User {
 pub(super) type OnDeleted = Arc<dyn Fn(&PackageVersion) + Send + Sync>;
 
 pub(super) struct State {
-    pub(super) base_url: String,
+    pub(super) addresses: Addresses,
     pub(super) git: Git,
     pub(super) repos: BTreeMap<u64, Repo>,
     pub(super) users: BTreeMap<String, User>,
@@ -423,9 +442,9 @@ impl fmt::Debug for State {
 }
 
 impl State {
-    pub(super) fn new(base_url: String) -> Self {
+    pub(super) fn new(addresses: Addresses) -> Self {
         Self {
-            base_url,
+            addresses,
             git: Git::default(),
             repos: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -442,6 +461,11 @@ impl State {
 
     pub(super) const fn skip_ids(&mut self, count: u64) {
         self.next_id += count;
+    }
+
+    /// The page of a repository.
+    pub(super) fn page_of(&self, repo: &Repo) -> String {
+        format!("{}/{}", self.addresses.pages, repo.slug())
     }
 
     /// A number that nothing else has.

@@ -1,6 +1,6 @@
 //! The example's workflows, run on the stage.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use sandbox::github::Environment;
@@ -46,6 +46,19 @@ impl Stage {
         &self,
         workflows: BTreeMap<String, Workflow>,
     ) -> anyhow::Result<Service> {
+        self.adopt_previews_at(Duration::from_secs(60), workflows)
+            .await
+    }
+
+    /// As [`Self::adopt_previews`], where a `minute` of a timeout is as long as this.
+    ///
+    /// # Errors
+    /// As [`Self::adopt_previews`].
+    pub(crate) async fn adopt_previews_at(
+        &self,
+        minute: Duration,
+        workflows: BTreeMap<String, Workflow>,
+    ) -> anyhow::Result<Service> {
         let repository = &self.repository;
         repository.set_private();
         for name in ["preview", "production"] {
@@ -59,6 +72,7 @@ impl Stage {
             ground: Arc::clone(&self.ground),
             programs: self.programs.clone(),
             secrets: self.secrets()?,
+            minute,
             folder,
             workflows,
         };

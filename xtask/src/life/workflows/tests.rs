@@ -37,7 +37,7 @@ jobs:
 "#;
 
 /// A stage whose images are the sandbox's.
-async fn stage() -> (Stage, TempDir) {
+pub(super) async fn stage() -> (Stage, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let world = World::start().await.unwrap();
     let github = world.github.clone();
@@ -55,7 +55,7 @@ async fn stage() -> (Stage, TempDir) {
 }
 
 /// How all jobs have ended, by their workflows.
-fn jobs(service: &Service) -> String {
+pub(super) fn jobs(service: &Service) -> String {
     let mut lines: Vec<String> = service
         .ended()
         .iter()
