@@ -44,7 +44,6 @@ impl Stage {
     }
 
     /// Puts production there as the page alone, and previews are no more than that, too.
-    #[cfg(test)]
     pub(crate) async fn furnish_a_page(&mut self) -> anyhow::Result<()> {
         self.uses_small_previews();
         let (namespace, registry) = (self.production(), &self.ground.registry);
