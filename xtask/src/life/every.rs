@@ -135,23 +135,20 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Plays one for each place where its run can be stopped; gives what came to the gate of one that was not.
-    async fn walk(&mut self, of: impl Fn(Stop) -> Disturbance) -> Vec<String> {
-        let whole = self.play(vec![of(Stop::Nowhere)]).await;
-        let (mut walked, mut came) = (0, whole.clone());
-        loop {
-            let next = stops(&came, walked);
-            if next.is_empty() {
-                return whole;
-            }
-            walked += next.len();
-            // One that was disturbed may write more than one that was not.
-            came = self.play(next.into_iter().map(&of).collect()).await;
+    /// Plays one for each place where its run can be stopped; these came to the gate of one that was not.
+    async fn walk(&mut self, whole: &[String], of: impl Fn(Stop) -> Disturbance) {
+        let (mut taken, mut next) = (0, stops(whole, 0));
+        while !next.is_empty() {
+            taken += next.len();
+            let played = self.play(next.into_iter().map(&of).collect()).await;
+            // One that was disturbed may write more often than one that was not.
+            let longest = played.iter().max_by_key(|came| stops(came, 0).len());
+            next = longest.map_or_else(Vec::new, |came| stops(came, taken));
         }
     }
 
-    /// Plays these, and keeps what is found. Gives the longest of what came to the gates of the first programs.
-    async fn play(&mut self, disturbances: Vec<Disturbance>) -> Vec<String> {
+    /// Plays these, and keeps what is found. Gives what came to the gate of the first program of each.
+    async fn play(&mut self, disturbances: Vec<Disturbance>) -> Vec<Vec<String>> {
         let this = &*self;
         let rounds = disturbances.into_iter().map(async |disturbance| {
             this.begun.set(this.begun.get() + 1);
@@ -163,26 +160,29 @@ impl<'a> Rounds<'a> {
             this.tell(disturbance, &round, began);
             (disturbance, round)
         });
-        let rounds = stream::iter(rounds).buffer_unordered(WORLDS);
-        let rounds: Vec<_> = rounds.collect().await;
-        let mut longest = Vec::new();
-        for (disturbance, round) in rounds {
-            match round {
-                Err(error) => self.found.push(format!("{disturbance}: {error:#}")),
-                Ok(round) => {
-                    if round.left != disturbance.undisturbed() {
-                        let (places, left) = (round.places(), &round.left);
-                        self.found.push(format!("{disturbance}, {places}:\n{left}"));
-                    }
-                    let came = round.gates.first().map(Gate::came).unwrap_or_default();
-                    if came.len() > longest.len() {
-                        longest = came;
-                    }
-                    self.previews.push(round.preview);
+        let rounds: Vec<_> = stream::iter(rounds).buffered(WORLDS).collect().await;
+        let kept = rounds.into_iter();
+        kept.map(|(disturbance, round)| self.keep(disturbance, round))
+            .collect()
+    }
+
+    /// Keeps what is found in a round; gives what came to the gate of its first program.
+    fn keep(&mut self, disturbance: Disturbance, round: anyhow::Result<Round>) -> Vec<String> {
+        match round {
+            Ok(round) => {
+                if round.left != disturbance.undisturbed() {
+                    let (places, left) = (round.places(), &round.left);
+                    let found = format!("{disturbance}, {places}:\n{left}");
+                    self.found.push(found);
                 }
+                self.previews.push(round.preview);
+                round.gates.first().map(Gate::came).unwrap_or_default()
+            }
+            Err(error) => {
+                self.found.push(format!("{disturbance}: {error:#}"));
+                Vec::new()
             }
         }
-        longest
     }
 
     fn tell(&self, disturbance: Disturbance, round: &anyhow::Result<Round>, began: Instant) {
@@ -199,15 +199,22 @@ impl<'a> Rounds<'a> {
             .say(&format!("{disturbance}, {came}, after {took} s"));
     }
 
+    /// Tells what was found, if anything was.
+    fn none_found(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.found.is_empty(),
+            "{} of {} rounds left something else:\n{}",
+            self.found.len(),
+            self.begun.get(),
+            self.found.join("\n\n")
+        );
+        Ok(())
+    }
+
     /// Ends the rounds: nothing may have been found, and the node have nothing of them.
     async fn end(self) -> anyhow::Result<()> {
         let (rounds, took) = (self.begun.get(), self.began.elapsed().as_secs());
-        ensure!(
-            self.found.is_empty(),
-            "{} of {rounds} rounds in {took} s left something else:\n{}",
-            self.found.len(),
-            self.found.join("\n\n")
-        );
+        self.none_found()?;
         for preview in &self.previews {
             self.stage.the_node_has_no_containers_of(preview).await?;
         }
@@ -229,25 +236,37 @@ pub(crate) async fn the_end_is_the_same(stage: &mut Stage) -> anyhow::Result<()>
 
 async fn acts(stage: &Stage) -> anyhow::Result<()> {
     let mut rounds = Rounds::beside(stage);
+    stage.act("One is closed and three are merged, and nothing is disturbed");
+    let frozen = |program| move |stop| Disturbance::Frozen(program, stop, Stop::Nowhere);
+    let (cleanup, promotion) = (frozen(Program::Cleanup), frozen(Program::Promote));
+    let whole = rounds.play(vec![
+        Disturbance::Cleanup(Stop::Nowhere),
+        Disturbance::Promotion(Stop::Nowhere),
+        cleanup(Stop::Nowhere),
+        promotion(Stop::Nowhere),
+    ]);
+    let whole = whole.await;
+    rounds.none_found()?;
+    for came in &whole {
+        ensure!(writes(came) > 5, "too few writes: {came:#?}");
+    }
+
     stage.act("A pull request is closed, and its cleanup killed before each of its requests");
-    let came = rounds.walk(Disturbance::Cleanup).await;
-    ensure!(writes(&came) > 7, "no whole cleanup: {came:#?}");
+    rounds.walk(&whole[0], Disturbance::Cleanup).await;
 
     stage.act("It is merged, and its promotion killed before each of its requests");
-    let came = rounds.walk(Disturbance::Promotion).await;
-    ensure!(writes(&came) > 8, "no whole promotion: {came:#?}");
+    rounds.walk(&whole[1], Disturbance::Promotion).await;
 
-    let frozen = |program| move |stop| Disturbance::Frozen(program, stop, Stop::Nowhere);
     stage.act("It is merged, and is promoted to the end at each request of its cleanup");
-    let of_cleanup = rounds.walk(frozen(Program::Cleanup)).await;
+    rounds.walk(&whole[2], cleanup).await;
 
     stage.act("It is merged, and is cleaned up to the end at each request of its promotion");
-    let of_promotion = rounds.walk(frozen(Program::Promote)).await;
+    rounds.walk(&whole[3], promotion).await;
 
     stage.act("One is about to write the comment, and the other to tell something");
     let both = [
-        (Program::Cleanup, &of_cleanup, &of_promotion),
-        (Program::Promote, &of_promotion, &of_cleanup),
+        (Program::Cleanup, &whole[2], &whole[3]),
+        (Program::Promote, &whole[3], &whole[2]),
     ];
     let mut orders = Vec::new();
     for (program, came, came_to_other) in both {

@@ -1,6 +1,4 @@
-//! A deploy after a cleanup that died at one of its requests, on the sandbox; and the plays of [`super::every`] there.
-
-use std::pin::pin;
+//! A deploy after a cleanup that died at one of its requests, on the sandbox; and the play of [`super::every`] there.
 
 use futures::{StreamExt as _, stream};
 use insta::assert_snapshot;
@@ -9,7 +7,7 @@ use sandbox::Gate;
 
 use super::ending::{Stop, previewed, stops};
 use super::every::the_end_is_the_same;
-use super::killed::until_held;
+use super::killed::killed;
 use super::stage::Event;
 use super::story::stage;
 
@@ -22,8 +20,8 @@ async fn the_end_of_a_pull_request_is_the_same_wherever_its_runs_are_killed_or_f
     the_end_is_the_same(&mut stage).await.unwrap();
 }
 
-/// Kills the cleanup of a closed pull request where it stops, opens that again, and deploys it; the requests of
-/// the cleanup, and what there is then.
+/// Kills the cleanup of a closed pull request where it stops, opens that again, and deploys it; the gate of the cleanup, and
+/// what there is then.
 async fn opened_again_after(stop: Stop) -> (Gate, String) {
     let (mut stage, _folder) = stage().await;
     let (number, _) = previewed(&mut stage).await.unwrap();
@@ -31,10 +29,7 @@ async fn opened_again_after(stop: Stop) -> (Gate, String) {
     let cleanup = stage.prepared(Program::Cleanup, Event::PullRequest, &[]);
     let gate = stop.gate();
     let cleanup = stage.behind(cleanup.unwrap(), &gate).await.unwrap();
-    // What is dropped here is killed.
-    if let Some(ended) = until_held(pin!(stage.started(cleanup)), &gate).await {
-        ended.unwrap().with(0, "destroyed").unwrap();
-    }
+    killed(&stage, cleanup, &gate, "destroyed").await.unwrap();
     stage.repository.reopen(number);
     stage.ci_builds_a_page(number).await.unwrap();
     let ended = stage.deploy_at_once(&[number]).await.unwrap().remove(0).1;
