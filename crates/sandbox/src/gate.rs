@@ -88,7 +88,7 @@ impl Gate {
     }
 
     fn counts(&self, request: &str) -> bool {
-        !self.0.counts_writes || writes(request)
+        !self.0.counts_writes || is_write(request)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<String>> {
@@ -133,14 +133,23 @@ impl Way {
     /// # Errors
     /// When no loopback port can be bound.
     pub async fn through(gate: &Gate, address: SocketAddr) -> io::Result<Self> {
-        let router = Router::new().fallback(async move |request: Request| {
-            let answer = forwarded(address, request).await;
-            answer.unwrap_or_else(|error| {
-                let said = format!("{address} does not answer: {error}");
-                (StatusCode::BAD_GATEWAY, said).into_response()
-            })
-        });
-        let (url, task) = gate.before(router).await?;
+        let address = address.to_string();
+        let there = async move |request: Request| answered(&address, request).await;
+        let (url, task) = gate.before(Router::new().fallback(there)).await?;
+        Ok(Self { url, task })
+    }
+
+    /// A way to whatever server a request names, which must speak plain HTTP, behind `gate`: for a client that is told of it
+    /// as its proxy (`HTTP_PROXY`).
+    ///
+    /// # Errors
+    /// When no loopback port can be bound.
+    pub async fn anywhere(gate: &Gate) -> io::Result<Self> {
+        let there = async move |request: Request| match request.uri().authority().cloned() {
+            Some(address) => answered(address.as_str(), request).await,
+            None => (StatusCode::BAD_REQUEST, "this is a proxy").into_response(),
+        };
+        let (url, task) = gate.before(Router::new().fallback(there)).await?;
         Ok(Self { url, task })
     }
 
@@ -157,23 +166,41 @@ impl Drop for Way {
     }
 }
 
+/// What the server at `address` answers, or that it does not.
+async fn answered(address: &str, request: Request) -> Response {
+    let answer = forwarded(address, request).await;
+    answer.unwrap_or_else(|error| {
+        let said = format!("{address} does not answer: {error}");
+        (StatusCode::BAD_GATEWAY, said).into_response()
+    })
+}
+
 /// Asks the server at `address` over a connection of its own; what it answers goes on as it comes, for a watch has no end.
 async fn forwarded(
-    address: SocketAddr,
+    address: &str,
     mut request: Request,
 ) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let host = HeaderValue::from_str(&address.to_string())?;
+    let host = HeaderValue::from_str(address)?;
     request.headers_mut().insert(header::HOST, host);
+    // Whom a proxy is asked for goes before the path; a server is asked by the path alone.
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    *request.uri_mut() = path.parse()?;
     let answer = sender.send_request(request).await?;
     Ok(answer.map(Body::new))
 }
 
-/// Whether a request, of method and path, is one that does more than read.
-fn writes(request: &str) -> bool {
-    !request.starts_with("GET ")
+/// Whether a request, as [`Gate::came`] has it, is one that does more than read.
+#[must_use]
+pub fn is_write(request: &str) -> bool {
+    !["GET ", "HEAD "]
+        .iter()
+        .any(|reads| request.starts_with(reads))
 }
 
 async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {

@@ -14,6 +14,6 @@ mod server;
 pub mod sigstore;
 mod world;
 
-pub use gate::{Gate, Way};
+pub use gate::{Gate, Way, is_write};
 pub use server::{Exchange, Fault, Traffic};
 pub use world::World;

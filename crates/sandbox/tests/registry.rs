@@ -3,9 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, Proxy, RequestBuilder, Response};
 use sandbox::github::Level;
 use sandbox::registry::{Image, Kind, Registry};
+use sandbox::{Gate, Way};
 use serde_json::Value;
 
 const COMMIT: &str = "1111111111111111111111111111111111111111";
@@ -323,5 +324,31 @@ async fn a_job_does_with_images_what_its_permissions_say() {
     reads: 200 OK, 403 DENIED: permission_denied: The token provided does not match expected scopes.
     writes: 200 OK, 202
     nothing: 403 DENIED: requested access to the resource is denied
+    ");
+}
+
+#[tokio::test]
+async fn a_client_that_has_a_gate_for_its_proxy_reads_and_is_held_where_it_writes() {
+    let stage = Stage::new().await;
+    let gate = Gate::closed_from_write(1);
+    let way = Way::anywhere(&gate).await.unwrap();
+    let proxy = Proxy::http(way.url()).unwrap();
+    let http = Client::builder().proxy(proxy).build().unwrap();
+    let host = stage.registry.url();
+    for method in [Method::GET, Method::HEAD] {
+        let read = http.request(method, format!("{host}/v2/")).send().await;
+        assert_eq!(read.unwrap().status(), 401);
+    }
+    let written = http.put(format!("{host}/v2/acme/web/manifests/1")).send();
+    let written = tokio::spawn(written);
+    gate.holds().await;
+    assert!(!written.is_finished());
+    gate.open();
+    assert_eq!(written.await.unwrap().unwrap().status(), 401);
+    let came = gate.came().join("\n").replace(&host, "HOST");
+    insta::assert_snapshot!(came, @r"
+    GET HOST/v2/
+    HEAD HOST/v2/
+    PUT HOST/v2/acme/web/manifests/1
     ");
 }

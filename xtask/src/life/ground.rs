@@ -97,24 +97,7 @@ impl Ground {
     /// When kubectl cannot be started.
     pub(crate) async fn real(running: &Running, github: &GitHub) -> anyhow::Result<Self> {
         let account = Account::of(&running.registry_user, &running.registry_password);
-        let (deleted, mut to_delete) = mpsc::unbounded_channel();
-        github.on_package_deleted(move |version| {
-            // Whoever would delete it has ended with the play.
-            let _ = deleted.send((
-                format!("{}/{}", version.owner, version.package),
-                version.digest.clone(),
-            ));
-        });
-        let (registry, of_account) = (running.registry.clone(), account.clone());
-        tokio::spawn(async move {
-            while let Some((name, digest)) = to_delete.recv().await {
-                let image = format!("{registry}/{name}");
-                let removed = images::remove(&image, &digest, of_account.as_ref()).await;
-                if let Err(error) = removed {
-                    eprintln!("the package's version stays in the registry: {error:#}");
-                }
-            }
-        });
+        belongs_to(github, running.registry.clone(), account.clone());
         Ok(Self {
             kube: Kube::through(&running.kubectl, &running.kubeconfig).await?,
             kubeconfig: running.kubeconfig.clone(),
@@ -122,6 +105,22 @@ impl Ground {
             account,
             tools: running.kubectl.parent().map(Path::to_owned),
             kind: Kind::Real(running.containerd.clone(), github.clone()),
+        })
+    }
+
+    /// The same ground beside this one, where it is real: its registry is `github`'s as well.
+    pub(crate) fn beside(&self, github: &GitHub) -> Option<Self> {
+        let Kind::Real(containerd, _) = &self.kind else {
+            return None;
+        };
+        belongs_to(github, self.registry.clone(), self.account.clone());
+        Some(Self {
+            kubeconfig: self.kubeconfig.clone(),
+            kube: self.kube.another(),
+            registry: self.registry.clone(),
+            account: self.account.clone(),
+            tools: self.tools.clone(),
+            kind: Kind::Real(containerd.clone(), github.clone()),
         })
     }
 
@@ -414,6 +413,27 @@ impl Ground {
         let listed = String::from_utf8_lossy(&done.stdout);
         Ok(Some(listed.lines().map(str::to_owned).collect()))
     }
+}
+
+/// From now on what is deleted from `github`'s packages is gone in the real registry.
+fn belongs_to(github: &GitHub, registry: String, account: Option<Account>) {
+    let (deleted, mut to_delete) = mpsc::unbounded_channel();
+    github.on_package_deleted(move |version| {
+        // Whoever would delete it has ended with the play.
+        let _ = deleted.send((
+            format!("{}/{}", version.owner, version.package),
+            version.digest.clone(),
+        ));
+    });
+    tokio::spawn(async move {
+        while let Some((name, digest)) = to_delete.recv().await {
+            let image = format!("{registry}/{name}");
+            let removed = images::remove(&image, &digest, account.as_ref()).await;
+            if let Err(error) = removed {
+                eprintln!("the package's version stays in the registry: {error:#}");
+            }
+        }
+    });
 }
 
 /// A kubeconfig for a server that asks nobody who they are.

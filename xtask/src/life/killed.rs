@@ -14,6 +14,7 @@ use sandbox::Gate;
 
 use super::{
     database::tells,
+    ending,
     kube::Place,
     programs::Ended,
     stage::{Event, Prepared, Stage},
@@ -135,8 +136,19 @@ pub(super) async fn killed_before(
 ) -> anyhow::Result<bool> {
     let gate = Gate::closed_from_write(nth);
     let run = stage.behind_on_cluster(run, &gate).await?;
+    killed(stage, run, &gate, verdict).await
+}
+
+/// Starts a run, and kills it where its gate holds it; whether it came to that, or it ended well with this verdict.
+pub(super) async fn killed(
+    stage: &Stage,
+    run: Prepared,
+    gate: &Gate,
+    verdict: &str,
+) -> anyhow::Result<bool> {
     // What is dropped here is killed.
-    match until_held(pin!(stage.started(run)), &gate).await {
+    let early = until_held(pin!(stage.started(run)), gate).await;
+    match early {
         Some(ended) => ended?.with(0, verdict).map(|_| false),
         None => {
             let held = gate.held().context("nothing is held")?;
@@ -156,20 +168,10 @@ async fn side_by_side(stage: &mut Stage, first: Program, merged: &str) -> anyhow
         Program::Cleanup => (cleanup, promotion),
         _ => (promotion, cleanup),
     };
-    let gate = Gate::closed_from_write(1);
+    let (gate, open) = (Gate::closed_from_write(1), Gate::closed_from(usize::MAX));
     let frozen = stage.behind_on_cluster(frozen, &gate).await?;
-    let mut frozen = pin!(stage.started(frozen));
-    let early = until_held(frozen.as_mut(), &gate).await;
-    ensure!(early.is_none(), "{first} wrote nothing: {early:?}");
-    let other = stage.started(other).await?;
-    gate.open();
-    for ended in [frozen.await?, other] {
-        let verdict = match ended.program {
-            Program::Cleanup => "destroyed",
-            _ => "promoted",
-        };
-        ended.with(0, verdict)?;
-    }
+    ending::side_by_side(stage, (frozen, &gate), (other, &open)).await?;
+    ensure!(gate.held().is_some(), "{first} wrote nothing");
     Ok(())
 }
 

@@ -7,6 +7,8 @@ mod broken;
 mod certificate;
 mod commits;
 mod database;
+mod ending;
+mod every;
 mod forks;
 mod front;
 mod front_door;
@@ -112,6 +114,7 @@ const BY_NAME: &[Play] = &[
         "halfway",
         halfway::production_gets_there_although_its_promotion_dies
     ),
+    play!("every-request", every::the_end_is_the_same),
 ];
 
 impl Play {

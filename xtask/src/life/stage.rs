@@ -24,6 +24,7 @@ use super::{
 use crate::images::Edition;
 
 mod approval;
+mod beside;
 mod commits;
 mod database;
 mod edge;
@@ -65,7 +66,7 @@ pub(crate) struct Stage {
     /// Goes with the stage.
     folder: TempDir,
     /// The Namespaces' names begin with it: two plays on one cluster have two.
-    name: &'static str,
+    name: String,
     /// A run's number is greater than that of every run before, also of a play that was killed.
     first_run: u64,
     /// How many runs of programs there were.
@@ -128,7 +129,7 @@ impl Stage {
     /// # Errors
     /// When the remains cannot be removed, or `results` not be made.
     pub(crate) async fn set(
-        name: &'static str,
+        name: &str,
         github: GitHub,
         ground: Ground,
         programs: Programs,
@@ -148,7 +149,7 @@ impl Stage {
             programs,
             results: std::path::absolute(results).context("find the folder for results")?,
             folder: tempfile::tempdir().context("make a folder for the play")?,
-            name,
+            name: name.to_owned(),
             first_run: seconds,
             runs: 0,
             is_adopted: false,

@@ -20,7 +20,7 @@ impl Stage {
     }
 
     pub(super) fn small_configuration(&self) -> String {
-        let (name, image, registry) = (self.name, self.ground.image("web"), &self.ground.registry);
+        let (name, image, registry) = (&self.name, self.ground.image("web"), &self.ground.registry);
         format!(
             "namespace = \"{name}-pr-{{pr}}\"\ndeadline = \"5m\"\nhost = \"{{pr}}.pr.example.com\"\n\n\
              [components.web]\nimage = \"{image}\"\npath = \"/\"\nenv = {{ API_URL = \"http://api:8080\" }}\n\n\

@@ -45,7 +45,7 @@ pub(crate) struct Prepared {
     /// The checkout.
     folder: PathBuf,
     /// Must be there for as long as it runs.
-    way: Option<Way>,
+    ways: Vec<Way>,
 }
 
 impl Stage {
@@ -172,7 +172,7 @@ impl Stage {
             environment,
             result,
             folder,
-            way: None,
+            ways: Vec::new(),
         })
     }
 
@@ -187,7 +187,7 @@ impl Stage {
             checkout: &prepared.folder,
         };
         let who = program.to_string();
-        let _way = prepared.way;
+        let _ways = prepared.ways;
         let _live = self.progress.live();
         step.run(&self.programs, |line| {
             if !is_secret(line) {
@@ -197,12 +197,17 @@ impl Stage {
         .await
     }
 
-    /// The run, by ways to GitHub and the cluster with a gate on them.
-    #[cfg(test)]
+    /// The run, by ways to GitHub, the cluster and the registry with a gate on them.
     pub(crate) async fn behind(&self, run: Prepared, gate: &Gate) -> anyhow::Result<Prepared> {
         let mut run = self.behind_on_cluster(run, gate).await?;
         let github = self.github.through(gate).await?;
         run.environment.insert("GITHUB_API_URL".to_owned(), github);
+        // The registry's address is part of what images are called, so the way to it cannot have another one. The clients of
+        // GitHub and of the cluster take no notice of this variable.
+        let registry = Way::anywhere(gate).await?;
+        let proxy = registry.url().to_owned();
+        run.environment.insert("HTTP_PROXY".to_owned(), proxy);
+        run.ways.push(registry);
         Ok(run)
     }
 
@@ -213,7 +218,7 @@ impl Stage {
         gate: &Gate,
     ) -> anyhow::Result<Prepared> {
         let file = run.folder.join("kubeconfig");
-        run.way = self.ground.behind(gate, &file).await?;
+        run.ways.extend(self.ground.behind(gate, &file).await?);
         let file = file.display().to_string();
         run.environment.insert("KUBECONFIG".to_owned(), file);
         Ok(run)
@@ -280,7 +285,7 @@ impl Stage {
         if self.small {
             return Ok(self.small_configuration());
         }
-        let (name, registry) = (self.name, &self.ground.registry);
+        let (name, registry) = (&self.name, &self.ground.registry);
         if let Some(Alone { check, .. }) = &self.alone {
             return Ok(format!(
                 "namespace = \"{name}-pr-{{pr}}\"\ndeadline = \"3m\"\nhost = \"{{pr}}.pr.example.com\"\n\n\

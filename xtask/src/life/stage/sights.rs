@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use preview_core::outcome::ResultFile;
+use preview_core::{outcome::ResultFile, ownership::keys};
 use serde_json::Value;
 
 use super::{
@@ -151,20 +151,21 @@ impl Stage {
     }
 
     /// The volumes that are bound to claims of a namespace.
-    async fn volumes(&self, namespace: &str) -> anyhow::Result<Vec<Value>> {
+    pub(super) async fn volumes(&self, namespace: &str) -> anyhow::Result<Vec<Value>> {
         let mut volumes = self.list("v1", "PersistentVolume", None).await?;
         volumes.retain(|volume| volume["spec"]["claimRef"]["namespace"] == namespace);
         Ok(volumes)
     }
 
-    /// The image that production's page is set to.
-    #[cfg(test)]
-    pub(crate) async fn page_of_production(&self) -> anyhow::Result<String> {
+    /// The image that production's page is set to, and the commit of the default branch that it is said to be of.
+    pub(crate) async fn page_of_production(&self) -> anyhow::Result<(String, Option<String>)> {
         let namespace = self.production();
         let page = self.object("apps/v1", "Deployment", Some(&namespace), "web");
-        let image = &page.await?["spec"]["template"]["spec"]["containers"][0]["image"];
-        let image = image.as_str().context("production's page has no image")?;
-        Ok(image.to_owned())
+        let page = page.await?;
+        let image = page["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+        let image = image.context("production's page has no image")?;
+        let commit = page["metadata"]["annotations"][keys::COMMIT].as_str();
+        Ok((image.to_owned(), commit.map(str::to_owned)))
     }
 
     /// Checks that what is about to be destroyed can be seen: what is not seen now proves nothing when it is gone.
@@ -200,6 +201,32 @@ impl Stage {
     /// Checks that nothing of the preview is left: no namespace, claim, volume or container.
     pub(crate) async fn nothing_is_left_of_the_preview(&self) -> anyhow::Result<()> {
         let namespace = self.preview()?;
+        self.the_cluster_has_nothing_of_the_preview().await?;
+        let seen = self.the_node_has_no_containers_of(&namespace).await?;
+        self.progress.say(&format!(
+            "nothing is left of {namespace}: no namespace, pod, claim, {seen}"
+        ));
+        Ok(())
+    }
+
+    /// Checks that the node's runtime has no containers of a namespace, where it is ours to ask; gives what was looked for.
+    pub(crate) async fn the_node_has_no_containers_of(
+        &self,
+        namespace: &str,
+    ) -> anyhow::Result<&'static str> {
+        until(Instant::now() + GARBAGE, async || {
+            Ok(match self.ground.containers(namespace).await? {
+                None => Ok("volume"),
+                Some(left) if left.is_empty() => Ok("volume, container"),
+                Some(left) => Err(format!("containers of {namespace} are left: {left:?}")),
+            })
+        })
+        .await
+    }
+
+    /// Checks that no namespace, pod, claim or volume of the preview is left. Its node may have containers for a minute more.
+    pub(crate) async fn the_cluster_has_nothing_of_the_preview(&self) -> anyhow::Result<()> {
+        let namespace = self.preview()?;
         let place = Place {
             api: "v1",
             kind: "Namespace",
@@ -221,17 +248,6 @@ impl Stage {
             self.progress
                 .say("the volume's folder is gone from the disk");
         }
-        let seen = until(Instant::now() + GARBAGE, async || {
-            Ok(match self.ground.containers(&namespace).await? {
-                None => Ok("volume"),
-                Some(left) if left.is_empty() => Ok("volume, container"),
-                Some(left) => Err(format!("containers of {namespace} are left: {left:?}")),
-            })
-        })
-        .await?;
-        self.progress.say(&format!(
-            "nothing is left of {namespace}: no namespace, pod, claim, {seen}"
-        ));
         Ok(())
     }
 
