@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::{
     super::{
         kube::until,
@@ -46,12 +48,29 @@ impl Stage {
     /// Puts production there as the page alone, and previews are no more than that, too.
     #[cfg(test)]
     pub(crate) async fn furnish_a_page(&mut self) -> anyhow::Result<()> {
+        self.furnish_pages("", |_| Vec::new()).await
+    }
+
+    /// The same, and production has a mirror of the page beside it.
+    pub(crate) async fn furnish_a_page_and_its_mirror(&mut self) -> anyhow::Result<()> {
+        let workloads = "workloads = [\n    { component = \"web\" },\n    \
+                         { component = \"web\", workload = \"Deployment/mirror\", container = \"mirror\" },\n]\n";
+        let mirror = |production: &Production<'_>| vec![production.mirror()];
+        self.furnish_pages(workloads, mirror).await?;
+        self.ready("Deployment", "mirror").await
+    }
+
+    async fn furnish_pages(
+        &mut self,
+        workloads: &str,
+        more: impl FnOnce(&Production<'_>) -> Vec<Value>,
+    ) -> anyhow::Result<()> {
         self.uses_small_previews();
         let (namespace, registry) = (self.production(), &self.ground.registry);
         let target = super::TARGET;
         let sections = format!(
             "github_packages = [\"{registry}\"]\n\n[[promote.targets]]\nname = \"{target}\"\n\
-             namespace = \"{namespace}\"\n"
+             namespace = \"{namespace}\"\n{workloads}"
         );
         self.configure(&sections);
         let commit = self.repository.head("main");
@@ -71,7 +90,8 @@ impl Stage {
         let servers = production.servers().into_iter();
         let page = ground
             .filter(|object| object["kind"] == "Namespace" || object["kind"] == "Secret")
-            .chain(servers.filter(|object| object["metadata"]["name"] == "web"));
+            .chain(servers.filter(|object| object["metadata"]["name"] == "web"))
+            .chain(more(&production));
         for object in page {
             self.ground.kube.create(&object).await?;
         }
