@@ -18,6 +18,9 @@ use super::{
 };
 use crate::images::{Edition, Layout};
 
+/// Whoever is refused for certain is not kept waiting for as long as GitHub may be late.
+const AT_ONCE: Duration = Duration::from_secs(30);
+
 /// Plays it.
 ///
 /// # Errors
@@ -33,10 +36,10 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     let old = opened(stage, "Old", &["old"]).await?;
     let pull = stage.open("feature/page", &[("docs/page.md", "Soon.\n")]);
     let page = stage.ci_builds_a_page_of_its_own(pull).await?;
-    let mut tested = previewed(stage, &[("Page", pull), old]).await?.into_iter();
-    let (Some(first), Some(old)) = (tested.next(), tested.next()) else {
-        anyhow::bail!("two should be previewed");
-    };
+    let pulls = [("Page", pull), old];
+    let [first, old] = <[Tested; 2]>::try_from(previewed(stage, &pulls).await?)
+        .ok()
+        .context("not both were previewed")?;
     let genuine = stage.record_of(pull)?;
     let first = first.merged(stage);
 
@@ -160,6 +163,17 @@ async fn previewed(
             })
         });
     tested.collect()
+}
+
+/// Previews all of these, and merges them one after the other.
+async fn merged<const N: usize>(
+    stage: &mut Stage,
+    pulls: [(&'static str, u64); N],
+) -> anyhow::Result<[Merged; N]> {
+    let tested = previewed(stage, &pulls).await?;
+    let merged: Vec<_> = tested.into_iter().map(|one| one.merged(stage)).collect();
+    let merged = <[Merged; N]>::try_from(merged).ok();
+    merged.context("not all were previewed")
 }
 
 async fn pieces_are_lost(stage: &mut Stage, merged: &Merged, page: &Layout) -> anyhow::Result<()> {
@@ -360,13 +374,7 @@ async fn within_seconds(stage: &mut Stage) -> anyhow::Result<[Merged; 2]> {
         opened(stage, "Cart", &["cart"]).await?,
         opened(stage, "Tea", &["tea"]).await?,
     ];
-    let mut merged = Vec::new();
-    for tested in previewed(stage, &pulls).await? {
-        merged.push(tested.merged(stage));
-    }
-    let Ok([first, second]) = <[Merged; 2]>::try_from(merged) else {
-        anyhow::bail!("two should be merged");
-    };
+    let [first, second] = merged(stage, pulls).await?;
     stage.promote(&first.commit).await?;
     stage
         .both_pages_run(&first.tested.page, &first.commit)
@@ -392,37 +400,41 @@ async fn merged_late(stage: &mut Stage, old: Tested, others: &[&Merged]) -> anyh
     stage.promotion_is_refused(old.place(), &[skew]).await
 }
 
-/// Gives the newest of those that were merged.
-async fn two_at_once(stage: &mut Stage) -> anyhow::Result<[Merged; 2]> {
-    stage.act("The merge queue merges what was tested as its group, and three more are previewed and merged upon that");
+/// A commit that was merged, and the digest of its page.
+struct Ended {
+    commit: String,
+    page: String,
+}
+
+/// What the merge queue has merged, and three that were merged upon that; none of them is promoted yet.
+async fn through_the_queue(stage: &mut Stage) -> anyhow::Result<(Ended, [Merged; 3])> {
+    stage.act(
+        "The merge queue merges what was tested as its group, and three more are previewed and merged upon that",
+    );
     let (_, queued) = opened(stage, "Queued", &["queued"]).await?;
     let group = stage.repository.queue(queued);
     stage.ci_builds_the_commit(&group, Edition::First).await?;
-    let of_group = stage.deploy_commit(&group).await?;
-    let early = stage.promote_commit_refused(&group).await?;
+    let tested = stage.deploy_commit(&group).await?;
+    let (early, took) = stage.promote_commit_refused(&group).await?;
     ensure!(early.contains("is not a commit of main"), "{early}");
-    ensure!(
-        stage.repository.merge_queued(queued) == group,
-        "it is another commit"
-    );
+    ensure!(took < AT_ONCE, "it took {took:?} to tell: {early}");
+    let commit = stage.repository.merge_queued(queued);
+    ensure!(commit == group, "{group} was tested, and {commit} merged");
+    let page = deployed(&tested, "web")?.to_owned();
     let pulls = [
         opened(stage, "Second", &["second"]).await?,
         opened(stage, "Third", &["second", "third"]).await?,
         opened(stage, "Fourth", &["second", "third", "fourth"]).await?,
     ];
-    let mut merged = Vec::new();
-    for tested in previewed(stage, &pulls).await? {
-        merged.push(tested.merged(stage));
-    }
-    let Ok([second, third, fourth]) = <[Merged; 3]>::try_from(merged) else {
-        anyhow::bail!("three should be merged");
-    };
+    let upon_it = merged(stage, pulls).await?;
+    Ok((Ended { commit, page }, upon_it))
+}
 
+/// Gives the newest of those that were merged, and the one before it.
+async fn two_at_once(stage: &mut Stage) -> anyhow::Result<[Merged; 2]> {
+    let (queued, [second, third, fourth]) = through_the_queue(stage).await?;
     stage.act("Two promotions at once: the older one is promoted while the newer one stands still");
-    let ended = at_once(stage, (&second.commit, 1), &group).await?;
-    ensure!(ended == "promoted", "the newer one ended with {ended:?}");
-    let page = deployed(&of_group, "web")?;
-    ensure!(page != second.tested.page, "they are one image: {page}");
+    at_once(stage, (&second.commit, 1), &queued, "promoted").await?;
     stage
         .both_pages_run(&second.tested.page, &second.commit)
         .await?;
@@ -437,34 +449,34 @@ async fn two_at_once(stage: &mut Stage) -> anyhow::Result<[Merged; 2]> {
     stage.resume().await?;
 
     stage.act("Two promotions at once: the newer one is promoted while the older one stands still");
-    let ended = at_once(stage, (&third.commit, 2), &fourth.commit).await?;
-    ensure!(ended == "superseded", "the older one ended with {ended:?}");
-    stage
-        .both_pages_run(&fourth.tested.page, &fourth.commit)
-        .await?;
+    let newest = Ended {
+        commit: fourth.commit.clone(),
+        page: fourth.tested.page.clone(),
+    };
+    at_once(stage, (&third.commit, 2), &newest, "superseded").await?;
+    stage.both_pages_run(&newest.page, &newest.commit).await?;
     Ok([third, fourth])
 }
 
 /// Freezes the promotion of one commit at its write `nth`, the first of which takes the Lease and the second sets an image,
-/// has that of the other one run whole, and lets it go on; gives its verdict.
+/// has that of the other one run whole, and lets it go on, to end with this verdict.
 async fn at_once(
     stage: &mut Stage,
     (frozen, nth): (&str, usize),
-    whole: &str,
-) -> anyhow::Result<String> {
+    whole: &Ended,
+    verdict: &str,
+) -> anyhow::Result<()> {
     let run = stage.prepared_promotion(frozen)?;
-    let other = stage.prepared_promotion(whole)?;
+    let other = stage.prepared_promotion(&whole.commit)?;
     let gate = Gate::closed_from_write(nth);
     let run = stage.behind_on_cluster(run, &gate).await?;
     let mut run = pin!(stage.started(run));
     let early = until_held(run.as_mut(), &gate).await;
     ensure!(early.is_none(), "it has no write {nth}: {early:?}");
     stage.started(other).await?.with(0, "promoted")?;
+    stage.both_pages_run(&whole.page, &whole.commit).await?;
     gate.open();
-    let verdict = run.await?;
-    let said = verdict.result.verdict.clone();
-    verdict.with(0, &said)?;
-    Ok(said)
+    run.await?.with(0, verdict).map(drop)
 }
 
 async fn the_default_branch_is_rewritten(
@@ -474,12 +486,8 @@ async fn the_default_branch_is_rewritten(
 ) -> anyhow::Result<()> {
     stage.act("The default branch is forced back behind what production runs, and the next one is merged: nothing is lost");
     stage.repository.force_push_to_base(&before.commit);
-    let next = opened(stage, "Next", &["next"]).await?;
-    let mut tested = previewed(stage, &[next]).await?;
-    let next = tested
-        .pop()
-        .context("one should be previewed")?
-        .merged(stage);
+    let pulls = [opened(stage, "Next", &["next"]).await?];
+    let [next] = merged(stage, pulls).await?;
     let whys = ["web", "mirror"].map(|server| {
         format!(
             "Deployment/{server}: nothing lost: Deployment/{server} runs {}, which {} does not contain, so promoting it \

@@ -1,6 +1,9 @@
 //! What breaks between a preview and production, and what the pull request tells of it.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use preview_core::{
@@ -167,11 +170,15 @@ impl Stage {
         Ok(ended.await?.with(0, "promoted")?.result)
     }
 
-    /// The same, for a commit that it refuses; gives the reason.
-    pub(crate) async fn promote_commit_refused(&mut self, commit: &str) -> anyhow::Result<String> {
+    /// The same, for a commit that it refuses; gives the reason, and how long it took to tell.
+    pub(crate) async fn promote_commit_refused(
+        &mut self,
+        commit: &str,
+    ) -> anyhow::Result<(String, Duration)> {
         let by_hand = ["--commit", commit];
         let ended = self.run_with(Program::Promote, Event::Schedule, &by_hand);
-        Ok(ended.await?.with(1, "refused")?.result.reason)
+        let result = ended.await?.with(1, "refused")?.result;
+        Ok((result.reason, Duration::from_millis(result.took_ms)))
     }
 
     /// Somebody freezes production by hand.
