@@ -2,6 +2,7 @@
 //! was merged with both values and what to do; production goes on as it was, and gets there once that is done.
 //!
 //! Production and previews are the page alone, and production has a mirror of it, so that half of a promotion would be seen.
+//! The real registry has to allow deletes, and a bit flips on its disk where that is ours alone.
 
 use std::{pin::pin, time::Duration};
 
@@ -401,13 +402,13 @@ async fn merged_late(stage: &mut Stage, old: Tested, others: &[&Merged]) -> anyh
 }
 
 /// A commit that was merged, and the digest of its page.
-struct Ended {
+struct Landed {
     commit: String,
     page: String,
 }
 
 /// What the merge queue has merged, and three that were merged upon that; none of them is promoted yet.
-async fn through_the_queue(stage: &mut Stage) -> anyhow::Result<(Ended, [Merged; 3])> {
+async fn through_the_queue(stage: &mut Stage) -> anyhow::Result<(Landed, [Merged; 3])> {
     stage.act(
         "The merge queue merges what was tested as its group, and three more are previewed and merged upon that",
     );
@@ -427,7 +428,7 @@ async fn through_the_queue(stage: &mut Stage) -> anyhow::Result<(Ended, [Merged;
         opened(stage, "Fourth", &["second", "third", "fourth"]).await?,
     ];
     let upon_it = merged(stage, pulls).await?;
-    Ok((Ended { commit, page }, upon_it))
+    Ok((Landed { commit, page }, upon_it))
 }
 
 /// Gives the newest of those that were merged, and the one before it.
@@ -449,7 +450,7 @@ async fn two_at_once(stage: &mut Stage) -> anyhow::Result<[Merged; 2]> {
     stage.resume().await?;
 
     stage.act("Two promotions at once: the newer one is promoted while the older one stands still");
-    let newest = Ended {
+    let newest = Landed {
         commit: fourth.commit.clone(),
         page: fourth.tested.page.clone(),
     };
@@ -463,7 +464,7 @@ async fn two_at_once(stage: &mut Stage) -> anyhow::Result<[Merged; 2]> {
 async fn at_once(
     stage: &mut Stage,
     (frozen, nth): (&str, usize),
-    whole: &Ended,
+    whole: &Landed,
     verdict: &str,
 ) -> anyhow::Result<()> {
     let run = stage.prepared_promotion(frozen)?;
