@@ -33,7 +33,7 @@ pub(crate) async fn are_refused_where_they_are_broken(stage: &mut Stage) -> anyh
 
 async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     stage.act("Two pull requests are previewed, and one of them is merged");
-    stage.furnish_a_page_and_its_mirror().await?;
+    stage.furnish_pages(&["web", "mirror"]).await?;
     let old = opened(stage, "Old", &["old"]).await?;
     let pull = stage.open("feature/page", &[("docs/page.md", "Soon.\n")]);
     let page = stage.ci_builds_a_page_of_its_own(pull).await?;

@@ -80,11 +80,17 @@ impl Production<'_> {
 
     /// The two servers. The API migrates its database before it starts, so that an image brings its schema along.
     pub(crate) fn servers(&self) -> Vec<Value> {
+        let ready = json!({ "ports": [{ "containerPort": 8080 }], "readinessProbe": {
+            "httpGet": { "path": "/ready", "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 5,
+        }, "lifecycle": {
+            // Whoever is to leave goes on answering until all have heard of it.
+            "preStop": { "sleep": { "seconds": 3 } },
+        } });
         let api = json!({
             "initContainers": [container("migrate", self.api, json!({ "args": ["migrate"] }))],
-            "containers": [container("api", self.api, ready())],
+            "containers": [container("api", self.api, ready.clone())],
         });
-        let web = json!({ "containers": [container("web", self.web, ready())] });
+        let web = json!({ "containers": [container("web", self.web, ready)] });
         vec![
             self.service("api", 8080),
             self.deployment("api", api),
@@ -93,10 +99,13 @@ impl Production<'_> {
         ]
     }
 
-    /// A second server of the page.
-    pub(crate) fn mirror(&self) -> Value {
-        let mirror = json!({ "containers": [container("mirror", self.web, ready())] });
-        self.deployment("mirror", mirror)
+    /// A server of the page that needs no API to be ready.
+    pub(crate) fn page(&self, name: &str) -> Value {
+        let ready = json!({ "readinessProbe": {
+            "tcpSocket": { "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 5,
+        } });
+        let page = json!({ "containers": [container(name, self.web, ready)] });
+        self.deployment(name, page)
     }
 
     fn deployment(&self, name: &str, spec: Value) -> Value {
@@ -122,16 +131,6 @@ impl Production<'_> {
         merge(&mut object, rest);
         object
     }
-}
-
-/// What a container has that visitors come to.
-fn ready() -> Value {
-    json!({ "ports": [{ "containerPort": 8080 }], "readinessProbe": {
-        "httpGet": { "path": "/ready", "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 5,
-    }, "lifecycle": {
-        // Whoever is to leave goes on answering until all have heard of it.
-        "preStop": { "sleep": { "seconds": 3 } },
-    } })
 }
 
 fn pod(app: &str, spec: Value) -> Value {
