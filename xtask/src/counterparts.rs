@@ -66,6 +66,9 @@ pub(crate) struct Running {
     pub(crate) registry_user: String,
     /// Its password.
     pub(crate) registry_password: String,
+    /// The folder where the registry keeps what is pushed, where it is ours.
+    #[serde(default)]
+    pub(crate) registry_files: Option<PathBuf>,
     /// The node's container runtime, where it is ours.
     pub(crate) containerd: Option<Containerd>,
     /// What runs or was built, by name, with its version.
@@ -248,6 +251,7 @@ fn given(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<Run
         registry,
         registry_user: set("PREVIEW_TEST_REGISTRY_USER").unwrap_or_default(),
         registry_password: set("PREVIEW_TEST_REGISTRY_PASSWORD").unwrap_or_default(),
+        registry_files: None,
         containerd: None,
         versions: Vec::new(),
     }))

@@ -13,9 +13,9 @@ mod node;
 mod push;
 
 pub(crate) use example::{Example, layouts as example_layouts};
-pub(crate) use layout::{Image, Layout};
+pub(crate) use layout::{Image, Layout, digest};
 pub(crate) use node::{crash_layout, nginx_layout, pause_layout, postgres_layout, script_layout};
-pub(crate) use push::{Account, holds, push, remove};
+pub(crate) use push::{Account, holds, push, remove, remove_blob, served_blob};
 
 /// Arguments of `cargo xtask images`.
 #[derive(clap::Args)]

@@ -64,9 +64,14 @@ impl World<'_> {
         })?;
         let (on_default_branch, pulls) = try_join(
             async { self.github.is_ancestor(sha, branch).await.outside() },
-            self.pulls_of(sha),
+            async { self.github.pulls_of_commit(sha).await.outside() },
         )
         .await?;
+        let pulls = match pulls.is_empty() && on_default_branch {
+            true => self.pulls_in_time(sha).await?,
+            // What is not on it came of no merge that GitHub could be late to tell of.
+            false => pulls,
+        };
         let mut tested: BTreeSet<&CommitSha> = pulls.iter().map(|pull| &pull.head).collect();
         tested.insert(sha);
         let records = try_join_all(tested.into_iter().map(|head| self.records_of(head))).await?;
@@ -109,7 +114,7 @@ impl World<'_> {
     }
 
     /// The pull requests that the commit came from. That there is none is believed once the commit is a minute old.
-    async fn pulls_of(&self, sha: &CommitSha) -> Result<Vec<PullRequest>, Failed> {
+    async fn pulls_in_time(&self, sha: &CommitSha) -> Result<Vec<PullRequest>, Failed> {
         let [mut pause, longest] = PAUSES;
         let mut until = None;
         loop {

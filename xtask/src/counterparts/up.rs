@@ -227,6 +227,7 @@ fn describe(built: &Built) -> anyhow::Result<Running> {
         registry: REGISTRY.to_owned(),
         registry_user: USER.to_owned(),
         registry_password: PASSWORD.to_owned(),
+        registry_files: Some(state::path("registry")),
         containerd: Some(Containerd {
             ctr: state::path("bin/ctr"),
             socket: state::path("containerd.sock"),

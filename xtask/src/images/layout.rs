@@ -155,6 +155,32 @@ impl Layout {
         })
     }
 
+    /// The image with one more file, in a layer of its own: beside the image without it.
+    ///
+    /// # Errors
+    /// When a piece is missing or damaged, or a new one cannot be written.
+    pub(crate) fn with_file(&self, path: &str, content: &str) -> anyhow::Result<Self> {
+        let folder = &self.folder;
+        let mut layer = Layer::default();
+        layer.file(path, 0o644, content);
+        let layer = blob(folder, LAYER, &layer.archive()?)?;
+        let mut index = self.document(&self.index)?;
+        let listed = index["manifests"].as_array_mut();
+        for listed in listed.context("an index without manifests")? {
+            let mut manifest = self.document(&Piece::read(listed)?)?;
+            let mut config = self.document(&Piece::read(&manifest["config"])?)?;
+            append(&mut config["rootfs"]["diff_ids"], json!(layer.digest))?;
+            append(&mut manifest["layers"], layer.descriptor())?;
+            manifest["config"] = blob(folder, CONFIG, &sorted(config)?)?.descriptor();
+            let manifest = blob(folder, MANIFEST, &sorted(manifest)?)?;
+            (listed["digest"], listed["size"]) = (json!(manifest.digest), json!(manifest.size));
+        }
+        Ok(Self {
+            folder: folder.clone(),
+            index: blob(folder, INDEX, &sorted(index)?)?,
+        })
+    }
+
     /// The manifests that the index lists.
     ///
     /// # Errors
@@ -209,6 +235,13 @@ impl Layout {
         serde_json::from_slice(&self.bytes(piece)?)
             .with_context(|| format!("parse {} of {}", piece.digest, self.folder.display()))
     }
+}
+
+fn append(list: &mut Value, item: Value) -> anyhow::Result<()> {
+    let list = list.as_array_mut();
+    list.context("an image without a list of layers")?
+        .push(item);
+    Ok(())
 }
 
 fn list(descriptors: &Value) -> anyhow::Result<Vec<Piece>> {
@@ -309,6 +342,25 @@ mod tests {
         let mut other = page();
         other.layer.file("page", 0o755, "bye\n");
         assert_ne!(first.digest(), other.write(folder.path()).unwrap().digest());
+    }
+
+    #[test]
+    fn one_more_file_is_a_layer_of_its_own_on_top_of_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = page().write(folder.path()).unwrap();
+        let more = layout.with_file("note", "mine").unwrap();
+        let blobs = |layout: &Layout| {
+            let [manifest] = &layout.manifests().unwrap()[..] else {
+                panic!("one platform")
+            };
+            layout.blobs(manifest).unwrap()
+        };
+        let (before, after) = (blobs(&layout), blobs(&more));
+        assert_eq!((before.len(), after.len()), (2, 3));
+        assert_eq!(before[0].digest, after[0].digest);
+        let config = more.document(&after[2]).unwrap();
+        let layers = json!([after[0].digest, after[1].digest]);
+        assert_eq!(config["rootfs"]["diff_ids"], layers);
     }
 
     #[test]

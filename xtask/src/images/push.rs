@@ -47,11 +47,49 @@ pub(crate) async fn remove(
     digest: &str,
     account: Option<&Account>,
 ) -> anyhow::Result<()> {
+    delete(from, "manifests", digest, account).await
+}
+
+/// Removes the config or layer `digest` of `HOST:PORT/NAME`, over plain HTTP.
+///
+/// # Errors
+/// When the registry refuses, or cannot be reached.
+pub(crate) async fn remove_blob(
+    from: &str,
+    digest: &str,
+    account: Option<&Account>,
+) -> anyhow::Result<()> {
+    delete(from, "blobs", digest, account).await
+}
+
+async fn delete(
+    from: &str,
+    kind: &str,
+    digest: &str,
+    account: Option<&Account>,
+) -> anyhow::Result<()> {
     let what = || format!("remove {from}@{digest}");
     let repository = Repository::open(from, account).await.with_context(what)?;
-    let place = repository.base.join(&format!("manifests/{digest}"))?;
+    let place = repository.base.join(&format!("{kind}/{digest}"))?;
     let removed = repository.request(Method::DELETE, place).send().await?;
     accepted(removed).await.map(drop).with_context(what)
+}
+
+/// What `HOST:PORT/NAME` serves as the config or layer `digest`, over plain HTTP, whatever that is.
+///
+/// # Errors
+/// When the registry refuses, or cannot be reached.
+pub(crate) async fn served_blob(
+    at: &str,
+    digest: &str,
+    account: Option<&Account>,
+) -> anyhow::Result<Vec<u8>> {
+    let what = || format!("get {at}@{digest}");
+    let repository = Repository::open(at, account).await.with_context(what)?;
+    let place = repository.base.join(&format!("blobs/{digest}"))?;
+    let asked = repository.request(Method::GET, place).send().await?;
+    let served = accepted(asked).await.with_context(what)?.bytes().await;
+    Ok(served.with_context(what)?.into())
 }
 
 /// Whether `HOST:PORT/NAME` has a manifest of this digest, asked over plain HTTP.

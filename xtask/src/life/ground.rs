@@ -60,6 +60,8 @@ pub(crate) struct Ground {
     account: Option<Account>,
     /// Where kubectl and Kustomize are.
     tools: Option<PathBuf>,
+    /// Where the real registry keeps what is pushed.
+    registry_files: Option<PathBuf>,
     kind: Kind,
 }
 
@@ -87,6 +89,7 @@ impl Ground {
             registry: world.registry.host(),
             account: Account::of(&account.user, &account.password),
             tools: None,
+            registry_files: None,
             kind: Kind::Sandbox(world),
         })
     }
@@ -104,6 +107,7 @@ impl Ground {
             registry: running.registry.clone(),
             account,
             tools: running.kubectl.parent().map(Path::to_owned),
+            registry_files: running.registry_files.clone(),
             kind: Kind::Real(running.containerd.clone(), github.clone()),
         })
     }
@@ -120,6 +124,7 @@ impl Ground {
             registry: self.registry.clone(),
             account: self.account.clone(),
             tools: self.tools.clone(),
+            registry_files: self.registry_files.clone(),
             kind: Kind::Real(containerd.clone(), github.clone()),
         })
     }
@@ -167,14 +172,13 @@ impl Ground {
     /// Somebody hides a component's images from the anonymous, where that can be done: the real registry hides nothing.
     pub(crate) fn hide(&self, component: &str) {
         if let Some(world) = self.world() {
-            let name = format!("{OWNER}/{REPOSITORY}-{component}");
-            world.registry.make_private(&name);
+            world.registry.make_private(&package(component));
         }
     }
 
     /// The name of a component's image, without tag or digest.
     pub(crate) fn image(&self, component: &str) -> String {
-        format!("{}/{OWNER}/{REPOSITORY}-{component}", self.registry)
+        format!("{}/{}", self.registry, package(component))
     }
 
     /// The database server's image, by tag.
@@ -291,6 +295,83 @@ impl Ground {
             github.package_pushed(OWNER, &package, layout.digest(), tags);
         }
         Ok(())
+    }
+
+    /// Somebody's clean-up takes a manifest of a component's image out of the registry.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub(crate) async fn lose_manifest(&self, component: &str, digest: &str) -> anyhow::Result<()> {
+        self.allow_deletes();
+        images::remove(&self.image(component), digest, self.account.as_ref()).await
+    }
+
+    /// Somebody's clean-up takes a config or layer of a component's image out of the registry.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub(crate) async fn lose_blob(&self, component: &str, digest: &str) -> anyhow::Result<()> {
+        self.allow_deletes();
+        images::remove_blob(&self.image(component), digest, self.account.as_ref()).await
+    }
+
+    /// The real registry is one where deletes are allowed.
+    fn allow_deletes(&self) {
+        if let Some(world) = self.world() {
+            world.registry.allow_deletes();
+        }
+    }
+
+    /// A config or layer changes where the registry keeps it; gives the digest of what it serves now, where it keeps that
+    /// within our reach.
+    ///
+    /// # Errors
+    /// When it has no such piece.
+    pub(crate) async fn damage_blob(
+        &self,
+        component: &str,
+        digest: &str,
+    ) -> anyhow::Result<Option<String>> {
+        let damaged = match self.world() {
+            Some(world) => world.registry.corrupt(&package(component), digest),
+            None => self.flip_a_bit(digest)?,
+        };
+        if !damaged {
+            return Ok(None);
+        }
+        let image = self.image(component);
+        let served = images::served_blob(&image, digest, self.account.as_ref());
+        Ok(Some(images::digest(&served.await?)))
+    }
+
+    /// It is what it was, once it is pushed again.
+    ///
+    /// # Errors
+    /// When the registry has no such piece.
+    pub(crate) fn mend_blob(&self, component: &str, digest: &str) -> anyhow::Result<()> {
+        let mended = match self.world() {
+            Some(world) => world.registry.remove_blob(&package(component), digest),
+            None => self.flip_a_bit(digest)?,
+        };
+        ensure!(mended, "the registry has no {digest}");
+        Ok(())
+    }
+
+    /// Of a blob on the real registry's disk, where that is ours: one that flips twice is what it was.
+    fn flip_a_bit(&self, digest: &str) -> anyhow::Result<bool> {
+        let Some(files) = &self.registry_files else {
+            return Ok(false);
+        };
+        let hex = digest.trim_start_matches("sha256:");
+        let two = hex.get(..2).unwrap_or_default();
+        let blobs = files.join("docker/registry/v2/blobs/sha256");
+        let path = blobs.join(two).join(hex).join("data");
+        let mut bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 1;
+        }
+        fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))?;
+        Ok(true)
     }
 
     /// Whether the registry has a component's image of this digest.
@@ -434,6 +515,11 @@ fn belongs_to(github: &GitHub, registry: String, account: Option<Account>) {
             }
         }
     });
+}
+
+/// The name of a component's image in the registry.
+fn package(component: &str) -> String {
+    format!("{OWNER}/{REPOSITORY}-{component}")
 }
 
 /// A kubeconfig for a server that asks nobody who they are.

@@ -18,6 +18,7 @@ mod halfway;
 mod isolation;
 mod killed;
 mod kube;
+mod links;
 mod numbers;
 mod overlay;
 mod play;
@@ -97,6 +98,7 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("fork", forks::from_push_to_production),
     play!("commit", commits::a_merge_that_nobody_saw),
     play!("promotion", promotion::production_never_stops_answering),
+    play!("links", links::are_refused_where_they_are_broken),
     play!("killed", killed::a_preview_goes_although_its_cleanup_dies),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),

@@ -99,6 +99,15 @@ impl Production<'_> {
         ]
     }
 
+    /// A server of the page that needs no API to be ready.
+    pub(crate) fn page(&self, name: &str) -> Value {
+        let ready = json!({ "readinessProbe": {
+            "tcpSocket": { "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 5,
+        } });
+        let page = json!({ "containers": [container(name, self.web, ready)] });
+        self.deployment(name, page)
+    }
+
     fn deployment(&self, name: &str, spec: Value) -> Value {
         self.object("apps/v1", "Deployment", name, json!({ "spec": {
             "replicas": 1, "selector": { "matchLabels": { "app": name } }, "template": pod(name, spec),

@@ -31,6 +31,7 @@ mod edge;
 mod forks;
 mod furnish;
 mod golden;
+mod links;
 mod monorepo;
 mod overlay;
 mod promotion;
@@ -42,6 +43,7 @@ mod sights;
 mod sleep;
 pub(crate) mod workflows;
 
+pub(crate) use links::as_read;
 pub(crate) use monorepo::deployed;
 pub(crate) use runs::{Event, Prepared, USUAL_PATH};
 pub(crate) use sights::Identity;

@@ -7,7 +7,8 @@ use sandbox::World;
 
 use super::{
     Ground, Like, Programs, Progress, Stage, broken, commits, database, forks, front, golden,
-    halfway, isolation, killed, overlay, play, promotion, routes, sleep, stage::short, unchanged,
+    halfway, isolation, killed, links, overlay, play, promotion, routes, sleep, stage::short,
+    unchanged,
 };
 
 /// Built once for all tests of this process.
@@ -126,6 +127,14 @@ async fn an_idle_preview_sleeps_and_is_woken() {
 async fn production_never_stops_answering() {
     let (mut stage, _folder) = stage().await;
     promotion::production_never_stops_answering(&mut stage)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_broken_between_a_preview_and_production_is_refused_and_told() {
+    let (mut stage, _folder) = stage().await;
+    links::are_refused_where_they_are_broken(&mut stage)
         .await
         .unwrap();
 }

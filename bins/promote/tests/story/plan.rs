@@ -127,45 +127,6 @@ async fn of_several_commits_pushed_at_once_the_newest_that_may_be_is_promoted() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_pull_requests_merged_within_seconds_both_reach_production_each_from_a_tested_tree() {
-    let shop = Shop::open().await;
-    production(&shop);
-    let numbers = ["feature/cart", "feature/tea"].map(|branch| {
-        let file = format!("{branch}.html");
-        let number = shop
-            .repository
-            .open_pull_request(branch, &[(&file, branch)]);
-        shop.build(number);
-        number
-    });
-    for number in numbers {
-        let record = record(&shop, number);
-        keep(&shop, &record, signed(&record, RECORD_KEY)).await;
-    }
-    let [first, second] = numbers.map(|number| shop.repository.merge(number, MergeStyle::Squash));
-    on_push(&shop, &first).await.exits(0);
-    let ran = on_push(&shop, &second).await.exits(1);
-    assert_eq!(ran.output("broken-links"), "tree");
-    let lacked = format!("lacked {} (", &first[..7]);
-    assert!(ran.error().contains(&lacked), "{ran:#?}");
-
-    // The way out, as the workflow goes it: the commit that the output names is tested by itself.
-    let commit = ran.output("test-commit");
-    assert_eq!(commit, second);
-    commits::tested(&shop, &commit).await;
-    let ran = shop
-        .run(PROMOTE, &["--commit", &commit], &[])
-        .await
-        .exits(0);
-    assert!(ran.verdict().starts_with("promoted: "), "{ran:#?}");
-    assert!(
-        shop.comment(numbers[1])
-            .contains("🚀 Promoted — production")
-    );
-    shop.close();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_differs_in_ignored_paths_alone_is_promoted_and_named() {
     let (shop, number) = built().await;
     let file = shop.path("preview.toml");

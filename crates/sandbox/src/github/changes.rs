@@ -30,6 +30,11 @@ impl Repository {
         sha
     }
 
+    /// Forces the default branch to end with a commit: what came after it is on no branch any more.
+    pub fn force_push_to_base(&self, sha: &str) {
+        self.move_branch(&mut self.lock(), "main", sha);
+    }
+
     /// Points a branch to a commit; pull requests into it get new test merges, those from it a new head.
     fn move_branch(&self, state: &mut State, branch: &str, sha: &str) {
         let now = state.now();

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use serde_json::json;
 
 use super::{
     super::{
@@ -47,12 +46,23 @@ impl Stage {
 
     /// Puts production there as the page alone, and previews are no more than that, too.
     pub(crate) async fn furnish_a_page(&mut self) -> anyhow::Result<()> {
+        self.furnish_pages(&["web"]).await
+    }
+
+    /// Puts production there as Deployments of the page with these names, and previews are no more than the page.
+    pub(crate) async fn furnish_pages(&mut self, names: &[&str]) -> anyhow::Result<()> {
         self.uses_small_previews();
         let (namespace, registry) = (self.production(), &self.ground.registry);
         let target = super::TARGET;
+        let workloads = names.iter().map(|name| {
+            format!(
+                "{{ component = \"web\", workload = \"Deployment/{name}\", container = \"{name}\" }}"
+            )
+        });
+        let workloads = workloads.collect::<Vec<_>>().join(", ");
         let sections = format!(
             "github_packages = [\"{registry}\"]\n\n[[promote.targets]]\nname = \"{target}\"\n\
-             namespace = \"{namespace}\"\n"
+             namespace = \"{namespace}\"\nworkloads = [{workloads}]\n"
         );
         self.configure(&sections);
         let commit = self.repository.head("main");
@@ -69,19 +79,16 @@ impl Stage {
             password: PASSWORD,
         };
         let ground = production.ground().into_iter();
-        let servers = production.servers().into_iter();
-        let page = ground
-            .filter(|object| object["kind"] == "Namespace" || object["kind"] == "Secret")
-            .chain(servers.filter(|object| object["metadata"]["name"] == "web"));
-        for mut object in page {
-            let probe = object.pointer_mut("/spec/template/spec/containers/0/readinessProbe");
-            if let Some(probe) = probe {
-                // Ready is who can show a row, and there is no API to ask for one.
-                probe["httpGet"]["path"] = json!("/healthz");
-            }
+        let ground =
+            ground.filter(|object| object["kind"] == "Namespace" || object["kind"] == "Secret");
+        let pages = names.iter().map(|name| production.page(name));
+        for object in ground.chain(pages) {
             self.ground.kube.create(&object).await?;
         }
-        self.ready("Deployment", "web").await
+        for name in names {
+            self.ready("Deployment", name).await?;
+        }
+        Ok(())
     }
 
     /// Pushes the database server's image, which no CI of ours builds.

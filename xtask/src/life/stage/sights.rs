@@ -135,7 +135,11 @@ impl Stage {
     }
 
     /// The imageIDs of the container `name` in the pods of `app`.
-    async fn image_ids(&self, namespace: &str, name: &str) -> anyhow::Result<Vec<String>> {
+    pub(super) async fn image_ids(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> anyhow::Result<Vec<String>> {
         let pods = self.list("v1", "Pod", Some(namespace)).await?;
         let of_app = pods
             .iter()
