@@ -14,6 +14,7 @@ use preview_core::{
 use sandbox::{Gate, github::MergeStyle};
 
 use super::{
+    database::tells,
     killed::until_held,
     stage::{Stage, as_read, deployed, short},
 };
@@ -390,6 +391,7 @@ async fn within_seconds(stage: &mut Stage) -> anyhow::Result<[Merged; 2]> {
     stage.promote_commit(commit).await?;
     let page = deployed(&tested, "web")?;
     stage.both_pages_run(page, commit).await?;
+    tells(stage, second.tested.number, "🚀 Promoted — production")?;
     Ok([first, second])
 }
 
