@@ -284,7 +284,6 @@ impl<'a> Deploy<'a> {
     async fn act(&self, story: &mut Story<'_>) -> Result<(), Stop> {
         let Found { certificate, files } = self.preflight(story).await?;
         let mut slot = self.take_namespace().await?;
-        story.since = slot.since();
         // Only the owner tells: a run that wakes up late must not overwrite what a newer one said.
         story.begins(self.preview, self.claimant).await?;
         slot.claim().await?;

@@ -67,7 +67,7 @@ impl Deploy<'_> {
                 environment_url: Some(self.preview.url()),
             };
             github.set_deployment_status(deployment.id, &tested).await?;
-            Ok::<_, preview_github::Error>(deployment.id)
+            Ok::<_, preview_github::Error>(deployment)
         };
         let subject = &record.subject;
         let kept = self
@@ -75,7 +75,8 @@ impl Deploy<'_> {
             .step("record", format!("test of {subject}"), kept)
             .await
             .outside()?;
-        story.record = Some(kept);
+        story.record = Some(kept.id);
+        story.own.push(kept.node);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use preview_actions::{Conclusion, Failed, Outside as _};
 use preview_core::lifecycle::Phase;
 use preview_core::names::{CommitSha, ComponentName, PinnedImage};
@@ -27,15 +27,10 @@ const HANDS: u32 = 20;
 /// How long a teardown may take: five minutes, as a promise to those who wait for the slot.
 const TEARDOWN: Duration = Duration::from_secs(300);
 
-/// How far the clocks of GitHub and the cluster may be apart.
-const CLOCKS: SignedDuration = SignedDuration::from_hours(1);
-
 /// A Namespace of ours, as it was when we last wrote to it.
 pub(crate) struct Slot<'a> {
     deploy: &'a Deploy<'a>,
     facts: NamespaceFacts,
-    /// Whether this run has made it.
-    is_new: bool,
     /// Whether something ran there before this run.
     pub(crate) is_update: bool,
 }
@@ -43,10 +38,9 @@ pub(crate) struct Slot<'a> {
 impl Deploy<'_> {
     /// Takes the Namespace: makes it, or makes it ours.
     pub(crate) async fn take_namespace(&self) -> Result<Slot<'_>, Stop> {
-        let (facts, is_new) = self.taken().await?;
+        let facts = self.taken().await?;
         let mut slot = Slot {
             deploy: self,
-            is_new,
             is_update: facts.annotations.contains_key(keys::IMAGES),
             facts,
         };
@@ -57,8 +51,7 @@ impl Deploy<'_> {
         Ok(slot)
     }
 
-    /// The Namespace, and whether this run has made it.
-    async fn taken(&self) -> Result<(NamespaceFacts, bool), Stop> {
+    async fn taken(&self) -> Result<NamespaceFacts, Stop> {
         let name = self.preview.namespace_name();
         let cluster = &self.world.cluster;
         for _ in 0..ROUNDS {
@@ -66,9 +59,7 @@ impl Deploy<'_> {
             // After the Namespace was read, and before it is taken as it was read: what another head has left behind may be
             // taken over by the run of the live head alone.
             self.still_wanted().await?;
-            let take_over = self.claimant.take_over(existing.as_ref());
-            let is_new = existing.is_none();
-            let taken = match (take_over, &existing) {
+            let taken = match (self.claimant.take_over(existing.as_ref()), &existing) {
                 (TakeOver::Refused(foreign), _) => return Err(Failed::refused(foreign).into()),
                 (TakeOver::Superseded { by }, _) => return Err(Stop::superseded_by(Some(by))),
                 (TakeOver::Finish, Some(read)) => {
@@ -96,7 +87,7 @@ impl Deploy<'_> {
                 }
             };
             if let Some(facts) = taken {
-                return Ok((facts, is_new));
+                return Ok(facts);
             }
         }
         Err(Stop::cluster(format!(
@@ -202,13 +193,6 @@ impl Deploy<'_> {
 }
 
 impl Slot<'_> {
-    /// Since when something may tell of this preview; none where this run has made the Namespace. What told of one before was
-    /// put away when that was taken down.
-    pub(crate) fn since(&self) -> Option<Timestamp> {
-        let since = self.facts.created.checked_sub(CLOCKS);
-        (!self.is_new).then(|| since.unwrap_or(Timestamp::MIN))
-    }
-
     /// Takes one of the slots (`preview_core::slots`), or a place in the queue.
     pub(crate) async fn claim(&mut self) -> Result<(), Stop> {
         let capacity = self.deploy.world.config.capacity;

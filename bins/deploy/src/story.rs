@@ -20,8 +20,8 @@ use preview_core::ownership::Claimant;
 use preview_core::quota::Table;
 use preview_core::slots::Waiting;
 use preview_github::{
-    Change, CommitState, CommitStatus, Deployment, DeploymentFilter, DeploymentId,
-    DeploymentRequest, DeploymentState, NewDeploymentStatus,
+    ActiveDeployment, Change, CommitState, CommitStatus, Deployment, DeploymentFilter,
+    DeploymentId, DeploymentRequest, DeploymentState, NewDeploymentStatus, NodeId,
 };
 use preview_k8s::Receipt;
 
@@ -49,8 +49,8 @@ pub(crate) struct Story<'a> {
     /// Which component a workload stands for; the database stands for itself.
     shown: BTreeMap<ObjectName, Option<ComponentName>>,
     progress: Option<DeploymentId>,
-    /// Since when something may tell of this preview; none where nothing was told before this run.
-    pub(crate) since: Option<Timestamp>,
+    /// The deployments that this run has made.
+    pub(crate) own: Vec<NodeId>,
     /// Where the base branch was when what tells of earlier heads was read.
     pub(crate) base: Option<CommitSha>,
     /// What is being done.
@@ -77,7 +77,7 @@ impl<'a> Story<'a> {
             table: None,
             shown: BTreeMap::new(),
             progress: None,
-            since: None,
+            own: Vec::new(),
             base: None,
             step: "looking whether it can be deployed".to_owned(),
             record: None,
@@ -137,6 +137,7 @@ impl<'a> Story<'a> {
             .await
             .outside()?;
         self.progress = Some(deployment.id);
+        self.own.push(deployment.node);
         self.progresses(DeploymentState::InProgress, "Deploying")
             .await?;
         self.marks(CommitState::Pending, "Deploying").await?;
@@ -419,50 +420,71 @@ impl<'a> Story<'a> {
         &mut self,
         images: &BTreeMap<ComponentName, PinnedImage>,
     ) -> Result<(), Failed> {
-        // Nothing was told before.
-        let Some(since) = self.since else {
-            return self.labels(images).await;
-        };
-        let Some(number) = self.previewed.number() else {
-            let others: Vec<DeploymentId> = self.others(since).await?.map(|one| one.id).collect();
-            let retire = self.world.github.retire_deployments(&others, NEWER);
-            return retire.await.outside().map(drop);
-        };
         let world = self.world;
         let github = &world.github;
-        let standing = github.standing(number, ENVIRONMENT, since).await;
-        let standing = standing.outside()?;
-        self.base = standing.base;
+        let Some(number) = self.previewed.number() else {
+            let others = self.others(None).await?.into_iter();
+            let others: Vec<DeploymentId> = others.map(|other| other.id).collect();
+            let retire = github.retire_deployments(&others, NEWER);
+            return retire.await.outside().map(drop);
+        };
+        let standing = github.standing(number, ENVIRONMENT).await.outside()?;
+        self.base.clone_from(&standing.base);
         let wanted = image_labels(images);
         let set = github.replace_image_labels(number, &standing.labels, &wanted, labels::PREFIX);
-        let step = self.world.runner.step("label", format!("#{number}"), set);
+        let step = world.runner.step("label", format!("#{number}"), set);
         step.await.outside()?;
-        let others = self.others(since).await?;
-        for other in others.filter(|other| standing.active.contains(&other.node)) {
+        // A first deploy finds nothing, and need not look closer.
+        if !standing
+            .active
+            .iter()
+            .any(|active| self.may_be_other(active))
+        {
+            return Ok(());
+        }
+        let is_active = |other: &Deployment| {
+            let mut active = standing.active.iter();
+            active.any(|active| active.node == other.node)
+        };
+        let others = self.others(Some(standing.opened)).await?.into_iter();
+        for other in others.filter(is_active) {
             github.retire_deployment(other.id, NEWER).await.outside()?;
         }
         Ok(())
     }
 
+    /// Whether a deployment may tell of an earlier head or run of this preview: one of which cannot be read whose it is may.
+    fn may_be_other(&self, active: &ActiveDeployment) -> bool {
+        let repository = self.previewed.repository.id;
+        !self.own.contains(&active.node)
+            && self.is_replaced(&active.task, &active.reference)
+            && subject_of(&active.payload, repository).is_none_or(|of| of == self.subject)
+    }
+
+    /// What was tested at this head stays.
+    fn is_replaced(&self, task: &str, reference: &CommitSha) -> bool {
+        ![RECORD, IMPORT].contains(&task) || *reference != self.previewed.head
+    }
+
     /// The deployments that tell of this preview's earlier heads and runs.
-    async fn others(&self, since: Timestamp) -> Result<impl Iterator<Item = Deployment>, Failed> {
+    async fn others(&self, since: Option<Timestamp>) -> Result<Vec<Deployment>, Failed> {
+        let github = &self.world.github;
         let all = DeploymentFilter {
             environment: Some(ENVIRONMENT.to_owned()),
             ..DeploymentFilter::default()
         };
-        let all = self.world.github.deployments_since(&all, since).await;
+        let all = match since {
+            Some(since) => github.deployments_since(&all, since).await,
+            None => github.deployments(&all).await,
+        };
         let repository = self.previewed.repository.id;
-        Ok(all
-            .outside()?
-            .into_iter()
+        let mut others = all.outside()?;
+        others.retain(|one| {
             // Those that were made later are of a run that has taken the preview over.
-            .filter(|deployment| Some(deployment.id) < self.progress)
-            .filter(|deployment| {
-                ![RECORD, IMPORT].contains(&deployment.task.as_str())
-                    || deployment.reference != self.previewed.head
-            })
-            .filter(move |deployment| {
-                subject_of(&deployment.payload, repository).as_ref() == Some(&self.subject)
-            }))
+            Some(one.id) < self.progress
+                && self.is_replaced(&one.task, &one.reference)
+                && subject_of(&one.payload, repository).as_ref() == Some(&self.subject)
+        });
+        Ok(others)
     }
 }

@@ -261,7 +261,7 @@ fn none_if_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<St
 }
 
 /// A payload that some client sent as a text of JSON, as the JSON in it.
-fn unwrapped(payload: Value) -> Value {
+pub(crate) fn unwrapped(payload: Value) -> Value {
     match &payload {
         Value::String(text) => serde_json::from_str(text).unwrap_or(payload),
         _ => payload,

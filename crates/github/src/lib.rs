@@ -44,6 +44,6 @@ pub use error::{Error, Problem};
 pub use labels::LabelChanges;
 pub use packages::{Package, PackageVersion};
 pub use people::Reaction;
-pub use standing::{CarriedLabel, Standing};
+pub use standing::{ActiveDeployment, CarriedLabel, Standing};
 pub use statuses::{CommitState, CommitStatus};
 pub use workflows::Cancelling;

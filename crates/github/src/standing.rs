@@ -1,15 +1,13 @@
 //! What tells of a preview on its pull request beside the comment, by one question for all of it: REST would have to be asked
 //! for each label and each deployment.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use preview_core::names::{CommitSha, PrNumber};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::GitHub;
-use crate::deployments::{NodeId, PageInfo, StateNode};
+use crate::deployments::{NodeId, PageInfo, StateNode, unwrapped};
 use crate::error::{Error, Problem};
 
 const NEEDS: &str = "contents: read, deployments: read, issues: read, pull-requests: read";
@@ -18,6 +16,7 @@ const NEEDS: &str = "contents: read, deployments: read, issues: read, pull-reque
 const STANDING: &str = "query($owner: String!, $name: String!, $number: Int!, $environment: String!, $after: String) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
+      createdAt
       baseRef { target { oid } }
       labels(first: 100) {
         nodes { name description issues { totalCount } pullRequests { totalCount } }
@@ -25,20 +24,35 @@ const STANDING: &str = "query($owner: String!, $name: String!, $number: Int!, $e
     }
     deployments(environments: [$environment], first: 100, after: $after, orderBy: {field: CREATED_AT, direction: DESC}) {
       pageInfo { hasNextPage endCursor }
-      nodes { id createdAt latestStatus { state } }
+      nodes { id createdAt commitOid task payload latestStatus { state } }
     }
   }
 }";
 
 /// What tells of a preview beside the comment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
+    /// When the pull request was opened: nothing tells of it that is older.
+    pub opened: Timestamp,
     /// All labels of the pull request.
     pub labels: Vec<CarriedLabel>,
     /// The head of the base branch; none where that is gone.
     pub base: Option<CommitSha>,
-    /// The deployments in the environment that are not inactive, of whichever preview they are.
-    pub active: BTreeSet<NodeId>,
+    /// The deployments in the environment that were made since and are not inactive, of whichever preview they are.
+    pub active: Vec<ActiveDeployment>,
+}
+
+/// A deployment that is not inactive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActiveDeployment {
+    /// Its id.
+    pub node: NodeId,
+    /// The commit that is deployed.
+    pub reference: CommitSha,
+    /// What kind of deployment it is.
+    pub task: String,
+    /// What its creator put there, where it can be read.
+    pub payload: Value,
 }
 
 /// A label of a pull request.
@@ -67,6 +81,7 @@ struct RepositoryData {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PullData {
+    created_at: Timestamp,
     base_ref: Option<Reference>,
     labels: Labels,
 }
@@ -105,15 +120,30 @@ struct Count {
 #[serde(rename_all = "camelCase")]
 struct DeploymentsPage {
     page_info: PageInfo,
-    nodes: Vec<DatedState>,
+    nodes: Vec<DeploymentNode>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DatedState {
+struct DeploymentNode {
     created_at: Timestamp,
+    commit_oid: CommitSha,
+    task: Option<String>,
+    payload: Option<String>,
     #[serde(flatten)]
     of: StateNode,
+}
+
+impl From<DeploymentNode> for ActiveDeployment {
+    fn from(node: DeploymentNode) -> Self {
+        Self {
+            node: node.of.id,
+            reference: node.commit_oid,
+            task: node.task.unwrap_or_default(),
+            // A text, here: of an object, or of the text of one.
+            payload: unwrapped(unwrapped(node.payload.map_or(Value::Null, Value::String))),
+        }
+    }
 }
 
 impl From<LabelNode> for CarriedLabel {
@@ -127,19 +157,14 @@ impl From<LabelNode> for CarriedLabel {
 }
 
 impl GitHub {
-    /// The labels of the pull request `pr`, where its base branch is, and which deployments in `environment` that were made `since` then are not
-    /// inactive. One request, and one more for each further hundred of such deployments.
+    /// The labels of the pull request `pr`, where its base branch is, and which deployments in `environment` that were made
+    /// since it was opened are not inactive. One request, and one more for each further hundred of such deployments.
     ///
     /// # Errors
     /// As all operations: see [`Error`]. A pull request that does not exist is one.
-    pub async fn standing(
-        &self,
-        pr: PrNumber,
-        environment: &str,
-        since: Timestamp,
-    ) -> Result<Standing, Error> {
+    pub async fn standing(&self, pr: PrNumber, environment: &str) -> Result<Standing, Error> {
         let operation = format!("read what tells of the preview of #{pr} of {}", self.slug);
-        let mut standing = Standing::default();
+        let mut active = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let variables = json!({
@@ -150,15 +175,21 @@ impl GitHub {
                 .transport
                 .graphql(STANDING, variables, NEEDS, &operation);
             let Data { repository } = asked.await?;
-            let PullData { base_ref, labels } = repository.pull_request;
-            standing.base = base_ref.and_then(|base| Some(base.target?.oid));
-            standing.labels = labels.nodes.into_iter().map(CarriedLabel::from).collect();
+            let pull = repository.pull_request;
             let DeploymentsPage { page_info, nodes } = repository.deployments;
-            let is_older = nodes.last().is_some_and(|node| node.created_at < since);
-            let found = nodes.into_iter().filter(|node| !node.of.is_inactive());
-            standing.active.extend(found.map(|node| node.of.id));
-            if is_older || !page_info.has_next_page {
-                return Ok(standing);
+            let is_older = |node: &DeploymentNode| node.created_at < pull.created_at;
+            let is_last = !page_info.has_next_page || nodes.last().is_some_and(is_older);
+            let found = nodes.into_iter();
+            let found = found.filter(|node| !is_older(node) && !node.of.is_inactive());
+            active.extend(found.map(ActiveDeployment::from));
+            if is_last {
+                let labels = pull.labels.nodes.into_iter();
+                return Ok(Standing {
+                    opened: pull.created_at,
+                    labels: labels.map(CarriedLabel::from).collect(),
+                    base: pull.base_ref.and_then(|base| Some(base.target?.oid)),
+                    active,
+                });
             }
             if page_info.end_cursor.is_none() || page_info.end_cursor == after {
                 return Err(Error::new(operation, Problem::endless()));

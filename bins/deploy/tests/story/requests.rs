@@ -51,6 +51,7 @@ async fn a_first_deploy_asks_little_of_github() {
     GET /pulls/{id}
     POST /deployments
     POST /deployments/{id}/statuses
+    POST /graphql
     POST /issues/{id}/labels
     PATCH /labels/{label}
     PATCH /labels/{label}
@@ -58,7 +59,6 @@ async fn a_first_deploy_asks_little_of_github() {
     POST /statuses/{sha}
     PATCH /issues/comments/{id}
     GET /pulls/{id}
-    GET /git/ref/heads/main
     POST /statuses/{sha}
     ");
     assert!(asked.len() <= most(2), "{}", asked.len());
@@ -127,13 +127,13 @@ async fn a_deploy_of_one_component_asks_little_of_github() {
     GET /pulls/{id}
     POST /deployments
     POST /deployments/{id}/statuses
+    POST /graphql
     POST /issues/{id}/labels
     PATCH /labels/{label}
     POST /deployments/{id}/statuses
     POST /statuses/{sha}
     PATCH /issues/comments/{id}
     GET /pulls/{id}
-    GET /git/ref/heads/main
     POST /statuses/{sha}
     ");
     assert!(asked.len() <= most(1), "{}", asked.len());
@@ -187,6 +187,7 @@ async fn asking_for_approval_and_deploying_by_it_each_ask_little_of_github() {
     GET /pulls/{id}
     POST /deployments
     POST /deployments/{id}/statuses
+    POST /graphql
     POST /issues/{id}/labels
     PATCH /labels/{label}
     PATCH /labels/{label}
@@ -194,7 +195,6 @@ async fn asking_for_approval_and_deploying_by_it_each_ask_little_of_github() {
     POST /statuses/{sha}
     PATCH /issues/comments/{id}
     GET /pulls/{id}
-    GET /git/ref/heads/main
     POST /statuses/{sha}
     ");
     for asked in [asking, deploying] {

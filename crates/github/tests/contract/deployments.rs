@@ -173,49 +173,54 @@ async fn those_that_are_not_inactive_are_told_from_the_others_in_a_request_for_e
 }
 
 #[tokio::test]
-async fn what_stands_on_a_pull_request_is_read_as_far_back_as_it_matters() {
+async fn what_stands_on_a_pull_request_is_read_as_far_back_as_it_was_opened() {
     let stage = Stage::new().await;
-    let number = stage
-        .repository
-        .open_pull_request("feature/tea", &[("tea.md", "green")]);
-    stage.repository.add_label(number, "bug");
-    let head = stage.pull(number).await.head;
-    let github = &stage.github;
-    for run in 0..210 {
-        let created = github.create_deployment(&progress(&head, run)).await;
-        created.unwrap();
-    }
-    stage.server.advance(Duration::from_secs(7_200));
+    let open = |branch| {
+        stage
+            .repository
+            .open_pull_request(branch, &[(&format!("{branch}.md"), "tea")])
+    };
+    let older = open("green");
+    let head = stage.pull(older).await.head;
     let create = async |run| {
-        let created = github.create_deployment(&progress(&head, run)).await;
+        let created = stage.github.create_deployment(&progress(&head, run)).await;
         created.unwrap()
     };
+    for run in 0..210 {
+        create(run).await;
+    }
+    stage.server.advance(Duration::from_secs(7_200));
+    let number = open("black");
+    stage.repository.add_label(number, "bug");
     let (ended, active) = (create(300).await, create(301).await);
+    let github = &stage.github;
     github.retire_deployment(ended.id, "over").await.unwrap();
-    let since = active.created_at - jiff::SignedDuration::from_hours(1);
 
     let traffic = stage.server.traffic();
     traffic.forget();
-    let standing = github.standing(pr(number), "preview", since).await;
-    let standing = standing.unwrap();
+    let standing = github.standing(pr(number), "preview").await.unwrap();
     assert_eq!(standing.labels[0].name, "bug");
     assert_eq!(standing.base, Some(sha(stage.repository.head("main"))));
-    assert!(standing.active.contains(&active.node) && !standing.active.contains(&ended.node));
+    let found: Vec<_> = standing.active.iter().map(|one| &one.node).collect();
+    assert_eq!(found, [&active.node]);
+    assert_eq!(standing.active[0].payload, active.payload);
     let in_preview = DeploymentFilter {
         environment: Some("preview".into()),
         ..DeploymentFilter::default()
     };
-    let listed = github.deployments_since(&in_preview, since).await.unwrap();
+    let listed = github
+        .deployments_since(&in_preview, standing.opened)
+        .await
+        .unwrap();
     let listed: Vec<DeploymentId> = listed.into_iter().map(|one| one.id).collect();
     assert_eq!(listed, [active.id, ended.id]);
     assert_eq!(traffic.exchanges().len(), 2);
 
     // And all of them where they matter: in three pages each.
-    let long_ago = jiff::Timestamp::UNIX_EPOCH;
-    let standing = github.standing(pr(number), "preview", long_ago).await;
-    assert_eq!(standing.unwrap().active.len(), 211);
-    let listed = github.deployments_since(&in_preview, long_ago).await;
-    assert_eq!(listed.unwrap().len(), 212);
+    let standing = github.standing(pr(older), "preview").await.unwrap();
+    assert_eq!(standing.active.len(), 211);
+    let listed = github.deployments_since(&in_preview, standing.opened);
+    assert_eq!(listed.await.unwrap().len(), 212);
     assert_eq!(traffic.exchanges().len(), 2 + 6);
     stage.conforms();
 }

@@ -1,6 +1,5 @@
 //! The labels that show image digests.
 
-use jiff::Timestamp;
 use preview_core::labels::ImageLabel;
 use preview_github::{CarriedLabel, LabelChanges};
 
@@ -98,9 +97,7 @@ async fn an_image_label_that_somebody_added_by_hand_gets_its_digest_back() {
 
 /// What `pr` carries with what else carries it.
 async fn carried(stage: &Stage, number: u64) -> Vec<CarriedLabel> {
-    let read = stage
-        .github
-        .standing(pr(number), "preview", Timestamp::UNIX_EPOCH);
+    let read = stage.github.standing(pr(number), "preview");
     read.await.unwrap().labels
 }
 

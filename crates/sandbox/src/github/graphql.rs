@@ -21,6 +21,7 @@ const DEPLOYMENTS: &str =
 const STANDING: &str = "query($owner: String!, $name: String!, $number: Int!, $environment: String!, $after: String) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
+      createdAt
       baseRef { target { oid } }
       labels(first: 100) {
         nodes { name description issues { totalCount } pullRequests { totalCount } }
@@ -28,7 +29,7 @@ const STANDING: &str = "query($owner: String!, $name: String!, $number: Int!, $e
     }
     deployments(environments: [$environment], first: 100, after: $after, orderBy: {field: CREATED_AT, direction: DESC}) {
       pageInfo { hasNextPage endCursor }
-      nodes { id createdAt latestStatus { state } }
+      nodes { id createdAt commitOid task payload latestStatus { state } }
     }
   }
 }";
@@ -153,10 +154,14 @@ fn standing(repo: &Repo, variables: &Value) -> Result<Value, Value> {
     let deployments = page(all, variables, |deployment| {
         let mut node = node(deployment);
         node["createdAt"] = json!(deployment.created_at);
+        node["commitOid"] = json!(deployment.sha);
+        node["task"] = json!(deployment.task);
+        node["payload"] = json!(deployment.payload.to_string());
         node
     });
     let base = repo.branches.get(&pull.base);
     let base = base.map(|sha| json!({ "target": { "oid": sha } }));
-    let pull = json!({ "baseRef": base, "labels": { "nodes": labels } });
+    let pull =
+        json!({ "createdAt": pull.created_at, "baseRef": base, "labels": { "nodes": labels } });
     Ok(json!({ "pullRequest": pull, "deployments": deployments }))
 }
