@@ -33,6 +33,11 @@ async fn a_labels_name_is_percent_encoded_exactly_once() {
         .respond_with(ResponseTemplate::new(204))
         .mount(&server)
         .await;
+    Mock::given(method("GET"))
+        .respond_with(says(404, "Not Found"))
+        .with_priority(10)
+        .mount(&server)
+        .await;
     let wanted = [ImageLabel {
         name: new.into(),
         description: "d".into(),
