@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-
 use super::{
     super::{
         kube::until,
