@@ -117,6 +117,8 @@ const BY_NAME: &[Play] = &[
         halfway::production_gets_there_although_its_promotion_dies
     ),
     play!("every-request", every::the_end_is_the_same),
+    play!("fork-workflows", workflows::from_fork_to_production),
+    play!("merge-workflows", workflows::from_merge_to_production),
 ];
 
 impl Play {

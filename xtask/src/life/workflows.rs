@@ -25,6 +25,30 @@ pub(crate) use permissions::each_is_needed;
 /// # Errors
 /// When a workflow ends differently than it should.
 pub(crate) async fn from_push_to_production(stage: &mut Stage) -> anyhow::Result<()> {
+    played(stage, acts).await
+}
+
+/// Plays the life of a fork's pull request.
+///
+/// # Errors
+/// When a workflow ends differently than it should.
+pub(crate) async fn from_fork_to_production(stage: &mut Stage) -> anyhow::Result<()> {
+    played(stage, acts_of_fork).await
+}
+
+/// Plays a merge that nobody has seen.
+///
+/// # Errors
+/// When a workflow ends differently than it should.
+pub(crate) async fn from_merge_to_production(stage: &mut Stage) -> anyhow::Result<()> {
+    played(stage, acts_of_skew).await
+}
+
+/// Plays these acts with the example's workflows, and clears the stage.
+async fn played(
+    stage: &mut Stage,
+    acts: impl AsyncFnOnce(&mut Stage, &Service) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let played = async {
         let workflows = stage.workflows()?;
         let service = stage.adopt_previews(workflows).await?;
