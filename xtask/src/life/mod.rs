@@ -67,6 +67,8 @@ pub(crate) use workflows::each_is_needed;
 pub(crate) struct Play {
     name: &'static str,
     acts: for<'a> fn(&'a mut Stage) -> Acts<'a>,
+    /// Whether it changes what holds on the whole cluster, and so is played when all others have ended.
+    is_alone: bool,
 }
 
 type Acts<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
@@ -77,6 +79,7 @@ macro_rules! play {
         Play {
             name: $name,
             acts: |stage| Box::pin($acts(stage)),
+            is_alone: false,
         }
     };
 }
@@ -84,8 +87,9 @@ macro_rules! play {
 /// How many plays are on at a time.
 const AT_A_TIME: usize = 3;
 
-/// All plays for real servers, in the order in which they are played.
+/// All plays for real servers, in the order in which they are played. The longest is the first, so that nobody waits for it alone.
 pub(crate) const PLAYS: &[Play] = &[
+    play!("killed", killed::a_preview_goes_although_its_cleanup_dies),
     play!("front", front::is_open),
     play!("life", play),
     play!("missing", broken::an_image_is_missing),
@@ -99,13 +103,16 @@ pub(crate) const PLAYS: &[Play] = &[
     play!("commit", commits::a_merge_that_nobody_saw),
     play!("promotion", promotion::production_never_stops_answering),
     play!("links", links::are_refused_where_they_are_broken),
-    play!("killed", killed::a_preview_goes_although_its_cleanup_dies),
     play!("isolation", isolation::a_preview_is_kept_apart),
     play!("routes", routes::lead_to_the_preview),
     play!("overlay", overlay::manifests_of_the_repository),
     play!("workflows", workflows::from_push_to_production),
     play!("wrong", broken::everything_goes_wrong),
-    play!("rights", rights::suffice_and_reach_no_further),
+    Play {
+        // Its policy is the whole cluster's: while it goes, the API server refuses what others make.
+        is_alone: true,
+        ..play!("rights", rights::suffice_and_reach_no_further)
+    },
 ];
 
 /// Plays for real servers that begin only where they are asked for by name: they take long there.
@@ -191,8 +198,8 @@ pub(crate) fn named(names: &[String]) -> anyhow::Result<Vec<Play>> {
     }
 }
 
-/// Plays `plays` on real servers, a few at a time: most of a play is waiting. One that fails does not keep the others
-/// from being played.
+/// Plays `plays` on real servers, a few at a time: most of a play is waiting. Those that change what holds on the whole cluster
+/// come last, each alone. One that fails does not keep the others from being played.
 ///
 /// Must not be called on a thread that drives an async runtime: it has one of its own.
 ///
@@ -204,17 +211,23 @@ pub(crate) fn on_real(running: &Running, plays: &[Play]) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start a runtime")?;
-    let failed: Vec<_> = runtime.block_on(async {
-        let played = plays.iter().enumerate().map(|(index, play)| {
+    let (alone, together): (Vec<_>, Vec<_>) = plays
+        .iter()
+        .enumerate()
+        .partition(|(_, play)| play.is_alone);
+    let mut failed = Vec::new();
+    for (group, at_a_time) in [(together, AT_A_TIME), (alone, 1)] {
+        let played = group.into_iter().map(|(index, play)| {
             let progress = match plays {
                 [_] => Progress::shown(),
                 _ => Progress::beside_others(play.name),
             };
             play.on_real(running, index, programs.clone(), progress)
         });
-        let played = stream::iter(played).buffer_unordered(AT_A_TIME);
-        played.filter_map(async |done| done.err()).collect().await
-    });
+        let played = stream::iter(played).buffer_unordered(at_a_time);
+        let played = played.filter_map(async |done| done.err());
+        failed.extend(runtime.block_on(played.collect::<Vec<_>>()));
+    }
     ensure!(
         failed.is_empty(),
         "{}",
