@@ -3,20 +3,9 @@
 use sandbox::Fault;
 use sandbox::github::RateLimit;
 
+use crate::shop::timeless;
 use crate::sweep::{orphans, swept};
 use crate::*;
-
-/// `text` without the times at which limits end.
-fn timeless(text: &str) -> String {
-    let mut parts = text.split("it resets at ");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (time, after) = part.split_once(": ").unwrap();
-        assert!(time.parse::<jiff::Timestamp>().is_ok(), "{text}");
-        out += &format!("it resets at [time]: {after}");
-    }
-    out
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cleanup_waits_for_a_limit_while_there_is_time_and_tells_of_it_where_there_is_not() {

@@ -6,19 +6,7 @@ use sandbox::Fault;
 use sandbox::github::RateLimit;
 
 use crate::DEPLOY;
-use crate::shop::Shop;
-
-/// `text` without the times at which limits end.
-fn timeless(text: &str) -> String {
-    let mut parts = text.split("it resets at ");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (time, after) = part.split_once(": ").unwrap();
-        assert!(time.parse::<jiff::Timestamp>().is_ok(), "{text}");
-        out += &format!("it resets at [time]: {after}");
-    }
-    out
-}
+use crate::shop::{Shop, timeless};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_ends_within_the_deadline_is_waited_for() {

@@ -39,6 +39,18 @@ pub(crate) struct Ran {
     pub(crate) summary: String,
 }
 
+/// `text` without the times at which limits end.
+pub(crate) fn timeless(text: &str) -> String {
+    let mut parts = text.split("it resets at ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (time, after) = part.split_once(": ").unwrap();
+        assert!(time.parse::<jiff::Timestamp>().is_ok(), "{text}");
+        out += &format!("it resets at [time]: {after}");
+    }
+    out
+}
+
 impl Ran {
     /// The one error line.
     pub(crate) fn error(&self) -> String {

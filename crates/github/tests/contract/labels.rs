@@ -19,16 +19,19 @@ fn label(component: &str, digit: char) -> ImageLabel {
     }
 }
 
+/// Two pull requests; the first carries a label that is none of ours.
+fn two_pulls(stage: &Stage) -> [u64; 2] {
+    let open = |branch, changes| stage.repository.open_pull_request(branch, changes);
+    let one = open("feature/tea", &[("tea.md", "green")]);
+    let two = open("feature/milk", &[("milk.md", "oat")]);
+    stage.repository.add_label(one, "bug");
+    [one, two]
+}
+
 #[tokio::test]
 async fn image_labels_follow_the_images_and_go_when_nobody_has_them() {
     let stage = Stage::new().await;
-    let one = stage
-        .repository
-        .open_pull_request("feature/tea", &[("tea.md", "green")]);
-    let two = stage
-        .repository
-        .open_pull_request("feature/milk", &[("milk.md", "oat")]);
-    stage.repository.add_label(one, "bug");
+    let [one, two] = two_pulls(&stage);
     let set = async |number: u64, wanted: &[ImageLabel]| {
         stage
             .github
@@ -104,13 +107,7 @@ async fn carried(stage: &Stage, number: u64) -> Vec<CarriedLabel> {
 #[tokio::test]
 async fn a_label_that_nothing_else_carries_becomes_the_next_one_of_its_component() {
     let stage = Stage::new().await;
-    let one = stage
-        .repository
-        .open_pull_request("feature/tea", &[("tea.md", "green")]);
-    let two = stage
-        .repository
-        .open_pull_request("feature/milk", &[("milk.md", "oat")]);
-    stage.repository.add_label(one, "bug");
+    let [one, two] = two_pulls(&stage);
     let [api, web] = [label("api", 'a'), label("web", 'b')];
     let set = async |number: u64, wanted: &[ImageLabel]| {
         let set = stage.github.set_image_labels(pr(number), wanted, PREFIX);

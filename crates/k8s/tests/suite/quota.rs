@@ -131,31 +131,35 @@ fn together(rules: &Rules, manifests: &[Manifest]) -> Usage {
     needs.iter().map(preview_core::quota::Need::at_rest).sum()
 }
 
-/// Waits until the quota controller counts exactly this.
-async fn is_used(stage: &Stage, expected: &Usage) {
+/// Waits until what is looked at uses exactly this; what was seen beside.
+async fn comes_to<T>(expected: &Usage, look: impl AsyncFn() -> (Usage, T)) -> T {
     let deadline = Instant::now() + PATIENT;
     loop {
+        let (used, beside) = look().await;
+        if used == *expected {
+            return beside;
+        }
+        let late = Instant::now() > deadline;
+        assert!(!late, "{used:?} is used, and should be {expected:?}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Waits until the quota controller counts exactly this.
+async fn is_used(stage: &Stage, expected: &Usage) {
+    let look = async || {
         let quota = stage.object(Kind::ResourceQuota, NAME).await.unwrap();
         let used: BTreeMap<String, String> =
             serde_json::from_value(quota["status"]["used"].clone()).unwrap_or_default();
-        let used = Usage::try_from(used).unwrap();
-        if used == *expected {
-            return;
-        }
-        let late = Instant::now() > deadline;
-        assert!(
-            !late,
-            "the quota controller counts {used:?}, and should {expected:?}"
-        );
-        tokio::time::sleep(PAUSE).await;
-    }
+        (Usage::try_from(used).unwrap(), ())
+    };
+    comes_to(expected, look).await;
 }
 
 /// Waits until what is seen of the namespace uses exactly this. A quota counts an object before there is one: it is counted
 /// when its creation is admitted.
 async fn uses(stage: &Stage, expected: &Usage) -> (Vec<Running>, Vec<Left>) {
-    let deadline = Instant::now() + PATIENT;
-    loop {
+    let look = async || {
         let in_use = stage.us.in_use(&stage.namespace).await.unwrap();
         let pods = in_use.pods.into_iter();
         let pods: Vec<Running> = pods
@@ -167,17 +171,9 @@ async fn uses(stage: &Stage, expected: &Usage) -> (Vec<Running>, Vec<Left>) {
             .collect();
         let of_pods: Usage = pods.iter().map(|pod| pod.uses.clone()).sum();
         let of_claims: Usage = claims.iter().map(|claim| claim.uses.clone()).sum();
-        let seen = of_pods.plus(&of_claims);
-        if seen == *expected {
-            return (pods, claims);
-        }
-        let late = Instant::now() > deadline;
-        assert!(
-            !late,
-            "{seen:?} is seen in use, and should be {expected:?}: {pods:?}"
-        );
-        tokio::time::sleep(PAUSE).await;
-    }
+        (of_pods.plus(&of_claims), (pods, claims))
+    };
+    comes_to(expected, look).await
 }
 
 pub(crate) async fn the_arithmetic_is_the_quota_controllers(stage: &Stage) {
