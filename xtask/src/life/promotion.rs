@@ -43,7 +43,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     let newer = stage.deploy().await?;
     let next = stage.merge()?;
     stage.shut_the_database(&second).await?;
-    let visits = stage.visit_production();
+    let visits = stage.visit_production().await?;
     let failed = stage.promote_fails(&next).await?;
     ensure!(failed.contains("Job/api-migrate-"), "{failed}");
     stage.production_runs(&older).await?;
@@ -64,7 +64,7 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
     stage.open_the_database(&second).await?;
     stage.configures(TARGET, &format!("{TARGET}{VERIFY}"));
     stage.fails_where_the_sandbox_runs("/api audit");
-    let visits = stage.visit_production();
+    let visits = stage.visit_production().await?;
     let failed = stage.promote_fails(&next).await?;
     ensure!(
         failed.contains("Job/api-verify-")

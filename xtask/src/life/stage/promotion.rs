@@ -10,6 +10,7 @@ use anyhow::{Context as _, ensure};
 use preview_core::outcome::Program;
 use sandbox::cluster::Behaviour;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::super::kube::Place;
@@ -20,42 +21,64 @@ const STROLL: Duration = Duration::from_millis(50);
 
 /// Somebody who opens production's page again and again.
 pub(crate) struct Visits {
+    ended: watch::Receiver<usize>,
     over: Arc<AtomicBool>,
-    strolling: JoinHandle<(usize, Vec<String>)>,
+    /// Its result: what each visit got that was not answered with the page.
+    strolling: JoinHandle<Vec<String>>,
+}
+
+impl Visits {
+    /// Waits until more than `count` visits ended.
+    async fn more_than(&mut self, count: usize) -> anyhow::Result<()> {
+        let wanted = self.ended.wait_for(|ended| *ended > count);
+        wanted.await.context("visit production")?;
+        Ok(())
+    }
 }
 
 impl Stage {
-    /// Sends somebody to production's page, again and again.
-    pub(crate) fn visit_production(&self) -> Visits {
+    /// Sends somebody to production's page, again and again. When this returns, they were there once.
+    pub(crate) async fn visit_production(&self) -> anyhow::Result<Visits> {
         let (kube, namespace) = (self.ground.kube.another(), self.production());
         let over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&over);
+        let (ending, ended) = watch::channel(0);
         let strolling = tokio::spawn(async move {
-            let (mut visits, mut failed) = (0, Vec::new());
+            let mut failed = Vec::new();
             while !ends.load(Ordering::Relaxed) {
-                visits += 1;
                 match kube.page(&namespace, "web", 8080, "/").await {
                     Ok(answer) if answer.status == 200 => {}
                     Ok(answer) => failed.push(format!("{}: {}", answer.status, answer.body)),
                     Err(error) => failed.push(format!("{error:#}")),
                 }
+                ending.send_modify(|ended| *ended += 1);
                 tokio::time::sleep(STROLL).await;
             }
-            (visits, failed)
+            failed
         });
-        Visits { over, strolling }
+        let mut visits = Visits {
+            ended,
+            over,
+            strolling,
+        };
+        visits.more_than(0).await?;
+        Ok(visits)
     }
 
-    /// Checks that every visit was answered.
-    pub(crate) async fn none_failed(&self, visits: Visits) -> anyhow::Result<()> {
+    /// Checks that every visit was answered: those before, some in between, and one that begins now.
+    pub(crate) async fn none_failed(&self, mut visits: Visits) -> anyhow::Result<()> {
+        let until_now = *visits.ended.borrow();
+        ensure!(until_now > 1, "nobody visited production in between");
+        // One of them may have begun before.
+        visits.more_than(until_now + 1).await?;
         visits.over.store(true, Ordering::Relaxed);
-        let (count, failed) = visits.strolling.await.context("visit production")?;
+        let failed = visits.strolling.await.context("visit production")?;
+        let count = *visits.ended.borrow();
         ensure!(
             failed.is_empty(),
             "{} of {count} visits to production failed: {failed:?}",
             failed.len()
         );
-        ensure!(count > 10, "only {count} visits");
         self.progress
             .say(&format!("production answered all of {count} visits"));
         Ok(())
