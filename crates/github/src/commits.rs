@@ -145,11 +145,13 @@ impl GitHub {
         else {
             return Ok(None);
         };
-        let commit = Commit {
-            sha: last.sha,
-            tree: last.commit.tree.sha,
-            parents: last.parents.into_iter().map(|parent| parent.sha).collect(),
-        };
+        let Listed {
+            sha,
+            commit,
+            parents,
+        } = last;
+        let tree = commit.tree;
+        let commit = Commit::from(Wire { sha, tree, parents });
         self.known.learn_commit(&commit);
         let are_all = files.len() < FILES_OF_A_COMPARISON;
         let files = are_all.then(|| ChangedFiles::new(files.into_iter().map(Into::into).collect()));

@@ -233,7 +233,22 @@ struct StatesPage {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PageInfo {
     pub(crate) has_next_page: bool,
-    pub(crate) end_cursor: Option<String>,
+    end_cursor: Option<String>,
+}
+
+impl PageInfo {
+    /// After what the next page begins, where this one began after `after`.
+    ///
+    /// # Errors
+    /// Of `operation`, when the list says that it goes on, and not where.
+    pub(crate) fn next(self, after: Option<&str>, operation: &str) -> Result<String, Error> {
+        let next = self.end_cursor.filter(|next| after != Some(next.as_str()));
+        next.ok_or_else(|| {
+            let message = "its pages have no next one, and are said to go on".to_owned();
+            let passing = false;
+            Error::new(operation, Problem::Unreadable { message, passing })
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -414,10 +429,7 @@ impl GitHub {
             if !page_info.has_next_page {
                 return Ok(active);
             }
-            if page_info.end_cursor.is_none() || page_info.end_cursor == after {
-                return Err(Error::new(operation, Problem::endless()));
-            }
-            after = page_info.end_cursor;
+            after = Some(page_info.next(after.as_deref(), &operation)?);
         }
     }
 

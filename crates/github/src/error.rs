@@ -88,16 +88,6 @@ pub enum Problem {
     },
 }
 
-impl Problem {
-    /// A list by GraphQL that says it goes on, and not where.
-    pub(crate) fn endless() -> Self {
-        Self::Unreadable {
-            message: "its pages have no next one, and are said to go on".to_owned(),
-            passing: false,
-        }
-    }
-}
-
 impl Error {
     pub(crate) fn new(operation: impl Into<String>, problem: Problem) -> Self {
         Self {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::GitHub;
 use crate::deployments::{NodeId, PageInfo, StateNode, unwrapped};
-use crate::error::{Error, Problem};
+use crate::error::Error;
 
 const NEEDS: &str = "contents: read, deployments: read, issues: read, pull-requests: read";
 
@@ -191,10 +191,7 @@ impl GitHub {
                     active,
                 });
             }
-            if page_info.end_cursor.is_none() || page_info.end_cursor == after {
-                return Err(Error::new(operation, Problem::endless()));
-            }
-            after = page_info.end_cursor;
+            after = Some(page_info.next(after.as_deref(), &operation)?);
         }
     }
 }
