@@ -45,7 +45,8 @@ async fn acts(stage: &mut Stage) -> anyhow::Result<()> {
         stage.close()?;
         let killed = cleanup_killed_before(stage, nth).await?;
         if killed && terminates(stage).await? {
-            ending = Some(nth);
+            // The first: how many writes follow depends on how the volumes go.
+            ending.get_or_insert(nth);
         }
         if killed {
             // What there was to destroy may be gone: then GitHub alone is left to be told.
