@@ -228,6 +228,11 @@ impl State {
 
     /// Sets `status` as a controller does.
     pub(super) fn set_status(&mut self, key: &Key, status: Value) -> bool {
+        // Nearly always it is as it was, and a copy of the object takes long.
+        let live = self.store.get(key);
+        if live.is_some_and(|live| live.get("status") == Some(&status)) {
+            return false;
+        }
         self.edit(key, |object| object["status"] = status)
     }
 

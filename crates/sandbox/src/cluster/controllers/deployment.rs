@@ -79,9 +79,11 @@ fn newest(state: &mut State, key: &Key, deployment: &Value, hash: &str) -> Resul
             highest + 1
         }
     };
-    state.edit(key, |deployment| {
-        deployment["metadata"]["annotations"][REVISION] = json!(revision.to_string());
-    });
+    if self::revision(deployment) != revision {
+        state.edit(key, |deployment| {
+            deployment["metadata"]["annotations"][REVISION] = json!(revision.to_string());
+        });
+    }
     Ok(())
 }
 

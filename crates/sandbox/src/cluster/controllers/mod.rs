@@ -32,8 +32,13 @@ pub(super) async fn run(state: Arc<Mutex<State>>) {
     let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
     let mut changed = lock().store.subscribe();
     loop {
-        changed.mark_unchanged();
-        let due = settle(&mut lock());
+        let due = {
+            let mut state = lock();
+            let due = settle(&mut state);
+            // Nobody else writes meanwhile, and after the controllers' own writes they have looked again.
+            changed.mark_unchanged();
+            due
+        };
         let due = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due).await,
