@@ -85,7 +85,7 @@ macro_rules! play {
 }
 
 /// How many plays are on at a time.
-const AT_A_TIME: usize = 3;
+const AT_A_TIME: usize = 4;
 
 /// All plays for real servers, in the order in which they are played. The longest is the first, so that nobody waits for it alone.
 pub(crate) const PLAYS: &[Play] = &[
