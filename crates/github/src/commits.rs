@@ -145,13 +145,11 @@ impl GitHub {
         else {
             return Ok(None);
         };
-        let Listed {
-            sha,
-            commit,
-            parents,
-        } = last;
-        let tree = commit.tree;
-        let commit = Commit::from(Wire { sha, tree, parents });
+        let commit = Commit::from(Wire {
+            sha: last.sha,
+            tree: last.commit.tree,
+            parents: last.parents,
+        });
         self.known.learn_commit(&commit);
         let are_all = files.len() < FILES_OF_A_COMPARISON;
         let files = are_all.then(|| ChangedFiles::new(files.into_iter().map(Into::into).collect()));

@@ -1,7 +1,5 @@
 //! The way back by hand, the freeze that it leaves, and the history.
 
-use std::time::Duration;
-
 use crate::receivers::Slack;
 use crate::*;
 
@@ -116,9 +114,7 @@ async fn a_rollback_goes_further_back_each_time_and_where_one_says() {
 async fn there_is_no_way_back_to_what_was_never_tested_or_is_gone() {
     let (shop, [(older, first), _]) = two_promotions().await;
     let untested = shop.repository.parents(&first)[0].clone();
-    // GitHub has had its time to know which pull request a commit came from.
-    let a_while = Duration::from_secs(3_600);
-    assert!(shop.repository.backdate_commit(&untested, a_while));
+    pushed_long_ago(&shop, &untested);
     let to = ["rollback", "--to", &untested];
     let ran = shop.run(PROMOTE, &to, &[]).await.exits(1);
     assert_eq!(ran.output("broken-links"), "tested");

@@ -147,6 +147,12 @@ async fn merged() -> (Shop, u64, String) {
     (shop, number, commit)
 }
 
+/// Makes a commit so old that GitHub has had its time to know which pull request it came from.
+fn pushed_long_ago(shop: &Shop, commit: &str) {
+    let a_while = Duration::from_secs(3_600);
+    assert!(shop.repository.backdate_commit(commit, a_while));
+}
+
 async fn on_push(shop: &Shop, commit: &str) -> Ran {
     let payload = shop.repository.push_payload(commit);
     shop.on(PROMOTE, "push", &payload).await

@@ -1,7 +1,5 @@
 //! What a push means for the pull requests that are still open.
 
-use std::time::Duration;
-
 use sandbox::Fault;
 use sandbox::github::MergeStyle;
 
@@ -45,9 +43,7 @@ async fn a_push_says_of_the_other_pull_requests_whether_they_may_be_merged_as_th
     let record = record(&shop, third);
     keep(&shop, &record, signed(&record, RECORD_KEY)).await;
     let unchanged = shop.repository.push_to_base(&[]);
-    // GitHub has had its time to know which pull request a commit came from.
-    let a_while = Duration::from_secs(3_600);
-    assert!(shop.repository.backdate_commit(&unchanged, a_while));
+    pushed_long_ago(&shop, &unchanged);
     on_push(&shop, &unchanged).await;
     insta::assert_snapshot!(statuses(third), @"preview/promotable success: Merged now, it is what the preview shows");
     shop.close();
